@@ -1,0 +1,61 @@
+//! The command line: one file per verb, and what they share.
+//!
+//! Results go to the handed `out`, notes and mistakes to `err`; a verb gives back how the process
+//! ends. `main` alone touches the process.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Tries the separation of internal and external proxy traffic before production does.
+#[derive(Debug, Parser)]
+#[command(
+    name = "twodoors",
+    version,
+    arg_required_else_help = true,
+    max_term_width = 100
+)]
+pub struct Cli {
+    /// The verb.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// What can be asked for.
+#[derive(Debug, Subcommand)]
+pub enum Verb {}
+
+/// How the process ends; the numbers are part of the interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// All is well.
+    Success = 0,
+    /// An expectation failed, or a finding of severity error.
+    Failed = 1,
+    /// Wrong usage, scenario or zone.
+    Usage = 2,
+    /// It could not run.
+    CouldNotRun = 3,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Where a verb writes.
+pub struct Io<'a> {
+    /// Results.
+    pub out: &'a mut dyn Write,
+    /// Notes, warnings, mistakes.
+    pub err: &'a mut dyn Write,
+    /// Whether `out` wants colour.
+    pub color: bool,
+}
+
+/// Runs a verb.
+pub fn run(cli: Cli, _io: &mut Io<'_>) -> anyhow::Result<Exit> {
+    match cli.verb {}
+}

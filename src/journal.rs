@@ -1,0 +1,117 @@
+//! The facts of a run, in order, each with its sequence number.
+//!
+//! In goes what machines and measurements say; out come the facts since a number, and a signal when
+//! there are more. It keeps the last [`FACTS_MAX`] facts; the [`Snapshot`] folds each fact as it is
+//! made, so the bound does not touch it.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use tokio::sync::watch;
+
+use crate::model::fact::{Fact, Kind};
+use crate::model::id::{Node, Seq};
+use crate::model::time::Time;
+use crate::model::topology::Topology;
+use crate::snapshot::Snapshot;
+
+/// How many facts are kept for looking back; a fact is a few hundred bytes.
+pub const FACTS_MAX: usize = 100_000;
+
+/// The journal of one run. Cheap to clone; all clones are the same journal.
+#[derive(Clone, Debug)]
+pub struct Journal {
+    inner: Arc<Mutex<Inner>>,
+    last: watch::Sender<Seq>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    facts: VecDeque<Arc<Fact>>,
+    snapshot: Snapshot,
+    next: u64,
+}
+
+/// Facts since a number.
+#[derive(Debug)]
+pub struct Batch {
+    /// The facts, oldest first.
+    pub facts: Vec<Arc<Fact>>,
+    /// Whether older facts than the first were asked for but are no longer kept.
+    pub gap: bool,
+}
+
+impl Journal {
+    /// Makes an empty journal for a lab of this topology.
+    pub fn new(topology: &Topology) -> Self {
+        let snapshot = Snapshot::new(topology);
+        let inner = Inner {
+            facts: VecDeque::new(),
+            snapshot,
+            next: 1,
+        };
+        Self {
+            inner: Arc::new(Mutex::new(inner)),
+            last: watch::Sender::new(Seq(0)),
+        }
+    }
+
+    /// Adds facts of one node, all of one instant, and folds them into the snapshot.
+    pub fn add(&self, at: Time, node: &Node, kinds: impl IntoIterator<Item = Kind>) {
+        let mut inner = self.lock();
+        let before = inner.next;
+        for kind in kinds {
+            let fact = Fact {
+                seq: Seq(inner.next),
+                at,
+                node: node.clone(),
+                kind,
+            };
+            inner.next += 1;
+            inner.snapshot.fold(&fact);
+            if inner.facts.len() == FACTS_MAX {
+                inner.facts.pop_front();
+            }
+            inner.facts.push_back(Arc::new(fact));
+        }
+        let last = Seq(inner.next - 1);
+        let grew = inner.next != before;
+        drop(inner);
+        if grew {
+            self.last.send_if_modified(|seen| {
+                let newer = *seen < last;
+                *seen = last.max(*seen);
+                newer
+            });
+        }
+    }
+
+    /// Gives up to `count` facts after `seq`, oldest first.
+    pub fn after(&self, seq: Seq, count: usize) -> Batch {
+        let inner = self.lock();
+        let oldest = inner.next - inner.facts.len() as u64;
+        let gap = seq.0 + 1 < oldest;
+        let skip = usize::try_from((seq.0 + 1).saturating_sub(oldest)).unwrap_or(usize::MAX);
+        let facts = inner.facts.iter().skip(skip).take(count).cloned().collect();
+        Batch { facts, gap }
+    }
+
+    /// Gives the state now.
+    pub fn snapshot(&self) -> Snapshot {
+        self.lock().snapshot.clone()
+    }
+
+    /// Asks something of the state now without a copy of the whole.
+    pub fn ask<T>(&self, question: impl FnOnce(&Snapshot) -> T) -> T {
+        question(&self.lock().snapshot)
+    }
+
+    /// Gives a receiver that sees the newest sequence number whenever it grows.
+    pub fn watch(&self) -> watch::Receiver<Seq> {
+        self.last.subscribe()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().expect("folding a fact does not panic")
+    }
+}

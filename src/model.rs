@@ -1,0 +1,10 @@
+//! The words of the lab: plain data, its parsing and its display. Nothing here decides.
+
+pub mod addr;
+pub mod draw;
+pub mod fact;
+pub mod id;
+pub mod mistake;
+pub mod network;
+pub mod time;
+pub mod topology;

@@ -1,0 +1,558 @@
+//! What can be observed of a lab: one closed list of facts.
+//!
+//! Facts are made in `policy/`, by the machine that decided; live makes only the measured ones.
+//! Snapshot, metrics, log and page are folds over facts, so all of them show the same words.
+
+use super::addr::{ClientAddr, HostPort, ListenAddr};
+use super::id::{ConnId, DialId, FlowId, Generation, Name, Node, RequestId, Seq};
+use super::time::{Span, Time};
+use super::topology::Role;
+
+/// One observation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fact {
+    /// Its place in the journal.
+    pub seq: Seq,
+    /// When it happened.
+    pub at: Time,
+    /// Who says so.
+    pub node: Node,
+    /// What happened.
+    pub kind: Kind,
+}
+
+/// What happened. Grouped by who says it; the comment of each names who makes it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Kind {
+    // The lab.
+    /// Everything listens.
+    Ready,
+    /// New rules are in force in all views.
+    Reloaded {
+        /// Their generation.
+        generation: Generation,
+        /// Names whose records changed, as `view/name`, bounded; empty when nothing changed.
+        changed: Vec<String>,
+    },
+    /// A reload was refused and the old rules stay.
+    ReloadRefused {
+        /// Each mistake with its place.
+        mistakes: Vec<String>,
+    },
+    /// Every agent holds a tunnel to every proxy, for the first time.
+    MeshComplete {
+        /// From `Ready` to now.
+        after: Span,
+    },
+    /// An operator stopped, started or drained a node.
+    Operated {
+        /// Which act.
+        act: Act,
+    },
+    /// A node that was told to drain has nothing left open.
+    Drained,
+    /// Something that an operator should know; its text stands beside its rule.
+    Finding {
+        /// Its identifier: `role-follows-network`.
+        id: &'static str,
+        /// The case in words.
+        detail: String,
+    },
+
+    // The DNS server. Traffic: counted exactly, shown as a bounded sample.
+    /// So many answers were given since the last such fact.
+    DnsCounted {
+        /// The view, `None` when no view matched.
+        view: Option<Name>,
+        /// The element that matched.
+        rule: Option<Name>,
+        /// The response code: `NOERROR`.
+        rcode: Name,
+        /// How many.
+        count: u64,
+    },
+    /// One answer, whole; a sample.
+    DnsAnswered(Box<DnsAnswered>),
+
+    // A balancer.
+    /// A client was let in.
+    FlowOpened {
+        /// The connection.
+        flow: FlowId,
+        /// Who.
+        client: ClientAddr,
+        /// The network that holds the client, if any.
+        network: Option<Name>,
+        /// Where it came in.
+        listener: ListenAddr,
+    },
+    /// A client was refused with RST at accept.
+    ClientRefused {
+        /// Who.
+        client: ClientAddr,
+        /// The network that holds the client, if any.
+        network: Option<Name>,
+        /// Where it came in.
+        listener: ListenAddr,
+        /// The element of `allow` that turned it away; `None` when no element holds it.
+        rule: Option<Name>,
+    },
+    /// A flow was connected to an instance.
+    FlowConnected {
+        /// The connection.
+        flow: FlowId,
+        /// The instance.
+        proxy: Name,
+        /// The balancer's own address of the second connection.
+        from: Option<ClientAddr>,
+        /// Which try this was, from 1.
+        attempt: u32,
+        /// Why this instance.
+        why: Chosen,
+    },
+    /// A connect to an instance failed.
+    ConnectFailed {
+        /// The connection.
+        flow: FlowId,
+        /// The instance.
+        proxy: Name,
+        /// In words.
+        error: String,
+    },
+    /// A flow found no instance and was closed.
+    NoBackend {
+        /// The connection.
+        flow: FlowId,
+        /// How many instances were tried.
+        tried: u32,
+    },
+    /// A flow ended.
+    FlowClosed {
+        /// The connection.
+        flow: FlowId,
+        /// The instance, if it had one.
+        proxy: Option<Name>,
+        /// Bytes from the client.
+        up: u64,
+        /// Bytes to the client.
+        down: u64,
+        /// How it ended.
+        how: Ended,
+    },
+    /// This balancer's opinion of an instance flipped.
+    HealthChanged {
+        /// The instance.
+        proxy: Name,
+        /// The new opinion.
+        to: Health,
+        /// What made it flip, in words: `3 checks failed in a row: connection refused`.
+        cause: String,
+    },
+
+    // A proxy.
+    /// A ClientHello was read and a service chosen.
+    ServiceChosen {
+        /// The connection.
+        conn: ConnId,
+        /// Who, as the PROXY header says.
+        client: ClientAddr,
+        /// Server name indication.
+        sni: Option<Name>,
+        /// The client's list.
+        alpn: Vec<Name>,
+        /// The service; `None` when the connection was refused.
+        service: Option<Service>,
+        /// Why.
+        why: &'static str,
+    },
+    /// A connection did not get to its service.
+    ConnRefused {
+        /// The connection.
+        conn: ConnId,
+        /// Who, as far as known.
+        client: Option<ClientAddr>,
+        /// In words.
+        why: String,
+    },
+    /// An agent's tunnel is registered.
+    TunnelRegistered {
+        /// The connection.
+        conn: ConnId,
+        /// The agent.
+        agent: Name,
+    },
+    /// An agent's tunnel is gone.
+    TunnelRemoved {
+        /// The connection.
+        conn: ConnId,
+        /// The agent.
+        agent: Name,
+        /// In words.
+        why: String,
+    },
+    /// The list of proxies was sent to agents.
+    GossipSent {
+        /// How many tunnels it was sent to.
+        tunnels: u32,
+        /// How many proxies it names.
+        proxies: u32,
+    },
+    /// A user request was given to a tunnel.
+    Routed {
+        /// The request.
+        request: RequestId,
+        /// Who asked.
+        client: ClientAddr,
+        /// The app.
+        app: Name,
+        /// The agent whose tunnel took it.
+        agent: Name,
+        /// The tunnel.
+        conn: ConnId,
+        /// Why this tunnel.
+        why: &'static str,
+    },
+    /// A user request found no tunnel here and was refused.
+    NoTunnel {
+        /// The request.
+        request: RequestId,
+        /// Who asked.
+        client: ClientAddr,
+        /// The app.
+        app: Name,
+        /// The words that the user sees.
+        text: String,
+    },
+    /// A routed request ended.
+    RequestEnded {
+        /// The request.
+        request: RequestId,
+        /// The status that the user got, 0 when the answer was cut.
+        status: u16,
+        /// Bytes of the body.
+        bytes: u64,
+        /// From the request's head to the end of the answer.
+        took: Span,
+    },
+
+    // An agent.
+    /// The tunnel address was worked out.
+    AddressFound {
+        /// The attempt.
+        dial: DialId,
+        /// Name and port to dial.
+        address: HostPort,
+        /// The rule that won, with its place in the reference.
+        rule: &'static str,
+        /// Whether the answer to find was younger than 3 s and used again.
+        cached: bool,
+    },
+    /// A name was resolved and a connection made: the door used.
+    DoorUsed {
+        /// The agent's attempt or the user's visit, numbered by the node.
+        attempt: u64,
+        /// What for.
+        purpose: Purpose,
+        /// The name that was resolved.
+        host: Name,
+        /// The address that the answer held.
+        address: ListenAddr,
+        /// The balancer that listens there; `None` when none of the lab does.
+        balancer: Option<Name>,
+        /// The client's own network.
+        network: Name,
+    },
+    /// A tunnel stands: the proxy is claimed and the first heartbeat sent.
+    Claimed {
+        /// The attempt.
+        dial: DialId,
+        /// The proxy.
+        proxy: Name,
+        /// The door that it goes through.
+        balancer: Option<Name>,
+        /// The SSH principal that was verified.
+        principal: Name,
+        /// Tunnels of this agent now.
+        tunnels: u32,
+        /// Since this agent's last tunnel to that proxy was lost; `None` for the first.
+        gap: Option<Span>,
+    },
+    /// An attempt ended without a tunnel.
+    DialFailed {
+        /// The attempt.
+        dial: DialId,
+        /// How far it came.
+        stage: Stage,
+        /// In words.
+        error: String,
+    },
+    /// A tunnel was lost or given up.
+    TunnelLost {
+        /// The attempt that had made it.
+        dial: DialId,
+        /// The proxy.
+        proxy: Name,
+        /// In words.
+        why: String,
+        /// Tunnels of this agent now.
+        tunnels: u32,
+    },
+    /// The next attempt waits.
+    BackingOff {
+        /// So long.
+        wait: Span,
+        /// The number of waits in a row.
+        step: u32,
+    },
+    /// A proxy advised to reconnect elsewhere; the tunnel drains.
+    Advised {
+        /// The proxy.
+        proxy: Name,
+    },
+    /// The list of proxies changed: gossip named a new one, or one expired.
+    ProxiesKnown {
+        /// How many are known now.
+        known: u32,
+        /// Why it changed, in words.
+        why: &'static str,
+    },
+    /// A stream of a tunnel was cut at its bound because nobody read it.
+    StreamCut {
+        /// What was served.
+        app: Name,
+        /// In words.
+        why: String,
+    },
+
+    // A user.
+    /// A visit was answered.
+    VisitAnswered(Box<VisitAnswered>),
+    /// A visit failed.
+    VisitFailed {
+        /// The visit.
+        request: RequestId,
+        /// The app.
+        app: Name,
+        /// The door, as far as it came.
+        balancer: Option<Name>,
+        /// The reason, from a closed list.
+        reason: Failure,
+        /// In words.
+        error: String,
+    },
+}
+
+/// One DNS answer as the journal keeps it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DnsAnswered {
+    /// Who asked.
+    pub client: ClientAddr,
+    /// The node of the scenario with that address, if any.
+    pub asker: Option<Node>,
+    /// The address and length of a client-subnet option, whether honoured or not.
+    pub subnet: Option<String>,
+    /// `udp` or `tcp`.
+    pub transport: &'static str,
+    /// The name asked, absolute.
+    pub name: String,
+    /// The type asked.
+    pub rtype: String,
+    /// The view, `None` when no view matched.
+    pub view: Option<Name>,
+    /// The element that matched.
+    pub rule: Option<Name>,
+    /// The response code.
+    pub rcode: Name,
+    /// The answer section, `TYPE DATA` a record.
+    pub answer: Vec<String>,
+    /// The step that gave the answer, in words: `exact match`, `wildcard *.example.com.`.
+    pub why: String,
+}
+
+/// One visit that was answered, whatever the status.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VisitAnswered {
+    /// The visit.
+    pub request: RequestId,
+    /// The app.
+    pub app: Name,
+    /// The door.
+    pub balancer: Option<Name>,
+    /// The user's own network.
+    pub network: Name,
+    /// The proxy that answered, as its response header says.
+    pub proxy: Option<Name>,
+    /// The agent that served it, as its response header says.
+    pub agent: Option<Name>,
+    /// The HTTP status.
+    pub status: u16,
+    /// Bytes of the body.
+    pub bytes: u64,
+    /// From the start to the last byte, the name's resolution included.
+    pub took: Span,
+}
+
+/// An operator's act on a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// Accept nothing new, let what is open finish.
+    Drain,
+    /// Begin again.
+    Start,
+    /// Close the listener and cut what is open.
+    Stop,
+}
+
+/// Why a balancer chose an instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Chosen {
+    /// The next candidate after a connect failed.
+    AfterFailure,
+    /// It had the fewest open connections.
+    FewestConnections {
+        /// How many.
+        open: u32,
+    },
+    /// Its turn.
+    Turn,
+}
+
+/// How a flow ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// The balancer was stopped.
+    Cut,
+    /// Both sides had finished.
+    Finished,
+    /// The backend reset or broke it.
+    BackendError,
+    /// The client reset or broke it.
+    ClientError,
+}
+
+/// A balancer's opinion of an instance (HAProxy's words).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// Failed `fall` checks in a row.
+    Down,
+    /// Up, with failed checks that are not yet enough.
+    Falling,
+    /// Down, with passed checks that are not yet enough.
+    Rising,
+    /// Never checked.
+    Unknown,
+    /// Passed `rise` checks in a row.
+    Up,
+}
+
+/// The service that a proxy chose by ALPN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    /// `teleport-reversetunnel`: an agent.
+    ReverseTunnel,
+    /// `http/1.1` or no ALPN: the web API and the apps.
+    Web,
+}
+
+/// What a connection was made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Purpose {
+    /// An agent asked `/webapi/find`.
+    Find,
+    /// An agent dialled a tunnel.
+    Tunnel,
+    /// A user visited an app.
+    Visit,
+}
+
+/// How far an attempt came. In order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// The name.
+    Resolve,
+    /// TCP.
+    Connect,
+    /// TLS: name, trust, ALPN.
+    Tls,
+    /// `/webapi/find`.
+    Find,
+    /// The SSH host certificate, or the login.
+    Ssh,
+    /// The claim: another tunnel to the same proxy stands already.
+    Claim,
+}
+
+/// Why a visit failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Failure {
+    /// TCP was refused, reset or not answered.
+    Connect,
+    /// It was answered in part and then cut.
+    Cut,
+    /// The proxy had no tunnel to the agent.
+    NoTunnel,
+    /// The name had no address.
+    Resolve,
+    /// The proxy answered with another error.
+    Status,
+    /// It took too long.
+    Timeout,
+    /// TLS failed.
+    Tls,
+}
+
+macro_rules! words {
+    ($($name:ident { $($variant:ident => $word:literal),* $(,)? })*) => {$(
+        impl $name {
+            /// Every value, in order.
+            pub const ALL: &[Self] = &[$(Self::$variant),*];
+
+            /// Gives the one word that faces show.
+            pub const fn word(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word),*
+                }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(self.word())
+            }
+        }
+    )*};
+}
+
+words! {
+    Act { Drain => "drain", Start => "start", Stop => "stop" }
+    Ended { Cut => "cut", Finished => "finished", BackendError => "backend_error", ClientError => "client_error" }
+    Failure {
+        Connect => "connect", Cut => "cut", NoTunnel => "no_tunnel", Resolve => "resolve",
+        Status => "status", Timeout => "timeout", Tls => "tls",
+    }
+    Health { Down => "down", Falling => "falling", Rising => "rising", Unknown => "unknown", Up => "up" }
+    Purpose { Find => "find", Tunnel => "tunnel", Visit => "visit" }
+    Role { Agents => "agents", Users => "users" }
+    Service { ReverseTunnel => "reverse_tunnel", Web => "web" }
+    Stage {
+        Resolve => "resolve", Connect => "connect", Tls => "tls", Find => "find", Ssh => "ssh",
+        Claim => "claim",
+    }
+}
+
+impl Health {
+    /// Tells whether the balancer sends new connections there.
+    pub const fn usable(self) -> bool {
+        matches!(self, Self::Falling | Self::Up)
+    }
+}
+
+impl std::fmt::Display for Chosen {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::AfterFailure => f.write_str("next candidate"),
+            Self::FewestConnections { open } => write!(f, "fewest connections ({open} open)"),
+            Self::Turn => f.write_str("its turn"),
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! The guest list of a lab: every node and how they may meet, all names resolved and checked.
+//!
+//! Made by `scenario/resolve`; read by everything else. Vectors keep the order of the file.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+
+use super::addr::{BackendAddr, HostPort, ListenAddr};
+use super::draw::Seed;
+use super::id::Name;
+use super::network::{Element, Network};
+use super::time::Span;
+
+/// Everything that a scenario says, resolved.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Topology {
+    /// The scenario's name, for people and for the state folder.
+    pub name: Name,
+    /// The seed of every draw.
+    pub seed: Seed,
+    /// The named networks.
+    pub networks: Vec<Network>,
+    /// The DNS server.
+    pub dns: Dns,
+    /// The shared pool.
+    pub pool: Pool,
+    /// The doors.
+    pub balancers: Vec<Balancer>,
+    /// Who holds reverse tunnels.
+    pub agents: Vec<Agent>,
+    /// Who visits apps.
+    pub users: Vec<User>,
+}
+
+/// The DNS server and its views.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dns {
+    /// Where it listens, UDP and TCP; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Senders whose client-subnet option chooses the view (RFC 7871).
+    pub ecs_trusted: Vec<IpNet>,
+    /// The views; the first that matches answers.
+    pub views: Vec<View>,
+}
+
+/// One view: who gets it, and which zones it serves.
+#[derive(Clone, Debug, PartialEq)]
+pub struct View {
+    /// Its name.
+    pub name: Name,
+    /// Who gets it.
+    pub match_clients: Vec<Element>,
+    /// Its zones.
+    pub zones: Vec<ZoneSource>,
+}
+
+/// Where a zone's records are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ZoneSource {
+    /// The origin, lower case, with the final dot: `example.com.`.
+    pub origin: String,
+    /// The master file, as it can be opened or found in the scenario's set of files.
+    pub file: PathBuf,
+}
+
+/// The pool of proxies behind both doors.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pool {
+    /// Its name.
+    pub name: Name,
+    /// Its instances.
+    pub proxies: Vec<Proxy>,
+    /// `public_addr` of `proxy_service`, in order; the first is advertised.
+    pub public_addrs: Vec<HostPort>,
+    /// `web_listen_addr` of `proxy_service` as written, `0.0.0.0:3080` when absent.
+    pub web_listen_addr: HostPort,
+    /// `proxy_listener_mode: multiplex` of `auth_service`: TLS routing is on.
+    pub tls_routing: bool,
+}
+
+/// One instance of the pool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proxy {
+    /// Its name within the pool: `1`, `2`, …
+    pub name: Name,
+    /// Its host id, a UUID drawn from the seed and the name.
+    pub id: Name,
+    /// Where it listens.
+    pub listen: BackendAddr,
+}
+
+/// A door: an L4 balancer in front of the pool.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Balancer {
+    /// Its name.
+    pub name: Name,
+    /// Where it listens.
+    pub listen: Vec<ListenAddr>,
+    /// Who may connect; empty lets everyone in.
+    pub allow: Vec<Element>,
+    /// How it chooses.
+    pub algorithm: Algorithm,
+    /// How it watches the pool.
+    pub check: Check,
+    /// Whom the operator means it for, where the scenario says so.
+    pub meant_for: Option<Role>,
+    /// How long a connect to a backend may take. Default 5 s.
+    pub timeout_connect: Span,
+    /// How many further candidates are tried after a failed connect. Default 3.
+    pub retries: u32,
+}
+
+/// How a balancer chooses among the backends that are up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Algorithm {
+    /// The one with the fewest open connections; among equals, in turn.
+    LeastConnections,
+    /// Each in turn.
+    RoundRobin,
+}
+
+/// An active TCP check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Check {
+    /// From the start of a check to the start of the next. Default 2 s.
+    pub interval: Span,
+    /// How long one may take. Default 1 s.
+    pub timeout: Span,
+    /// How many must pass in a row before a backend counts as up. Default 2.
+    pub rise: u32,
+    /// How many must fail in a row before it counts as down. Default 3.
+    pub fall: u32,
+}
+
+/// Agents or users.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    /// Those who hold reverse tunnels.
+    Agents,
+    /// Those who visit apps.
+    Users,
+}
+
+/// An agent: dials out, holds reverse tunnels, serves apps through them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Agent {
+    /// Its name.
+    pub name: Name,
+    /// Its host id, a UUID drawn from the seed and the name.
+    pub id: Name,
+    /// The network that it is in.
+    pub network: Name,
+    /// Its own address, the source of all that it sends.
+    pub address: IpAddr,
+    /// `teleport.proxy_server`: whom it asks first.
+    pub proxy_server: HostPort,
+    /// What it serves.
+    pub apps: Vec<App>,
+}
+
+/// An HTTP app that an agent serves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct App {
+    /// Its name, the first label of its public host name.
+    pub name: Name,
+    /// Where it really is; `None` is the small built-in app.
+    pub target: Option<HostPort>,
+}
+
+/// A user: resolves, goes through the door that the answer names, visits apps.
+#[derive(Clone, Debug, PartialEq)]
+pub struct User {
+    /// Its name.
+    pub name: Name,
+    /// The network that it is in.
+    pub network: Name,
+    /// Its own address.
+    pub address: IpAddr,
+    /// The apps that it visits, in turn.
+    pub visits: Vec<Name>,
+    /// From one visit to the next.
+    pub every: Span,
+    /// When it begins.
+    pub start: Start,
+}
+
+/// When a user begins to visit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// This long after the lab is ready.
+    After(Span),
+    /// When every agent has its tunnels to every proxy.
+    Mesh,
+}
+
+impl Topology {
+    /// Finds the balancer that listens on this address.
+    pub fn balancer_at(&self, address: SocketAddr) -> Option<&Balancer> {
+        self.balancers
+            .iter()
+            .find(|b| b.listen.contains(&ListenAddr(address)))
+    }
+
+    /// Finds the network that holds this address; the first of the file wins.
+    pub fn network_of(&self, address: IpAddr) -> Option<&Network> {
+        self.networks
+            .iter()
+            .find(|network| network.contains(address))
+    }
+
+    /// Gives the host name of an app: its name under the first public address.
+    pub fn app_host(&self, app: &str) -> Option<String> {
+        self.pool
+            .public_addrs
+            .first()
+            .map(|public| format!("{app}.{}", public.host))
+    }
+
+    /// Counts the tunnels of a full mesh: every agent to every proxy.
+    pub fn mesh_size(&self) -> usize {
+        self.agents.len() * self.pool.proxies.len()
+    }
+}
