@@ -1,1 +1,8 @@
-//! placeholder
+//! Runs the machines of `policy/` on real sockets. Nothing here decides.
+//!
+//! One file per thing that the lab is made of, each beside the machine of the same name in
+//! `policy/`; and what they share: clock, runner, tasks, the accept loop, TLS.
+
+pub mod clock;
+pub mod runner;
+pub mod tasks;

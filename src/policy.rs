@@ -82,3 +82,28 @@ pub trait Machine {
     /// Does what the deadline was for; does nothing when called early.
     fn wake(&mut self, cx: &Context<'_>, out: &mut Outbox<Self::Output>);
 }
+
+/// The input of any machine, for those who keep or replay calls of several.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AnyInput {
+    /// Of an agent.
+    Agent(agent::Input),
+    /// Of a balancer.
+    Balancer(balancer::Input),
+    /// Of a proxy.
+    Proxy(proxy::Input),
+    /// Of a user.
+    User(user::Input),
+}
+
+macro_rules! any_input {
+    ($($variant:ident($machine:ident)),*) => {$(
+        impl From<$machine::Input> for AnyInput {
+            fn from(input: $machine::Input) -> Self {
+                Self::$variant(input)
+            }
+        }
+    )*};
+}
+
+any_input!(Agent(agent), Balancer(balancer), Proxy(proxy), User(user));

@@ -1,1 +1,5 @@
 //! placeholder
+
+/// Placeholder.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Input {}
