@@ -9,12 +9,21 @@
 //! and the reason in [`Machine::deadline`]; the driver calls [`Machine::wake`] then, not before.
 //! `now` never goes back, collections are bounded, and what is iterated is ordered.
 
+pub mod address;
 pub mod agent;
+pub mod alpn;
 pub mod answer;
+pub mod backoff;
 pub mod balance;
 pub mod balancer;
+pub mod findings;
 pub mod health;
+pub mod lease;
+pub mod principals;
 pub mod proxy;
+pub mod route;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod user;
 pub mod view;
 pub mod zone;

@@ -9,7 +9,7 @@ use crate::model::addr::{BackendAddr, ListenAddr};
 use crate::model::fact::{
     Act, DnsAnswered, Fact, Failure, Health, Kind, Purpose, Stage, VisitAnswered,
 };
-use crate::model::id::{Generation, Name, Node, Seq};
+use crate::model::id::{DialId, Generation, Name, Node, Seq};
 use crate::model::time::{Span, Time};
 use crate::model::topology::{Role, Topology};
 
@@ -205,6 +205,8 @@ pub struct TunnelState {
     pub since: Option<Time>,
     /// The door that it goes through.
     pub balancer: Option<Name>,
+    /// The attempt that made it last.
+    pub dial: Option<DialId>,
     /// How often it was made.
     pub made: u64,
     /// From the loss of the last one to this one.
@@ -272,6 +274,7 @@ impl Snapshot {
                 up: false,
                 since: None,
                 balancer: None,
+                dial: None,
                 made: 0,
                 gap: None,
                 after_rise: None,
@@ -523,6 +526,7 @@ impl Snapshot {
         match &fact.kind {
             Kind::DoorUsed { .. } => self.count_use(&fact.kind),
             Kind::Claimed {
+                dial,
                 proxy,
                 balancer,
                 gap,
@@ -545,15 +549,20 @@ impl Snapshot {
                     self.mesh.now += 1;
                 }
                 tunnel.up = true;
+                tunnel.dial = Some(*dial);
                 tunnel.since = Some(fact.at);
                 tunnel.balancer.clone_from(balancer);
                 tunnel.made += 1;
                 tunnel.gap = *gap;
             }
-            Kind::TunnelLost { proxy, .. } => {
+            Kind::TunnelLost { dial, proxy, .. } => {
                 let Some(tunnel) = agent.tunnels.iter_mut().find(|t| t.proxy == *proxy) else {
                     return;
                 };
+                // A tunnel that drained may end after its replacement stands.
+                if tunnel.dial != Some(*dial) {
+                    return;
+                }
                 if tunnel.up {
                     self.mesh.now -= 1;
                 }

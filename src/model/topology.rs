@@ -210,6 +210,12 @@ impl Topology {
             .find(|network| network.contains(address))
     }
 
+    /// Gives the name of the proxy with this host id; the id itself when it is not of the pool.
+    pub fn proxy_name(&self, id: &Name) -> Name {
+        let proxy = self.pool.proxies.iter().find(|proxy| proxy.id == *id);
+        proxy.map_or_else(|| id.clone(), |proxy| proxy.name.clone())
+    }
+
     /// Gives the host name of an app: its name under the first public address.
     pub fn app_host(&self, app: &str) -> Option<String> {
         self.pool

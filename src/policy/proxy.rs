@@ -1,5 +1,753 @@
-//! placeholder
+//! An instance of the pool: chooses the service, registers tunnels, gossips, routes requests.
+//!
+//! In go ClientHellos, logins, heartbeats and request heads as the driver reads them; out come the
+//! service, gossip to send, and the tunnel that takes a request, or the words of the refusal.
+//! What the instances of a pool know of each other goes through Teleport's auth server; here an
+//! instance announces itself and its apps, and the driver tells the others.
 
-/// Placeholder.
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::model::addr::ClientAddr;
+use crate::model::fact::{Act, Kind, Service};
+use crate::model::id::{ConnId, Name, Node, RequestId};
+use crate::model::time::{Span, Time};
+use crate::model::topology::{self, Topology};
+use crate::policy::{Context, Machine, Outbox, alpn, route};
+
+/// From one list of proxies to the next when nothing changed: two thirds of the agents' three
+/// minutes (Teleport `discovery`).
+pub const GOSSIP_EVERY: Span = Span::from_secs(120);
+
+/// From one sign of life of this instance to the next (Teleport, from memory).
+pub const PRESENCE_EVERY: Span = Span::from_secs(60);
+
+/// How long an instance counts as alive after its last sign of life (Teleport, from memory).
+pub const PRESENCE_FOR: Span = Span::from_secs(600);
+
+/// A tunnel without a heartbeat for so long is invalid: interval times count (Teleport `srv`).
+pub const OFFLINE_AFTER: Span = Span::from_secs(900);
+
+/// How long a drain waits for open requests (Teleport's graceful timeout).
+pub const DRAIN_FOR: Span = Span::from_secs(300);
+
+/// How many connections are open at most at one instance; two descriptors each, with the tunnels.
+pub const CONNS_MAX: usize = 4_096;
+
+/// How many apps the pool remembers; announcements are input.
+pub const APPS_MAX: usize = 10_000;
+
+/// An instance of the pool.
+#[derive(Debug)]
+pub struct Proxy {
+    node: Node,
+    index: usize,
+    work: Work,
+    conns: u64,
+    open: BTreeSet<ConnId>,
+    tunnels: BTreeMap<ConnId, Tunnel>,
+    /// Other instances by id, and until when they count as alive.
+    peers: BTreeMap<Name, Time>,
+    /// Host ids by app.
+    apps: BTreeMap<Name, BTreeSet<Name>>,
+    requests: u64,
+    routed: BTreeMap<RequestId, Routed>,
+    gossip_at: Option<Time>,
+    presence_at: Option<Time>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Work {
+    Draining { until: Time },
+    Running,
+    Stopped,
+}
+
+#[derive(Debug)]
+struct Tunnel {
+    agent: Name,
+    host_id: Name,
+    beat: Option<Time>,
+    refused: bool,
+    open: u32,
+}
+
+#[derive(Debug)]
+struct Routed {
+    conn: ConnId,
+    since: Time,
+}
+
+/// What an instance is told.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Input {}
+pub enum Input {
+    /// Another instance passed on what an agent serves.
+    Announced {
+        /// The agent's host id.
+        host_id: Name,
+        /// Its apps.
+        apps: Vec<Name>,
+    },
+    /// A connection has ended, whatever it was.
+    ConnClosed {
+        /// The connection.
+        conn: ConnId,
+    },
+    /// A heartbeat came on a tunnel.
+    Heartbeat {
+        /// The tunnel.
+        conn: ConnId,
+        /// The agent's apps.
+        apps: Vec<Name>,
+    },
+    /// A ClientHello was read.
+    HelloRead {
+        /// Who, as the PROXY header says.
+        client: ClientAddr,
+        /// Server name indication.
+        sni: Option<Name>,
+        /// The client's list.
+        alpn: Vec<Name>,
+    },
+    /// An operator acts.
+    Operate(Act),
+    /// Another instance left in good order.
+    PeerGone {
+        /// Its id.
+        id: Name,
+    },
+    /// Another instance gave a sign of life.
+    PeerSeen {
+        /// Its id.
+        id: Name,
+    },
+    /// The answer to a routed request has ended.
+    RequestEnded {
+        /// The request.
+        request: RequestId,
+        /// The status, 0 when the answer was cut.
+        status: u16,
+        /// Bytes of the body.
+        bytes: u64,
+    },
+    /// The head of a request was read.
+    RequestRead {
+        /// Who, as the PROXY header says.
+        client: ClientAddr,
+        /// The `Host` header.
+        host: String,
+    },
+    /// The tunnel did not take the stream of a routed request.
+    StreamRefused {
+        /// The request.
+        request: RequestId,
+        /// In words.
+        why: String,
+        /// Whether the tunnel itself is broken, and not only this stream refused.
+        broken: bool,
+    },
+    /// An agent logged in; its certificate was checked.
+    TunnelOpened {
+        /// The connection.
+        conn: ConnId,
+        /// The agent's host id.
+        host_id: Name,
+    },
+    /// A tunnel has ended.
+    TunnelClosed {
+        /// The tunnel.
+        conn: ConnId,
+        /// In words.
+        why: String,
+    },
+}
+
+/// What an instance asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Output {
+    /// Pass on to the other instances what an agent serves.
+    Announce {
+        /// The agent's host id.
+        host_id: Name,
+        /// Its apps.
+        apps: Vec<Name>,
+    },
+    /// Advise the agents of all tunnels to reconnect elsewhere.
+    AdviseAll,
+    /// Open the listener.
+    BeginListening,
+    /// Close a tunnel.
+    CloseTunnel {
+        /// The tunnel.
+        conn: ConnId,
+    },
+    /// Cut every connection.
+    CutAll,
+    /// Send the list of proxies on these tunnels.
+    Gossip {
+        /// The tunnels.
+        conns: Vec<ConnId>,
+        /// Ids of proxies.
+        proxies: Vec<Name>,
+    },
+    /// Tell the other instances of this one.
+    Presence {
+        /// Whether it is alive, or leaves.
+        alive: bool,
+    },
+    /// The connection gets no service; its TLS ends with `no_application_protocol`.
+    RefuseHello {
+        /// The connection.
+        conn: ConnId,
+    },
+    /// The request is refused with this status and these words.
+    RefuseRequest {
+        /// The status.
+        status: u16,
+        /// Whether it is for want of a tunnel.
+        no_tunnel: bool,
+        /// In words.
+        text: String,
+    },
+    /// The request goes to this tunnel.
+    Route {
+        /// The request.
+        request: RequestId,
+        /// The tunnel.
+        conn: ConnId,
+        /// The app.
+        app: Name,
+        /// The agent.
+        agent: Name,
+        /// The agent's host id.
+        host_id: Name,
+    },
+    /// The connection gets this service; TLS offers exactly this protocol.
+    Serve {
+        /// The connection.
+        conn: ConnId,
+        /// The service.
+        service: Service,
+        /// The one ALPN name to offer, if any.
+        protocol: Option<&'static str>,
+    },
+    /// The request is for the web API.
+    ServeWebApi,
+    /// Close the listener.
+    StopListening,
+}
+
+impl Proxy {
+    /// Makes the instance with this place in the pool. It does nothing before `Operate(Start)`.
+    pub fn new(index: usize, name: &Name) -> Self {
+        Self {
+            node: Node::Proxy(name.clone()),
+            index,
+            work: Work::Stopped,
+            conns: 0,
+            open: BTreeSet::new(),
+            tunnels: BTreeMap::new(),
+            peers: BTreeMap::new(),
+            apps: BTreeMap::new(),
+            requests: 0,
+            routed: BTreeMap::new(),
+            gossip_at: None,
+            presence_at: None,
+        }
+    }
+
+    fn config<'a>(&self, cx: &Context<'a>) -> &'a topology::Proxy {
+        &cx.topology.pool.proxies[self.index]
+    }
+
+    fn hello_read(
+        &mut self,
+        client: ClientAddr,
+        (sni, alpn): (Option<Name>, Vec<Name>),
+        out: &mut Outbox<Output>,
+    ) {
+        self.conns += 1;
+        let conn = ConnId(self.conns);
+        let full = self.open.len() >= CONNS_MAX;
+        let classified = alpn::classify(sni.as_deref(), &alpn);
+        let (service, why) = match (&classified.service, self.work) {
+            (_, Work::Stopped) => (None, "the proxy is stopped"),
+            _ if full => (None, "too many connections are open"),
+            (Ok(service), _) => (Some(*service), classified.why),
+            (Err(_), _) => (None, classified.why),
+        };
+        out.fact(Kind::ServiceChosen {
+            conn,
+            client,
+            sni,
+            alpn,
+            service,
+            why,
+        });
+        let Some(service) = service else {
+            let client = Some(client);
+            let why = classified
+                .service
+                .err()
+                .map_or_else(|| why.to_owned(), |e| e.to_string());
+            out.fact(Kind::ConnRefused { conn, client, why });
+            out.push(Output::RefuseHello { conn });
+            return;
+        };
+        self.open.insert(conn);
+        out.push(Output::Serve {
+            conn,
+            service,
+            protocol: classified.protocol,
+        });
+    }
+
+    fn tunnel_opened(
+        &mut self,
+        cx: &Context<'_>,
+        conn: ConnId,
+        host_id: Name,
+        out: &mut Outbox<Output>,
+    ) {
+        let agent = cx.topology.agents.iter().find(|agent| agent.id == host_id);
+        let Some(agent) = agent.filter(|_| self.open.contains(&conn)) else {
+            let why = format!("no agent with host id {host_id} belongs to this cluster");
+            out.fact(Kind::ConnRefused {
+                conn,
+                client: None,
+                why,
+            });
+            out.push(Output::CloseTunnel { conn });
+            return;
+        };
+        let agent = agent.name.clone();
+        out.fact(Kind::TunnelRegistered {
+            conn,
+            agent: agent.clone(),
+        });
+        let tunnel = Tunnel {
+            agent,
+            host_id,
+            beat: None,
+            refused: false,
+            open: 0,
+        };
+        self.tunnels.insert(conn, tunnel);
+    }
+
+    fn heartbeat(
+        &mut self,
+        cx: &Context<'_>,
+        conn: ConnId,
+        apps: Vec<Name>,
+        out: &mut Outbox<Output>,
+    ) {
+        let Some(tunnel) = self.tunnels.get_mut(&conn) else {
+            return;
+        };
+        let first = tunnel.beat.is_none();
+        tunnel.beat = Some(cx.now);
+        tunnel.refused = false;
+        let host_id = tunnel.host_id.clone();
+        self.announced(&host_id, &apps);
+        out.push(Output::Announce { host_id, apps });
+        if first {
+            self.gossip(cx, vec![conn], out);
+        }
+    }
+
+    fn announced(&mut self, host_id: &Name, apps: &[Name]) {
+        for (app, servers) in &mut self.apps {
+            if !apps.contains(app) {
+                servers.remove(host_id);
+            }
+        }
+        for app in apps {
+            if self.apps.len() < APPS_MAX || self.apps.contains_key(app) {
+                self.apps
+                    .entry(app.clone())
+                    .or_default()
+                    .insert(host_id.clone());
+            }
+        }
+    }
+
+    fn gossip(&mut self, cx: &Context<'_>, conns: Vec<ConnId>, out: &mut Outbox<Output>) {
+        if conns.is_empty() {
+            return;
+        }
+        let own = matches!(self.work, Work::Running).then(|| self.config(cx).id.clone());
+        let peers = self.peers.iter().filter(|(_, until)| cx.now < **until);
+        let proxies: Vec<Name> = own
+            .into_iter()
+            .chain(peers.map(|(id, _)| id.clone()))
+            .collect();
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        out.fact(Kind::GossipSent {
+            tunnels: count(conns.len()),
+            proxies: count(proxies.len()),
+        });
+        out.push(Output::Gossip { conns, proxies });
+    }
+
+    /// Every sign of life counts as a change, so the list goes out again (Teleport `srv`).
+    fn gossip_to_all(&mut self, cx: &Context<'_>, out: &mut Outbox<Output>) {
+        self.gossip_at = Some(cx.now + GOSSIP_EVERY);
+        let beaten = self
+            .tunnels
+            .iter()
+            .filter(|(_, tunnel)| tunnel.beat.is_some());
+        self.gossip(cx, beaten.map(|(conn, _)| *conn).collect(), out);
+    }
+
+    fn tunnel_closed(
+        &mut self,
+        cx: &Context<'_>,
+        conn: ConnId,
+        why: String,
+        out: &mut Outbox<Output>,
+    ) {
+        self.open.remove(&conn);
+        if let Some(tunnel) = self.tunnels.remove(&conn) {
+            out.fact(Kind::TunnelRemoved {
+                conn,
+                agent: tunnel.agent,
+                why,
+            });
+            self.note_drained(cx, out);
+        }
+    }
+
+    fn request_read(
+        &mut self,
+        cx: &Context<'_>,
+        client: ClientAddr,
+        host: &str,
+        out: &mut Outbox<Output>,
+    ) {
+        let app = match app_of(cx.topology, host) {
+            Asked::WebApi => {
+                out.push(Output::ServeWebApi);
+                return;
+            }
+            Asked::Nothing => {
+                let text = format!("no app has the public address {host:?}\n");
+                out.push(Output::RefuseRequest {
+                    status: 404,
+                    no_tunnel: false,
+                    text,
+                });
+                return;
+            }
+            Asked::App(app) => app,
+        };
+        let Some((app, servers)) = self.apps.get_key_value(app) else {
+            let text = format!("no agent announces an app named {app:?}\n");
+            out.push(Output::RefuseRequest {
+                status: 404,
+                no_tunnel: false,
+                text,
+            });
+            return;
+        };
+        self.requests += 1;
+        let request = RequestId(self.requests);
+        // Several servers of one app are asked in turn, a different one first each time.
+        let skip = usize::try_from(self.requests).unwrap_or(0) % servers.len().max(1);
+        let servers = servers.iter().skip(skip).chain(servers.iter().take(skip));
+        let candidates = self.tunnels.iter().map(|(conn, tunnel)| route::Candidate {
+            conn: *conn,
+            host_id: &tunnel.host_id,
+            ready: tunnel.beat.is_some(),
+            invalid: tunnel.refused
+                || tunnel
+                    .beat
+                    .is_some_and(|beat| cx.now.since(beat) > OFFLINE_AFTER),
+        });
+        let app = app.clone();
+        match route::pick(candidates, servers) {
+            Err(cause) => {
+                let text = route::refusal(&cause);
+                out.fact(Kind::NoTunnel {
+                    request,
+                    client,
+                    app,
+                    text: text.clone(),
+                });
+                out.push(Output::RefuseRequest {
+                    status: 502,
+                    no_tunnel: true,
+                    text,
+                });
+            }
+            Ok(picked) => {
+                let Some(tunnel) = self.tunnels.get_mut(&picked.conn) else {
+                    return;
+                };
+                tunnel.open += 1;
+                let (conn, why) = (picked.conn, picked.why);
+                let agent = tunnel.agent.clone();
+                let host_id = tunnel.host_id.clone();
+                self.routed.insert(
+                    request,
+                    Routed {
+                        conn,
+                        since: cx.now,
+                    },
+                );
+                let fact_app = app.clone();
+                let agent_name = agent.clone();
+                out.fact(Kind::Routed {
+                    request,
+                    client,
+                    app: fact_app,
+                    agent: agent_name,
+                    conn,
+                    why,
+                });
+                out.push(Output::Route {
+                    request,
+                    conn,
+                    app,
+                    agent,
+                    host_id,
+                });
+            }
+        }
+    }
+
+    fn stream_refused(
+        &mut self,
+        cx: &Context<'_>,
+        request: RequestId,
+        why: &str,
+        broken: bool,
+        out: &mut Outbox<Output>,
+    ) {
+        let Some(routed) = self.finish(request) else {
+            return;
+        };
+        if let Some(tunnel) = self.tunnels.get_mut(&routed.conn)
+            && broken
+        {
+            // A tunnel that takes no stream is invalid, and closed at once if it has no session.
+            tunnel.refused = true;
+            if tunnel.open == 0 {
+                out.push(Output::CloseTunnel { conn: routed.conn });
+            }
+        }
+        let text = route::refusal(why);
+        out.fact(Kind::RequestEnded {
+            request,
+            status: 502,
+            bytes: 0,
+            took: cx.now.since(routed.since),
+        });
+        out.push(Output::RefuseRequest {
+            status: 502,
+            no_tunnel: true,
+            text,
+        });
+        self.note_drained(cx, out);
+    }
+
+    fn finish(&mut self, request: RequestId) -> Option<Routed> {
+        let routed = self.routed.remove(&request)?;
+        if let Some(tunnel) = self.tunnels.get_mut(&routed.conn) {
+            tunnel.open = tunnel.open.saturating_sub(1);
+        }
+        Some(routed)
+    }
+
+    fn operate(&mut self, cx: &Context<'_>, act: Act, out: &mut Outbox<Output>) {
+        out.fact(Kind::Operated { act });
+        match act {
+            Act::Start => {
+                if self.work == Work::Stopped {
+                    // A new process has heard of nobody yet; the auth server tells it.
+                    self.presence_at = Some(cx.now);
+                    self.gossip_at = Some(cx.now + GOSSIP_EVERY);
+                }
+                self.work = Work::Running;
+                out.push(Output::BeginListening);
+            }
+            Act::Drain => {
+                self.work = Work::Draining {
+                    until: cx.now + DRAIN_FOR,
+                };
+                out.push(Output::StopListening);
+                out.push(Output::AdviseAll);
+                self.note_drained(cx, out);
+            }
+            Act::Stop => {
+                self.work = Work::Stopped;
+                self.presence_at = None;
+                self.gossip_at = None;
+                out.push(Output::StopListening);
+                out.push(Output::CutAll);
+                for (conn, tunnel) in std::mem::take(&mut self.tunnels) {
+                    let why = String::from("the proxy was stopped");
+                    out.fact(Kind::TunnelRemoved {
+                        conn,
+                        agent: tunnel.agent,
+                        why,
+                    });
+                }
+                for (request, routed) in std::mem::take(&mut self.routed) {
+                    let took = cx.now.since(routed.since);
+                    out.fact(Kind::RequestEnded {
+                        request,
+                        status: 0,
+                        bytes: 0,
+                        took,
+                    });
+                }
+                self.open.clear();
+            }
+        }
+    }
+
+    /// A drain is over when no request and no tunnel is left; then the instance says good-bye.
+    fn note_drained(&mut self, _cx: &Context<'_>, out: &mut Outbox<Output>) {
+        let draining = matches!(self.work, Work::Draining { .. });
+        if draining && self.routed.is_empty() && self.tunnels.is_empty() {
+            self.work = Work::Stopped;
+            self.presence_at = None;
+            self.gossip_at = None;
+            out.fact(Kind::Drained);
+            out.push(Output::Presence { alive: false });
+            out.push(Output::CutAll);
+        }
+    }
+}
+
+impl Machine for Proxy {
+    type Input = Input;
+    type Output = Output;
+
+    fn node(&self) -> Node {
+        self.node.clone()
+    }
+
+    fn handle(&mut self, cx: &Context<'_>, input: Input, out: &mut Outbox<Output>) {
+        match input {
+            Input::Announced { host_id, apps } => self.announced(&host_id, &apps),
+            Input::ConnClosed { conn } => {
+                self.open.remove(&conn);
+            }
+            Input::Heartbeat { conn, apps } => self.heartbeat(cx, conn, apps, out),
+            Input::HelloRead { client, sni, alpn } => self.hello_read(client, (sni, alpn), out),
+            Input::Operate(act) => self.operate(cx, act, out),
+            Input::PeerGone { id } => {
+                if self.peers.remove(&id).is_some() {
+                    self.gossip_to_all(cx, out);
+                }
+            }
+            Input::PeerSeen { id } => {
+                if id != self.config(cx).id {
+                    self.peers.retain(|_, until| cx.now < *until);
+                    self.peers.insert(id, cx.now + PRESENCE_FOR);
+                    if self.work != Work::Stopped {
+                        self.gossip_to_all(cx, out);
+                    }
+                }
+            }
+            Input::RequestEnded {
+                request,
+                status,
+                bytes,
+            } => {
+                if let Some(routed) = self.finish(request) {
+                    let took = cx.now.since(routed.since);
+                    out.fact(Kind::RequestEnded {
+                        request,
+                        status,
+                        bytes,
+                        took,
+                    });
+                    self.note_drained(cx, out);
+                }
+            }
+            Input::RequestRead { client, host } => self.request_read(cx, client, &host, out),
+            Input::StreamRefused {
+                request,
+                why,
+                broken,
+            } => {
+                self.stream_refused(cx, request, &why, broken, out);
+            }
+            Input::TunnelOpened { conn, host_id } => self.tunnel_opened(cx, conn, host_id, out),
+            Input::TunnelClosed { conn, why } => self.tunnel_closed(cx, conn, why, out),
+        }
+    }
+
+    fn deadline(&self) -> Option<(Time, &'static str)> {
+        let drain = match self.work {
+            Work::Draining { until } => Some((until, "end of drain")),
+            Work::Running | Work::Stopped => None,
+        };
+        let gossip = self.gossip_at.map(|at| (at, "gossip"));
+        let presence = self.presence_at.map(|at| (at, "sign of life"));
+        [drain, gossip, presence].into_iter().flatten().min()
+    }
+
+    fn wake(&mut self, cx: &Context<'_>, out: &mut Outbox<Output>) {
+        if self.presence_at.is_some_and(|at| at <= cx.now) {
+            self.presence_at = Some(cx.now + PRESENCE_EVERY);
+            out.push(Output::Presence { alive: true });
+        }
+        if self.gossip_at.is_some_and(|at| at <= cx.now) {
+            self.gossip_to_all(cx, out);
+        }
+        if let Work::Draining { until } = self.work
+            && until <= cx.now
+        {
+            for (conn, tunnel) in std::mem::take(&mut self.tunnels) {
+                let why = String::from("the drain's time was over");
+                out.fact(Kind::TunnelRemoved {
+                    conn,
+                    agent: tunnel.agent,
+                    why,
+                });
+            }
+            self.routed.clear();
+            self.note_drained(cx, out);
+        }
+    }
+}
+
+/// What a `Host` header asks for.
+enum Asked<'a> {
+    App(&'a str),
+    Nothing,
+    WebApi,
+}
+
+/// Any host that is not local, not an address and not a public address asks for an app; the app is
+/// the first label of a name directly under a public address (Teleport `web-app`).
+fn app_of<'a>(topology: &Topology, host: &'a str) -> Asked<'a> {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let name = name.strip_suffix('.').unwrap_or(name);
+    let is_address = name
+        .trim_matches(['[', ']'])
+        .parse::<std::net::IpAddr>()
+        .is_ok();
+    let public = || topology.pool.public_addrs.iter();
+    if name.eq_ignore_ascii_case("localhost")
+        || is_address
+        || public().any(|public| name.eq_ignore_ascii_case(&public.host))
+    {
+        return Asked::WebApi;
+    }
+    match name.split_once('.') {
+        Some((app, rest)) if public().any(|public| rest.eq_ignore_ascii_case(&public.host)) => {
+            Asked::App(app)
+        }
+        _ => Asked::Nothing,
+    }
+}
+
+#[cfg(test)]
+mod tests;

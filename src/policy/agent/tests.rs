@@ -1,0 +1,362 @@
+use super::*;
+use crate::policy::principals::ShownKind;
+use crate::policy::testing::{Bench, topology};
+
+const DOOR: &str = "127.10.0.2:3080";
+
+fn started() -> Bench<Agent> {
+    let mut bench = Bench::new(Agent::new(0, &"orders".into()));
+    bench.feed(Input::Operate(Act::Start));
+    bench
+}
+
+fn shown(proxy: &str) -> Shown {
+    Shown {
+        kind: ShownKind::HostCertificate,
+        key_id: String::new(),
+        principals: vec![
+            format!("{proxy}.example"),
+            String::from("proxy.example.com"),
+        ],
+        ca_known: true,
+        signature_valid: true,
+        valid_after: 0,
+        valid_before: 100,
+        critical_options: Vec::new(),
+        role: None,
+    }
+}
+
+fn document() -> Document {
+    Document {
+        tls_routing: true,
+        public_addr: String::from("proxy.example.com:3080"),
+        web_listen_addr: String::from("0.0.0.0:3080"),
+    }
+}
+
+/// Wakes until an attempt begins and brings it to its dial.
+fn dialled(bench: &mut Bench<Agent>) -> DialId {
+    loop {
+        for output in bench.wake().outputs {
+            match output {
+                Output::Find { dial, .. } => {
+                    let out = bench.feed(Input::FindAnswered {
+                        dial,
+                        document: document(),
+                    });
+                    assert!(matches!(out.outputs[..], [Output::Dial { .. }]), "{out:?}");
+                    return dial;
+                }
+                Output::Dial { dial, .. } => return dial,
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Brings a dial to a proxy up to its tunnel, or to its refusal.
+fn reach(bench: &mut Bench<Agent>, dial: DialId, proxy: &str) -> Outbox<Output> {
+    let out = bench.feed(Input::HostKeyShown {
+        dial,
+        shown: shown(proxy),
+        unix_seconds: 50,
+    });
+    match &out.outputs[..] {
+        [Output::AcceptHostKey] => {
+            let address = ListenAddr(DOOR.parse().unwrap());
+            bench.feed(Input::TunnelUp { dial, address })
+        }
+        [Output::RefuseHostKey { why }] => {
+            let error = why.clone();
+            bench.feed(Input::Failed {
+                dial,
+                stage: Stage::Ssh,
+                error,
+            })
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+fn gossip(bench: &mut Bench<Agent>, dial: DialId, proxies: &[&str]) {
+    let proxies = proxies.iter().map(|id| Name::from(*id)).collect();
+    bench.feed(Input::Gossip { dial, proxies });
+}
+
+/// An agent with tunnels to all three proxies, made by the dials 1, 2 and 3.
+fn meshed() -> Bench<Agent> {
+    let mut bench = started();
+    for (n, proxy) in ["proxy-id-1", "proxy-id-2", "proxy-id-3"]
+        .into_iter()
+        .enumerate()
+    {
+        let dial = dialled(&mut bench);
+        reach(&mut bench, dial, proxy);
+        if n == 0 {
+            gossip(
+                &mut bench,
+                dial,
+                &["proxy-id-1", "proxy-id-2", "proxy-id-3"],
+            );
+        }
+    }
+    bench
+}
+
+#[test]
+fn an_agent_at_rest_is_small() {
+    assert!(size_of::<Agent>() <= 192, "{}", size_of::<Agent>());
+}
+
+#[test]
+fn the_first_attempt_asks_find_at_the_proxy_server() {
+    let mut bench = started();
+    let out = bench.wake();
+    let seed = bench.topology.agents[0].proxy_server.clone();
+    assert_eq!(
+        out.outputs,
+        [Output::Find {
+            dial: DialId(1),
+            seed
+        }]
+    );
+}
+
+#[test]
+fn a_tunnel_is_claimed_inside_the_handshake_and_beats_at_once() {
+    let mut bench = started();
+    let dial = dialled(&mut bench);
+    let out = reach(&mut bench, dial, "proxy-id-1");
+    assert_eq!(out.outputs, [Output::Heartbeat { dial }]);
+    let claimed = out.facts.iter().any(|fact| {
+        matches!(fact, Kind::Claimed { proxy, balancer: Some(door), .. }
+            if &**proxy == "1" && &**door == "internal")
+    });
+    assert!(claimed, "{out:?}");
+}
+
+#[test]
+fn a_second_tunnel_to_the_same_proxy_is_refused_and_counted_as_a_claim() {
+    let mut bench = started();
+    let dial = dialled(&mut bench);
+    reach(&mut bench, dial, "proxy-id-1");
+    gossip(&mut bench, dial, &["proxy-id-1", "proxy-id-2"]);
+    let dial = dialled(&mut bench);
+    let out = reach(&mut bench, dial, "proxy-id-1");
+    let refused = out.facts.iter().any(|fact| {
+        matches!(fact, Kind::DialFailed { stage: Stage::Claim, error, .. }
+            if error == "proxy already claimed")
+    });
+    assert!(refused, "{out:?}");
+    let dial = dialled(&mut bench);
+    assert_eq!(
+        reach(&mut bench, dial, "proxy-id-2").outputs,
+        [Output::Heartbeat { dial }]
+    );
+}
+
+#[test]
+fn a_wrong_principal_is_refused_in_the_words_of_the_reference() {
+    let mut bench = started();
+    let dial = dialled(&mut bench);
+    let mut wrong = shown("proxy-id-1");
+    wrong.principals.retain(|name| name != "proxy.example.com");
+    let out = bench.feed(Input::HostKeyShown {
+        dial,
+        shown: wrong,
+        unix_seconds: 50,
+    });
+    let [Output::RefuseHostKey { why }] = &out.outputs[..] else {
+        panic!("{out:?}")
+    };
+    assert!(why.contains("not in the set of valid principals"), "{why}");
+}
+
+#[test]
+fn a_full_mesh_rests_until_a_heartbeat_is_due() {
+    let mut bench = meshed();
+    // The wait after the last attempt, then a look for a lease that is not there.
+    while bench
+        .machine
+        .deadline()
+        .is_some_and(|(_, why)| why != "heartbeat")
+    {
+        assert!(bench.wake().outputs.is_empty());
+    }
+    let out = bench.wake();
+    assert!(
+        out.outputs
+            .iter()
+            .all(|o| matches!(o, Output::Heartbeat { .. })),
+        "{out:?}"
+    );
+    assert!(bench.now >= Time::ZERO + KEEP_ALIVE);
+}
+
+#[test]
+fn an_answer_to_find_is_used_again_for_three_seconds() {
+    let mut bench = started();
+    let dial = dialled(&mut bench);
+    reach(&mut bench, dial, "proxy-id-1");
+    gossip(
+        &mut bench,
+        dial,
+        &["proxy-id-1", "proxy-id-2", "proxy-id-3"],
+    );
+    let out = bench.wake();
+    assert!(matches!(out.outputs[..], [Output::Dial { .. }]), "{out:?}");
+    reach(&mut bench, DialId(2), "proxy-id-2");
+    bench.pass(FOUND_FOR);
+    let out = bench.wake();
+    assert!(matches!(out.outputs[..], [Output::Find { .. }]), "{out:?}");
+}
+
+#[test]
+fn a_tunnel_lost_after_a_long_life_is_redialled_at_the_next_poll_and_the_gap_is_told() {
+    let mut bench = meshed();
+    while bench
+        .machine
+        .deadline()
+        .is_some_and(|(_, why)| why != "heartbeat")
+    {
+        bench.wake();
+    }
+    bench.pass(Span::from_secs(60));
+    // Gossip comes every two minutes at least, so the proxies are still known.
+    gossip(
+        &mut bench,
+        DialId(1),
+        &["proxy-id-1", "proxy-id-2", "proxy-id-3"],
+    );
+    let lost = bench.now;
+    bench.feed(Input::TunnelClosed {
+        dial: DialId(2),
+        why: String::from("reset"),
+    });
+    let dial = dialled(&mut bench);
+    assert!(
+        bench.now.since(lost) <= LEASE_POLL,
+        "{}",
+        bench.now.since(lost)
+    );
+    bench.pass(Span::from_ms(10));
+    let out = reach(&mut bench, dial, "proxy-id-2");
+    let gap = out.facts.iter().find_map(|fact| match fact {
+        Kind::Claimed { gap, .. } => *gap,
+        _ => None,
+    });
+    assert_eq!(gap, Some(bench.now.since(lost)));
+}
+
+#[test]
+fn an_advised_tunnel_takes_no_more_streams_and_closes_after_the_last() {
+    let mut bench = meshed();
+    let dial = DialId(1);
+    let ask = || Input::StreamAsked {
+        dial,
+        app: "orders".into(),
+    };
+    assert_eq!(bench.feed(ask()).outputs, [Output::Serve { app: 0 }]);
+    assert!(bench.feed(Input::Advised { dial }).outputs.is_empty());
+    let refused = bench.feed(ask()).outputs;
+    let why = String::from("agent connection is draining");
+    assert_eq!(refused, [Output::RefuseStream { why }]);
+    assert_eq!(
+        bench.feed(Input::StreamEnded { dial }).outputs,
+        [Output::Close { dial }]
+    );
+}
+
+#[test]
+fn the_replacement_of_an_advised_tunnel_may_stand_before_it_ends() {
+    let mut bench = meshed();
+    bench.feed(Input::StreamAsked {
+        dial: DialId(1),
+        app: "orders".into(),
+    });
+    bench.feed(Input::Advised { dial: DialId(1) });
+    let dial = dialled(&mut bench);
+    assert_eq!(
+        reach(&mut bench, dial, "proxy-id-1").outputs,
+        [Output::Heartbeat { dial }]
+    );
+}
+
+#[test]
+fn a_stopped_agent_does_nothing_and_a_started_one_begins_anew() {
+    let mut bench = meshed();
+    let out = bench.feed(Input::Operate(Act::Stop));
+    assert_eq!(out.outputs, [Output::CutAll]);
+    assert_eq!(
+        out.facts
+            .iter()
+            .filter(|f| matches!(f, Kind::TunnelLost { .. }))
+            .count(),
+        3
+    );
+    assert_eq!(bench.machine.deadline(), None);
+    bench.feed(Input::Operate(Act::Start));
+    let dial = dialled(&mut bench);
+    assert_eq!(
+        reach(&mut bench, dial, "proxy-id-3").outputs,
+        [Output::Heartbeat { dial }]
+    );
+}
+
+#[test]
+fn a_late_result_of_an_attempt_that_was_given_up_changes_nothing() {
+    let mut bench = started();
+    let dial = dialled(&mut bench);
+    bench.feed(Input::Operate(Act::Stop));
+    let address = ListenAddr(DOOR.parse().unwrap());
+    let out = bench.feed(Input::TunnelUp { dial, address });
+    assert_eq!(out.outputs, [Output::Close { dial }]);
+    assert!(out.facts.is_empty());
+}
+
+#[test]
+fn an_agent_sent_through_the_users_door_is_a_finding_once() {
+    let mut bench = Bench::new(Agent::new(1, &"kiosk".into()));
+    bench.feed(Input::Operate(Act::Start));
+    let dial = dialled(&mut bench);
+    let mut findings = |address: &str| {
+        let input = Input::Connected {
+            dial,
+            purpose: Purpose::Tunnel,
+            host: String::from("proxy.example.com"),
+            address: ListenAddr(address.parse().unwrap()),
+        };
+        let facts = bench.feed(input).facts;
+        facts
+            .iter()
+            .filter(|fact| matches!(fact, Kind::Finding { .. }))
+            .count()
+    };
+    assert_eq!(findings(DOOR), 0, "the door meant for agents is none");
+    assert_eq!(findings("127.20.0.2:3080"), 1);
+    assert_eq!(findings("127.20.0.2:3080"), 0);
+}
+
+#[test]
+fn a_thousand_agents_of_one_seed_spread_their_waits() {
+    let topology = topology();
+    let mut waits: Vec<u64> = (0..1_000)
+        .map(|n| {
+            let mut backoff = Backoff::default();
+            let entity = format!("agent/a{n}");
+            let mut last = Span::ZERO;
+            for _ in 0..9 {
+                last = backoff.wait(Time::ZERO, topology.seed, &entity);
+                backoff.elapsed();
+            }
+            last.as_us()
+        })
+        .collect();
+    waits.sort_unstable();
+    let (low, high) = (waits[50], waits[950]);
+    assert!(
+        low < 4_300_000 && high > 7_700_000,
+        "uniform in [4 s, 8 s): {low} {high}"
+    );
+}

@@ -1,0 +1,305 @@
+use super::*;
+use crate::policy::testing::Bench;
+
+fn started() -> Bench<Proxy> {
+    let mut bench = Bench::new(Proxy::new(0, &"1".into()));
+    bench.feed(Input::Operate(Act::Start));
+    bench.wake();
+    bench
+}
+
+fn client() -> ClientAddr {
+    ClientAddr("127.20.0.21:4000".parse().unwrap())
+}
+
+fn hello(bench: &mut Bench<Proxy>, alpn: &[&str]) -> Outbox<Output> {
+    let alpn = alpn.iter().map(|name| Name::from(*name)).collect();
+    bench.feed(Input::HelloRead {
+        client: client(),
+        sni: None,
+        alpn,
+    })
+}
+
+/// Registers a tunnel of the agent `orders`; its first heartbeat announces its app.
+fn tunnel(bench: &mut Bench<Proxy>, beats: bool) -> ConnId {
+    let out = hello(bench, &["teleport-reversetunnel"]);
+    let [
+        Output::Serve {
+            conn,
+            service: Service::ReverseTunnel,
+            ..
+        },
+    ] = out.outputs[..]
+    else {
+        panic!("{out:?}")
+    };
+    bench.feed(Input::TunnelOpened {
+        conn,
+        host_id: "orders-id".into(),
+    });
+    if beats {
+        bench.feed(Input::Heartbeat {
+            conn,
+            apps: vec!["orders".into()],
+        });
+    }
+    conn
+}
+
+fn ask(bench: &mut Bench<Proxy>, host: &str) -> Outbox<Output> {
+    bench.feed(Input::RequestRead {
+        client: client(),
+        host: host.to_owned(),
+    })
+}
+
+const ORDERS: &str = "orders.proxy.example.com:3080";
+
+#[test]
+fn the_first_heartbeat_is_answered_by_the_whole_list() {
+    let mut bench = started();
+    bench.feed(Input::PeerSeen {
+        id: "proxy-id-2".into(),
+    });
+    let conn = tunnel(&mut bench, false);
+    let apps = vec![Name::from("orders")];
+    let out = bench.feed(Input::Heartbeat {
+        conn,
+        apps: apps.clone(),
+    });
+    let proxies = vec![Name::from("proxy-id-1"), Name::from("proxy-id-2")];
+    let host_id = Name::from("orders-id");
+    let announce = Output::Announce {
+        host_id,
+        apps: apps.clone(),
+    };
+    assert_eq!(
+        out.outputs,
+        [
+            announce,
+            Output::Gossip {
+                conns: vec![conn],
+                proxies
+            }
+        ]
+    );
+    let out = bench.feed(Input::Heartbeat { conn, apps });
+    assert!(
+        !out.outputs
+            .iter()
+            .any(|o| matches!(o, Output::Gossip { .. })),
+        "only the first"
+    );
+}
+
+#[test]
+fn each_sign_of_life_and_every_two_minutes_the_list_goes_out_again() {
+    let mut bench = started();
+    let conn = tunnel(&mut bench, true);
+    let out = bench.feed(Input::PeerSeen {
+        id: "proxy-id-3".into(),
+    });
+    assert!(
+        matches!(&out.outputs[..], [Output::Gossip { conns, proxies }]
+        if *conns == [conn] && proxies.len() == 2)
+    );
+    let mut gossips = Vec::new();
+    while bench.now < Time::from_us(400_000_000) {
+        let out = bench.wake();
+        gossips.extend(
+            out.outputs
+                .iter()
+                .any(|o| matches!(o, Output::Gossip { .. }))
+                .then_some(bench.now),
+        );
+    }
+    assert_eq!(
+        gossips,
+        [120, 240, 360].map(|s| Time::ZERO + Span::from_secs(s))
+    );
+}
+
+#[test]
+fn a_peer_is_forgotten_ten_minutes_after_its_last_sign_of_life() {
+    let mut bench = started();
+    bench.feed(Input::PeerSeen {
+        id: "proxy-id-2".into(),
+    });
+    bench.pass(PRESENCE_FOR);
+    let conn = tunnel(&mut bench, false);
+    let out = bench.feed(Input::Heartbeat {
+        conn,
+        apps: Vec::new(),
+    });
+    let listed = out.outputs.iter().any(|output| {
+        matches!(output, Output::Gossip { proxies, .. } if *proxies == [Name::from("proxy-id-1")])
+    });
+    assert!(listed, "{out:?}");
+}
+
+#[test]
+fn a_request_goes_through_the_agents_tunnel() {
+    let mut bench = started();
+    let conn = tunnel(&mut bench, true);
+    let out = ask(&mut bench, ORDERS);
+    assert!(
+        matches!(&out.outputs[..], [Output::Route { conn: c, app, .. }]
+        if *c == conn && &**app == "orders"),
+        "{out:?}"
+    );
+}
+
+#[test]
+fn without_a_tunnel_here_it_is_refused_and_counted_though_the_app_is_known() {
+    let mut bench = started();
+    bench.feed(Input::Announced {
+        host_id: "orders-id".into(),
+        apps: vec!["orders".into()],
+    });
+    let out = ask(&mut bench, ORDERS);
+    let [
+        Output::RefuseRequest {
+            no_tunnel: true,
+            text,
+            ..
+        },
+    ] = &out.outputs[..]
+    else {
+        panic!("{out:?}")
+    };
+    assert!(
+        text.contains("no app reverse tunnel for orders-id found"),
+        "{text}"
+    );
+    assert!(matches!(out.facts[..], [Kind::NoTunnel { .. }]));
+}
+
+#[test]
+fn before_its_first_heartbeat_a_tunnel_takes_no_request() {
+    let mut bench = started();
+    bench.feed(Input::Announced {
+        host_id: "orders-id".into(),
+        apps: vec!["orders".into()],
+    });
+    tunnel(&mut bench, false);
+    let out = ask(&mut bench, ORDERS);
+    assert!(matches!(
+        out.outputs[..],
+        [Output::RefuseRequest {
+            no_tunnel: true,
+            ..
+        }]
+    ));
+}
+
+#[test]
+fn names_that_are_no_app_go_to_the_web_api_or_are_refused() {
+    let mut bench = started();
+    for host in [
+        "proxy.example.com:3080",
+        "Proxy.Example.Com.",
+        "127.0.0.1",
+        "[::1]:3080",
+        "localhost",
+    ] {
+        assert_eq!(
+            ask(&mut bench, host).outputs,
+            [Output::ServeWebApi],
+            "{host}"
+        );
+    }
+    for host in [
+        "a.b.proxy.example.com",
+        "example.org",
+        "unknown.proxy.example.com",
+    ] {
+        let out = ask(&mut bench, host);
+        assert!(
+            matches!(out.outputs[..], [Output::RefuseRequest { status: 404, .. }]),
+            "{host}"
+        );
+    }
+}
+
+#[test]
+fn an_agent_that_is_not_of_the_cluster_gets_no_tunnel() {
+    let mut bench = started();
+    let out = hello(&mut bench, &["teleport-reversetunnel"]);
+    let [Output::Serve { conn, .. }] = out.outputs[..] else {
+        panic!("{out:?}")
+    };
+    let out = bench.feed(Input::TunnelOpened {
+        conn,
+        host_id: "stranger".into(),
+    });
+    assert_eq!(out.outputs, [Output::CloseTunnel { conn }]);
+}
+
+#[test]
+fn a_tunnel_that_takes_no_stream_is_closed_when_nothing_else_is_open_on_it() {
+    let mut bench = started();
+    let conn = tunnel(&mut bench, true);
+    let out = ask(&mut bench, ORDERS);
+    let [Output::Route { request, .. }] = out.outputs[..] else {
+        panic!("{out:?}")
+    };
+    let why = String::from("channel open failed");
+    let out = bench.feed(Input::StreamRefused {
+        request,
+        why,
+        broken: true,
+    });
+    assert_eq!(out.outputs[0], Output::CloseTunnel { conn });
+}
+
+#[test]
+fn a_drain_advises_all_and_is_over_when_nothing_is_left() {
+    let mut bench = started();
+    let conn = tunnel(&mut bench, true);
+    let out = ask(&mut bench, ORDERS);
+    let [Output::Route { request, .. }] = out.outputs[..] else {
+        panic!("{out:?}")
+    };
+    let out = bench.feed(Input::Operate(Act::Drain));
+    assert_eq!(out.outputs, [Output::StopListening, Output::AdviseAll]);
+    let out = bench.feed(Input::RequestEnded {
+        request,
+        status: 200,
+        bytes: 5,
+    });
+    assert!(out.outputs.is_empty(), "a tunnel is left");
+    let out = bench.feed(Input::TunnelClosed {
+        conn,
+        why: String::from("agent disconnected"),
+    });
+    assert_eq!(
+        out.outputs,
+        [Output::Presence { alive: false }, Output::CutAll]
+    );
+    assert!(out.facts.contains(&Kind::Drained));
+}
+
+#[test]
+fn a_stopped_proxy_takes_no_hello_and_says_no_good_bye() {
+    let mut bench = started();
+    tunnel(&mut bench, true);
+    let out = bench.feed(Input::Operate(Act::Stop));
+    assert_eq!(out.outputs, [Output::StopListening, Output::CutAll]);
+    assert_eq!(bench.machine.deadline(), None);
+    assert!(matches!(
+        hello(&mut bench, &[]).outputs[..],
+        [Output::RefuseHello { .. }]
+    ));
+}
+
+#[test]
+fn an_offer_that_nothing_serves_is_refused_with_the_reason() {
+    let mut bench = started();
+    let out = hello(&mut bench, &["teleport-tcp"]);
+    assert!(matches!(out.outputs[..], [Output::RefuseHello { .. }]));
+    let told = out.facts.iter().any(
+        |fact| matches!(fact, Kind::ConnRefused { why, .. } if why.contains("[teleport-tcp]")),
+    );
+    assert!(told, "{out:?}");
+}
