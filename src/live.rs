@@ -6,3 +6,6 @@
 pub mod clock;
 pub mod runner;
 pub mod tasks;
+//! The lab with real sockets and a real clock: it does what `policy/` decides.
+
+pub mod dns;

@@ -1,1 +1,454 @@
-//! placeholder
+//! From a question to an answer: the only way, for every listener, `explain` and the proof.
+//!
+//! In go the rules in force and a question; out comes an answer: response code, flags, sections
+//! with the file and line of every record, and the reason. It follows CNAMEs from zone to zone of
+//! one view (RFC 6604) and fills the sections as BIND does with `minimal-responses yes`. What fits
+//! into a datagram is the writer's affair.
+
+mod diff;
+mod rules;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+use std::fmt;
+use std::path::Path;
+
+use hickory_proto::op::{OpCode, ResponseCode};
+use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
+
+use crate::model::addr::{ClientAddr, ListenAddr};
+
+use super::view::{Selected, Subnet, is_listed, select};
+use super::zone::{Found, Item, Key, Node, Set, Zone, lookup};
+
+pub use self::diff::diff;
+pub use self::rules::{Rules, View};
+
+/// How many CNAMEs one answer follows; BIND stops after 11, others at 16.
+pub const CHAIN_MAX: usize = 16;
+
+/// The largest datagram that is sent, and what the server says it takes (DNS flag day 2020).
+pub const PAYLOAD_MAX: u16 = 1232;
+
+/// A question, as any carrier brings it.
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// Who asks.
+    pub source: ClientAddr,
+    /// Where the question came in.
+    pub destination: ListenAddr,
+    /// How it came in.
+    pub transport: Transport,
+    /// What is wanted of the server.
+    pub opcode: OpCode,
+    /// How many questions the message holds; more or fewer than one is a format error.
+    pub count: usize,
+    /// The name, absolute, as it was written.
+    pub name: Name,
+    /// The type.
+    pub record_type: RecordType,
+    /// The class.
+    pub class: DNSClass,
+    /// EDNS, when the message has it (RFC 6891).
+    pub edns: Option<Edns>,
+}
+
+/// How a question came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Transport {
+    /// A stream (RFC 7766).
+    Tcp,
+    /// A datagram.
+    Udp,
+}
+
+/// What a message says by EDNS, and what the server says back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Edns {
+    /// 0 is the only version there is.
+    pub version: u8,
+    /// The largest datagram that the sender takes, in bytes.
+    pub payload: u16,
+    /// DNSSEC OK, which goes back as it came (RFC 3225 section 3).
+    pub dnssec_ok: bool,
+    /// The client-subnet option (RFC 7871).
+    pub subnet: Option<Subnet>,
+    /// Whether there was such an option that could not be read.
+    pub subnet_broken: bool,
+}
+
+/// An answer.
+#[derive(Clone, Debug)]
+pub struct Answer<'r> {
+    /// The response code.
+    pub rcode: ResponseCode,
+    /// Whether the server speaks for the name (AA).
+    pub authoritative: bool,
+    /// The records asked for, aliases first.
+    pub answer: Vec<Shown<'r>>,
+    /// The SOA of a negative answer, or the name servers of a delegation.
+    pub authority: Vec<Shown<'r>>,
+    /// Addresses of the name servers of a delegation (RFC 9471).
+    pub additional: Vec<Shown<'r>>,
+    /// EDNS of the answer, when the question had it.
+    pub edns: Option<Edns>,
+    /// The address that chose the view, and the choice; `None` when it was not asked.
+    pub selected: Option<Selected>,
+    /// The view.
+    pub view: Option<&'r View>,
+    /// Why.
+    pub reason: Reason<'r>,
+}
+
+/// A record of an answer and where it was written.
+#[derive(Clone, Debug)]
+pub struct Shown<'r> {
+    /// The record; a copy where a wildcard made its owner.
+    pub record: Cow<'r, Record>,
+    /// The file.
+    pub file: &'r Path,
+    /// The line, from 1.
+    pub line: usize,
+}
+
+/// Why an answer is what it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Reason<'r> {
+    /// How many CNAMEs were followed.
+    pub aliases: usize,
+    /// What the last name came to.
+    pub step: Step<'r>,
+}
+
+/// What a name came to.
+#[derive(Clone, Copy, Debug)]
+pub enum Step<'r> {
+    /// The client-subnet option is not proper (RFC 7871 section 7.1.2).
+    BadSubnet,
+    /// The version of EDNS is not known (RFC 6891 section 6.1.3).
+    BadVersion,
+    /// A chain of CNAMEs is longer than [`CHAIN_MAX`].
+    ChainTooLong,
+    /// The class is not IN.
+    Class,
+    /// The name is at or below this cut.
+    Delegation(&'r Name),
+    /// The name and the type exist.
+    Exact,
+    /// A chain of CNAMEs leads back into itself.
+    Loop,
+    /// The message does not hold exactly one question.
+    NotOneQuestion,
+    /// The name does not exist.
+    NoName,
+    /// The name exists without this type.
+    NoType,
+    /// The name is covered by this wildcard, which has no such type.
+    NoTypeWildcard(&'r Name),
+    /// No view lets the source in.
+    NoView,
+    /// No zone of the view holds the name.
+    NoZone,
+    /// The operation is not served.
+    Opcode,
+    /// An alias leads to a name outside the zones of the view.
+    Outside,
+    /// Zone transfers are not served.
+    Transfer,
+    /// The type exists in messages only, or is not served.
+    Type,
+    /// The name is covered by this wildcard.
+    Wildcard(&'r Name),
+}
+
+/// Decides the answer to a question.
+pub fn decide<'r>(rules: &'r Rules, question: &Question) -> Answer<'r> {
+    let mut answer = Answer {
+        rcode: ResponseCode::NoError,
+        authoritative: false,
+        answer: Vec::new(),
+        authority: Vec::new(),
+        additional: Vec::new(),
+        edns: question.edns.map(|edns| reply_edns(rules, question, edns)),
+        selected: None,
+        view: None,
+        reason: Reason {
+            aliases: 0,
+            step: Step::NoView,
+        },
+    };
+    if let Some((rcode, step)) = refusal(question) {
+        return answer.refused(rcode, step);
+    }
+    let subnet = question.edns.and_then(|edns| edns.subnet);
+    let lists = rules.views.iter().map(|view| view.match_clients.as_slice());
+    let selected = select(lists, &rules.ecs_trusted, question.source.ip(), subnet);
+    answer.selected = Some(selected);
+    let Some((view, _)) = selected.matched else {
+        return answer.refused(ResponseCode::Refused, Step::NoView);
+    };
+    let view = &rules.views[view];
+    answer.view = Some(view);
+    if matches!(question.record_type, RecordType::AXFR | RecordType::IXFR) {
+        return answer.refused(ResponseCode::Refused, Step::Transfer);
+    }
+    answer.follow(view, &question.name, question.record_type);
+    answer
+}
+
+/// Refuses what needs no view.
+fn refusal(question: &Question) -> Option<(ResponseCode, Step<'static>)> {
+    let edns = question.edns;
+    if edns.is_some_and(|edns| edns.version > 0) {
+        return Some((ResponseCode::BADVERS, Step::BadVersion));
+    }
+    if edns.is_some_and(|edns| {
+        edns.subnet_broken || edns.subnet.is_some_and(|subnet| !subnet.is_proper())
+    }) {
+        return Some((ResponseCode::FormErr, Step::BadSubnet));
+    }
+    if question.opcode != OpCode::Query {
+        return Some((ResponseCode::NotImp, Step::Opcode));
+    }
+    if question.count != 1 {
+        return Some((ResponseCode::FormErr, Step::NotOneQuestion));
+    }
+    if question.class != DNSClass::IN {
+        return Some((ResponseCode::Refused, Step::Class));
+    }
+    match u16::from(question.record_type) {
+        // MAILB and MAILA (RFC 1035 section 3.2.3) are obsolete; so BIND.
+        253 | 254 => Some((ResponseCode::NotImp, Step::Type)),
+        // OPT, TSIG and TKEY are no types to ask for; so BIND.
+        41 | 249 | 250 => Some((ResponseCode::FormErr, Step::Type)),
+        _ => None,
+    }
+}
+
+fn reply_edns(rules: &Rules, question: &Question, edns: Edns) -> Edns {
+    let listed = is_listed(&rules.ecs_trusted, question.source.ip());
+    let proper = edns.subnet.filter(|subnet| subnet.is_proper() && listed);
+    Edns {
+        version: 0,
+        payload: PAYLOAD_MAX,
+        dnssec_ok: edns.dnssec_ok,
+        // The whole answer depends on the view, so it is true for just the bits that were given.
+        subnet: proper.map(|subnet| Subnet {
+            scope: subnet.source,
+            ..subnet
+        }),
+        subnet_broken: false,
+    }
+}
+
+impl<'r> Answer<'r> {
+    const fn refused(mut self, rcode: ResponseCode, step: Step<'r>) -> Self {
+        self.rcode = rcode;
+        self.reason.step = step;
+        self
+    }
+
+    /// Gives the element of the view's list that let the source in.
+    pub fn rule(&self) -> Option<&'r crate::model::id::Name> {
+        let (_, element) = self.selected?.matched?;
+        Some(&self.view?.match_clients.get(element)?.text)
+    }
+
+    /// Follows aliases to the end and fills the sections.
+    fn follow(&mut self, view: &'r View, name: &Name, record_type: RecordType) {
+        let mut name = Cow::Borrowed(name);
+        // The names asked so far, to see a loop; an answer has few.
+        let mut asked: Vec<Key> = Vec::new();
+        loop {
+            let key = Key::new(&name);
+            let first = asked.is_empty();
+            let stop = if asked.iter().any(|before| before.whole() == key.whole()) {
+                Some(Step::Loop)
+            } else if asked.len() > CHAIN_MAX {
+                Some(Step::ChainTooLong)
+            } else {
+                None
+            };
+            if let Some(step) = stop {
+                self.reason.step = step;
+                return;
+            }
+            let Some(zone) = view.zone_for(&key, record_type) else {
+                if first {
+                    self.rcode = ResponseCode::Refused;
+                }
+                self.reason.step = if first { Step::NoZone } else { Step::Outside };
+                return;
+            };
+            let found = lookup(zone, &key, record_type);
+            let Found::Alias { set, wildcard } = found else {
+                self.finish(zone, &name, found, first);
+                return;
+            };
+            self.authoritative = true;
+            self.answer.extend(shown(set, wildcard.map(|_| &*name)));
+            self.reason.aliases += 1;
+            let Some(target) = set.target() else {
+                return;
+            };
+            asked.push(key);
+            name = Cow::Borrowed(target);
+        }
+    }
+
+    /// Fills the sections for the last name of a chain.
+    fn finish(&mut self, zone: &'r Zone, name: &Name, found: Found<'r>, first: bool) {
+        // AA speaks of the first owner name in the answer (RFC 1035 section 4.1.1).
+        self.authoritative = !first || !matches!(found, Found::Delegation { .. });
+        self.reason.step = match found {
+            Found::Records { set, wildcard } | Found::Alias { set, wildcard } => {
+                self.answer.extend(shown(set, wildcard.map(|_| name)));
+                wildcard.map_or(Step::Exact, |node| Step::Wildcard(&node.name))
+            }
+            Found::Delegation { cut, servers } => {
+                self.authority.extend(shown(servers, None));
+                self.additional.extend(glue(zone, servers));
+                Step::Delegation(&cut.name)
+            }
+            Found::NoType { wildcard } => {
+                self.authority.push(zone.negative().into());
+                wildcard.map_or(Step::NoType, |node| Step::NoTypeWildcard(&node.name))
+            }
+            Found::NoName => {
+                self.rcode = ResponseCode::NXDomain;
+                self.authority.push(zone.negative().into());
+                Step::NoName
+            }
+        };
+    }
+}
+
+/// Shows a set, under the name asked when a wildcard made it.
+fn shown<'r>(set: &'r Set, owner: Option<&Name>) -> impl Iterator<Item = Shown<'r>> {
+    set.items.iter().map(move |item| {
+        let mut shown = Shown::from(item);
+        if let Some(owner) = owner {
+            shown.record.to_mut().name = owner.clone();
+        }
+        shown
+    })
+}
+
+/// Gives the addresses at or below a cut of this zone's name servers (RFC 9471).
+fn glue<'r>(zone: &'r Zone, servers: &'r Set) -> impl Iterator<Item = Shown<'r>> {
+    let targets = servers.items.iter().filter_map(|item| {
+        let RData::NS(target) = &item.record.data else {
+            return None;
+        };
+        Some(Key::new(&target.0))
+    });
+    let nodes = targets.filter_map(|key| {
+        let below = zone.is_cut_off(&key);
+        zone.node(key.whole()).filter(|_| below)
+    });
+    nodes.flat_map(addresses)
+}
+
+fn addresses(node: &Node) -> impl Iterator<Item = Shown<'_>> {
+    let sets = [RecordType::A, RecordType::AAAA]
+        .into_iter()
+        .filter_map(|record_type| node.set(record_type));
+    sets.flat_map(|set| shown(set, None))
+}
+
+impl<'r> From<&'r Item> for Shown<'r> {
+    fn from(item: &'r Item) -> Self {
+        Self {
+            record: Cow::Borrowed(&item.record),
+            file: &item.file,
+            line: item.line,
+        }
+    }
+}
+
+impl Transport {
+    /// Gives the one word that faces show.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+        }
+    }
+}
+
+/// Gives the mnemonic of a response code (RFC 6895 section 2.3).
+pub const fn rcode_word(rcode: ResponseCode) -> &'static str {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the server gives no other code"
+    )]
+    match rcode {
+        ResponseCode::NoError => "NOERROR",
+        ResponseCode::FormErr => "FORMERR",
+        ResponseCode::ServFail => "SERVFAIL",
+        ResponseCode::NXDomain => "NXDOMAIN",
+        ResponseCode::NotImp => "NOTIMP",
+        ResponseCode::Refused => "REFUSED",
+        ResponseCode::BADVERS => "BADVERS",
+        _ => "OTHER",
+    }
+}
+
+/// `exact match`, `CNAME 2, wildcard *.example.com.`
+impl fmt::Display for Reason<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.aliases > 0 {
+            write!(f, "CNAME {}, ", self.aliases)?;
+        }
+        self.step.fmt(f)
+    }
+}
+
+impl fmt::Display for Step<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Delegation(cut) => return write!(f, "delegation at {cut}"),
+            Self::Wildcard(name) => return write!(f, "wildcard {name}"),
+            Self::NoTypeWildcard(name) => return write!(f, "no such type at wildcard {name}"),
+            Self::BadSubnet => "client subnet not proper",
+            Self::BadVersion => "EDNS version not known",
+            Self::ChainTooLong => "chain too long",
+            Self::Class => "class not served",
+            Self::Exact => "exact match",
+            Self::Loop => "back at a name already asked",
+            Self::NotOneQuestion => "not exactly one question",
+            Self::NoName => "no such name",
+            Self::NoType => "no such type",
+            Self::NoView => "no view lets the source in",
+            Self::NoZone => "no zone of the view holds the name",
+            Self::Opcode => "operation not served",
+            Self::Outside => "leads outside the zones of the view",
+            Self::Transfer => "zone transfers not served",
+            Self::Type => "type not served",
+        })
+    }
+}
+
+impl Step<'_> {
+    /// Names the rule that this step follows, for whoever wants to read it.
+    pub const fn rfc(&self) -> &'static str {
+        match self {
+            Self::BadSubnet => "RFC 7871 section 7.1.2",
+            Self::BadVersion => "RFC 6891 section 6.1.3",
+            Self::ChainTooLong | Self::Loop | Self::Outside => "RFC 1034 section 3.6.2",
+            Self::Class
+            | Self::NoView
+            | Self::NoZone
+            | Self::Opcode
+            | Self::Transfer
+            | Self::Type => "RFC 1035 section 4.1.1",
+            Self::Delegation(_) => "RFC 1034 section 4.3.2 step 3b",
+            Self::Exact => "RFC 1034 section 4.3.2 step 3a",
+            Self::NotOneQuestion => "RFC 9619",
+            Self::NoName => "RFC 2308 section 2.1, RFC 8020",
+            Self::NoType => "RFC 2308 section 2.2",
+            Self::NoTypeWildcard(_) | Self::Wildcard(_) => "RFC 4592 section 3.3",
+        }
+    }
+}

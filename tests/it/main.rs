@@ -1,1 +1,4 @@
+//! What needs nothing but Rust: features at their boundaries, over loopback.
 
+mod dns;
+mod fuzz;

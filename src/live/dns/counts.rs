@@ -1,0 +1,108 @@
+//! Counts answers exactly, and keeps a bounded sample of them, until they become facts.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::{Mutex, MutexGuard};
+
+use crate::model::fact::{DnsAnswered, Kind};
+use crate::model::id::{Name, Node};
+use crate::model::topology::Topology;
+use crate::policy::answer::{Answer, Question, rcode_word};
+use crate::policy::zone::{data_words, type_word};
+
+/// How many answers are kept whole between two flushes: 640 a second is more than a page shows.
+const SAMPLE_MAX: usize = 64;
+
+/// How many records of an answer the sample shows.
+const RECORDS_MAX: usize = 16;
+
+/// The counts since the last flush.
+pub(super) struct Counts {
+    askers: BTreeMap<IpAddr, Node>,
+    pending: Mutex<Pending>,
+}
+
+/// View, rule and response code.
+type Label = (Option<Name>, Option<Name>, &'static str);
+
+#[derive(Default)]
+struct Pending {
+    counts: BTreeMap<Label, u64>,
+    sample: Vec<DnsAnswered>,
+}
+
+impl Counts {
+    pub(super) fn new(topology: &Topology) -> Self {
+        let agents = topology.agents.iter();
+        let agents = agents.map(|agent| (agent.address, Node::Agent(agent.name.clone())));
+        let users = topology.users.iter();
+        let users = users.map(|user| (user.address, Node::User(user.name.clone())));
+        Self {
+            askers: agents.chain(users).collect(),
+            pending: Mutex::default(),
+        }
+    }
+
+    /// Counts an answer.
+    pub(super) fn add(&self, question: &Question, answer: &Answer<'_>) {
+        let view = answer.view.map(|view| view.name.clone());
+        let rule = answer.rule().cloned();
+        let rcode = rcode_word(answer.rcode);
+        let mut pending = self.lock();
+        if pending.sample.len() < SAMPLE_MAX {
+            let whole = self.whole(question, answer, view.clone(), rule.clone());
+            pending.sample.push(whole);
+        }
+        *pending.counts.entry((view, rule, rcode)).or_default() += 1;
+    }
+
+    /// Takes what was counted, as facts.
+    pub(super) fn take(&self) -> Vec<Kind> {
+        let Pending { counts, sample } = std::mem::take(&mut *self.lock());
+        let counts = counts
+            .into_iter()
+            .map(|((view, rule, rcode), count)| Kind::DnsCounted {
+                view,
+                rule,
+                rcode: rcode.into(),
+                count,
+            });
+        let sample = sample
+            .into_iter()
+            .map(|answered| Kind::DnsAnswered(Box::new(answered)));
+        counts.chain(sample).collect()
+    }
+
+    fn whole(
+        &self,
+        question: &Question,
+        answer: &Answer<'_>,
+        view: Option<Name>,
+        rule: Option<Name>,
+    ) -> DnsAnswered {
+        let subnet = question.edns.and_then(|edns| edns.subnet);
+        let records = answer.answer.iter().take(RECORDS_MAX);
+        DnsAnswered {
+            client: question.source,
+            asker: self.askers.get(&question.source.ip()).cloned(),
+            subnet: subnet.map(|subnet| subnet.to_string()),
+            transport: question.transport.word(),
+            name: question.name.to_ascii(),
+            rtype: type_word(question.record_type),
+            view,
+            rule,
+            rcode: rcode_word(answer.rcode).into(),
+            answer: records
+                .map(|shown| {
+                    let data = &shown.record.data;
+                    format!("{} {}", type_word(data.record_type()), data_words(data))
+                })
+                .collect(),
+            why: answer.reason.to_string(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Pending> {
+        self.pending.lock().expect("counting does not panic")
+    }
+}

@@ -1,0 +1,176 @@
+//! Between hickory's messages and `policy/answer`: a request becomes a question, an answer a reply.
+//!
+//! The reply holds only what fits: whole record sets, OPT always, TC when something that matters is
+//! left out (RFC 2181 section 9, RFC 6891 section 7, RFC 9471 section 3).
+
+use hickory_proto::op::{Edns as HickoryEdns, Metadata};
+use hickory_proto::rr::rdata::opt::{ClientSubnet, EdnsCode, EdnsOption};
+use hickory_proto::rr::{DNSClass, Name, Record, RecordType};
+use hickory_proto::serialize::binary::BinEncoder;
+use hickory_server::net::xfer::Protocol;
+use hickory_server::server::Request;
+use hickory_server::zone_handler::{MessageResponse, MessageResponseBuilder};
+
+use crate::model::addr::{ClientAddr, ListenAddr};
+use crate::policy::answer::{Answer, Edns, PAYLOAD_MAX, Question, Shown, Transport};
+use crate::policy::view::Subnet;
+
+/// What every receiver takes without EDNS (RFC 1035 section 4.2.1).
+const PAYLOAD_PLAIN: usize = 512;
+
+/// Reads the question of a request.
+pub fn question(request: &Request, destination: ListenAddr) -> Question {
+    let transport = if request.protocol() == Protocol::Udp {
+        Transport::Udp
+    } else {
+        Transport::Tcp
+    };
+    let queries = request.queries.queries();
+    let only = queries.first().filter(|_| queries.len() == 1);
+    Question {
+        source: ClientAddr(request.src()),
+        destination,
+        transport,
+        opcode: request.metadata.op_code,
+        count: queries.len(),
+        name: only.map_or_else(Name::root, |query| query.original().name().clone()),
+        record_type: only.map_or(RecordType::ZERO, |query| query.query_type()),
+        class: only.map_or(DNSClass::IN, |query| query.query_class()),
+        edns: request.edns.as_ref().map(edns),
+    }
+}
+
+fn edns(edns: &HickoryEdns) -> Edns {
+    let subnets = edns.options().get_all(EdnsCode::Subnet);
+    let subnet = match subnets.first() {
+        Some(EdnsOption::Subnet(subnet)) => Some(Subnet {
+            address: subnet.addr(),
+            source: subnet.source_prefix(),
+            scope: subnet.scope_prefix(),
+        }),
+        _ => None,
+    };
+    Edns {
+        version: edns.version(),
+        payload: edns.max_payload(),
+        dnssec_ok: edns.flags().dnssec_ok,
+        subnet,
+        subnet_broken: subnets.len() > 1,
+    }
+}
+
+/// An answer as it is sent.
+#[derive(Debug)]
+pub struct Reply {
+    metadata: Metadata,
+    edns: Option<HickoryEdns>,
+    answer: Vec<Record>,
+    authority: Vec<Record>,
+    additional: Vec<Record>,
+}
+
+impl Reply {
+    /// Takes of an answer what fits.
+    pub fn fit(request: &Request, question: &Question, answer: Answer<'_>) -> Self {
+        let mut metadata = Metadata::response_from_request(&request.metadata);
+        metadata.authoritative = answer.authoritative;
+        metadata.response_code = answer.rcode;
+        let records = |section: Vec<Shown<'_>>| -> Vec<Record> {
+            let records = section.into_iter().map(|shown| shown.record.into_owned());
+            records.collect()
+        };
+        let edns = answer.edns.map(|edns| {
+            let mut out = HickoryEdns::new();
+            out.set_version(edns.version);
+            out.set_max_payload(edns.payload);
+            out.set_dnssec_ok(edns.dnssec_ok);
+            out.set_rcode_high(u8::try_from(u16::from(answer.rcode) >> 4).unwrap_or(0));
+            if let Some(subnet) = edns.subnet {
+                let option = ClientSubnet::new(subnet.address, subnet.source, subnet.scope);
+                out.options_mut().insert(EdnsOption::Subnet(option));
+            }
+            out
+        });
+        let mut reply = Self {
+            metadata,
+            edns,
+            answer: records(answer.answer),
+            authority: records(answer.authority),
+            additional: records(answer.additional),
+        };
+        let limit = limit(question);
+        if reply.size(request).is_none_or(|size| size > limit) {
+            reply.cut(request, limit);
+        }
+        reply
+    }
+
+    /// Leaves out whole sets, the last first, until the rest fits.
+    fn cut(&mut self, request: &Request, limit: usize) {
+        self.metadata.truncation = true;
+        while self.size(request).is_none_or(|size| size > limit) {
+            let section = if !self.additional.is_empty() {
+                &mut self.additional
+            } else if !self.authority.is_empty() {
+                &mut self.authority
+            } else {
+                &mut self.answer
+            };
+            let Some(last) = section.pop() else {
+                return;
+            };
+            while section.last().is_some_and(|record| {
+                record.record_type() == last.record_type() && record.name == last.name
+            }) {
+                section.pop();
+            }
+        }
+    }
+
+    /// Gives the bytes of the message; `None` when it is above what any message holds.
+    pub fn size(&self, request: &Request) -> Option<usize> {
+        self.render(request).map(|bytes| bytes.len())
+    }
+
+    /// Writes the message; `None` when it is above what any message holds.
+    pub fn render(&self, request: &Request) -> Option<Vec<u8>> {
+        let mut bytes = Vec::with_capacity(PAYLOAD_PLAIN);
+        let mut encoder = BinEncoder::new(&mut bytes);
+        encoder.set_max_size(u16::MAX);
+        let info = self.message(request).destructive_emit(&mut encoder).ok()?;
+        // hickory says by the flag that it left something out.
+        (info.truncation == self.metadata.truncation).then_some(bytes)
+    }
+
+    /// Gives the message in hickory's form.
+    pub fn message<'a>(
+        &'a self,
+        request: &'a Request,
+    ) -> MessageResponse<
+        'a,
+        'a,
+        impl Iterator<Item = &'a Record> + Send + 'a,
+        impl Iterator<Item = &'a Record> + Send + 'a,
+        impl Iterator<Item = &'a Record> + Send + 'a,
+        impl Iterator<Item = &'a Record> + Send + 'a,
+    > {
+        MessageResponseBuilder::new(&request.queries, self.edns.as_ref()).build(
+            self.metadata,
+            &self.answer,
+            &self.authority,
+            [],
+            &self.additional,
+        )
+    }
+}
+
+/// How many bytes the asker takes.
+fn limit(question: &Question) -> usize {
+    match (question.transport, question.edns) {
+        (Transport::Tcp, _) => usize::from(u16::MAX),
+        (Transport::Udp, None) => PAYLOAD_PLAIN,
+        (Transport::Udp, Some(edns)) => {
+            usize::from(edns.payload.min(PAYLOAD_MAX)).max(PAYLOAD_PLAIN)
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! What answers are decided by: views and their zones, immutable, swapped whole.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use hickory_proto::rr::RecordType;
+use ipnet::IpNet;
+
+use crate::model::id::{Generation, Name};
+use crate::model::mistake::{Files, Mistake};
+use crate::model::network::Element;
+use crate::model::topology::Topology;
+use crate::policy::zone::{Key, Zone};
+
+/// The rules in force.
+#[derive(Debug)]
+pub struct Rules {
+    /// Which rules these are, from 1.
+    pub generation: Generation,
+    /// The views; the first that lets the source in answers.
+    pub views: Vec<View>,
+    /// Senders whose client-subnet option chooses the view.
+    pub ecs_trusted: Vec<IpNet>,
+}
+
+/// One view.
+#[derive(Debug)]
+pub struct View {
+    /// Its name.
+    pub name: Name,
+    /// Who gets it.
+    pub match_clients: Vec<Element>,
+    /// Its zones by the key of their apex.
+    zones: BTreeMap<Box<[u8]>, Arc<Zone>>,
+}
+
+impl Rules {
+    /// Reads the zones of all views; gives the warnings beside the rules, or every mistake.
+    pub fn load(
+        topology: &Topology,
+        generation: Generation,
+        files: &dyn Files,
+    ) -> Result<(Self, Vec<Mistake>), Vec<Mistake>> {
+        // Views may share a zone: it is read once, and its mistakes are told once.
+        let mut read: BTreeMap<(&str, PathBuf), Option<Arc<Zone>>> = BTreeMap::new();
+        let (mut mistakes, mut warnings) = (Vec::new(), Vec::new());
+        let mut views = Vec::new();
+        for view in &topology.dns.views {
+            let mut zones = BTreeMap::new();
+            for source in &view.zones {
+                let known = read.entry((&source.origin, source.file.clone()));
+                let zone = known.or_insert_with(|| {
+                    let loaded = Zone::load(source, files);
+                    mistakes.extend(loaded.mistakes);
+                    warnings.extend(loaded.warnings);
+                    loaded.zone.map(Arc::new)
+                });
+                if let Some(zone) = zone {
+                    let key = Key::new(zone.origin());
+                    zones.insert(key.whole().into(), Arc::clone(zone));
+                }
+            }
+            views.push(View {
+                name: view.name.clone(),
+                match_clients: view.match_clients.clone(),
+                zones,
+            });
+        }
+        if !mistakes.is_empty() {
+            return Err(mistakes);
+        }
+        let ecs_trusted = topology.dns.ecs_trusted.clone();
+        Ok((
+            Self {
+                generation,
+                views,
+                ecs_trusted,
+            },
+            warnings,
+        ))
+    }
+}
+
+impl View {
+    /// Gives its zones, in canonical order of their apexes.
+    pub fn zones(&self) -> impl Iterator<Item = &Arc<Zone>> {
+        self.zones.values()
+    }
+
+    /// Finds the zone that speaks for a name: the most specific one.
+    pub fn zone_for(&self, name: &Key, record_type: RecordType) -> Option<&Zone> {
+        let zone = |labels| self.zones.get(name.ancestor(labels)).map(Arc::as_ref);
+        let above = |from: usize| (0..from).rev().find_map(zone);
+        let own = zone(name.labels());
+        if record_type == RecordType::DS {
+            // DS belongs to the parent side of the cut (RFC 4035 section 3.1.4.1).
+            return above(name.labels()).or(own);
+        }
+        own.or_else(|| above(name.labels()))
+    }
+}

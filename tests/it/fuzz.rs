@@ -1,0 +1,1 @@
+//! Mutated packets and zone files: nothing panics, hangs or grows.
