@@ -1,1 +1,135 @@
-//! placeholder
+//! Scenario files: from YAML to a [`Topology`], or every mistake at once, each with its place.
+//!
+//! ```text
+//! text ─ tree (places kept) ─ schema (every mistake) ─ file (shapes) ─ resolve (names, files) ─► Topology
+//! ```
+//!
+//! A mistake of one step does not hide those of the next: what is unsound is left out and the rest
+//! is still looked at. Zones are only opened here; `policy/answer` reads them.
+
+pub mod embedded;
+pub mod file;
+pub mod files;
+pub mod format;
+pub mod hint;
+pub mod resolve;
+pub mod schema;
+pub mod teleport;
+pub mod tree;
+
+use std::path::{Path, PathBuf};
+
+use crate::model::mistake::{Files, Mistake, Place};
+use crate::model::topology::Topology;
+
+use self::tree::{Mark, Node, Step};
+
+/// How many mistakes are collected; a person mends the first ones first.
+pub const MISTAKES_MAX: usize = 200;
+
+/// A scenario without mistakes.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// What it says, resolved.
+    pub topology: Topology,
+    /// What is odd but works.
+    pub warnings: Vec<Mistake>,
+    /// Every file that was read: the scenario, Teleport files, zones; each once, in order.
+    pub read: Vec<PathBuf>,
+}
+
+/// Loads a scenario, or gives every mistake of it: those of the scenario itself first, then those
+/// of the files that it names.
+pub fn load(path: &Path, files: &dyn Files) -> Result<Loaded, Vec<Mistake>> {
+    let mut mistakes = Mistakes::default();
+    let text = match files.read(path) {
+        Ok(text) => text,
+        Err(why) => {
+            mistakes.add(path, Mark::START, "", format!("cannot be read: {why}"), "");
+            return Err(mistakes.into_list(path));
+        }
+    };
+    let Some(tree) = tree::read(path, &text, &mut mistakes) else {
+        return Err(mistakes.into_list(path));
+    };
+    let sound = schema::check(&schema::scenario(), path, &tree, &mut mistakes);
+    let shapes = match serde_json::from_value(sound) {
+        Ok(shapes) => shapes,
+        Err(error) => {
+            // Unsound parts were left out, so this is a schema that says more than the shapes.
+            mistakes.add(path, tree.mark, "", error.to_string(), "");
+            return Err(mistakes.into_list(path));
+        }
+    };
+    resolve::resolve(path, &tree, &shapes, files, mistakes)
+}
+
+/// Gives the place of a value and its path in words; the place of the nearest mapping or list
+/// around it when it is not there.
+fn place(tree: &Node, steps: &[Step<'_>]) -> (Mark, String) {
+    let mut mark = tree.mark;
+    let mut text = String::new();
+    for (count, step) in steps.iter().enumerate() {
+        if let Some(node) = tree.at(&steps[..=count]) {
+            mark = node.mark;
+        }
+        text = match step {
+            Step::Index(index) => format!("{text}[{index}]"),
+            Step::Key(key) => schema::join(&text, key),
+        };
+    }
+    (mark, text)
+}
+
+/// Mistakes as they are collected, bounded by [`MISTAKES_MAX`].
+#[derive(Debug, Default)]
+pub struct Mistakes {
+    list: Vec<Mistake>,
+}
+
+impl Mistakes {
+    /// Adds one.
+    pub fn add(
+        &mut self,
+        file: &Path,
+        mark: Mark,
+        path: &str,
+        what: impl Into<String>,
+        cure: impl Into<String>,
+    ) {
+        if self.list.len() >= MISTAKES_MAX {
+            return;
+        }
+        let place = Place {
+            file: file.to_path_buf(),
+            line: mark.line,
+            column: mark.column,
+        };
+        self.list.push(Mistake {
+            place,
+            path: path.to_owned(),
+            what: what.into(),
+            cure: cure.into(),
+        });
+    }
+
+    /// Adds all of another collection.
+    pub fn append(&mut self, other: Self) {
+        let room = MISTAKES_MAX.saturating_sub(self.list.len());
+        self.list.extend(other.list.into_iter().take(room));
+    }
+
+    /// Tells whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// Gives them in the order of their places, `first`'s own before those of other files, each
+    /// once.
+    pub fn into_list(mut self, first: &Path) -> Vec<Mistake> {
+        self.list
+            .sort_by(|a, b| (a.place.file != first, a).cmp(&(b.place.file != first, b)));
+        self.list.dedup();
+        self.list
+    }
+}

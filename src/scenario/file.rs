@@ -1,0 +1,192 @@
+//! The shapes of a scenario file.
+//!
+//! They are made from what the schema checker left as sound, so everything is optional here: what
+//! is required and missing, or wrong, has been reported and is `None`. Texts are read by `resolve`.
+//! A test holds these shapes and `schema.json` to the same keys.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+/// A list, the unsound entries of which are `None`.
+pub type List<T> = Option<Vec<Option<T>>>;
+
+/// The whole file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scenario {
+    /// Its name.
+    pub name: Option<String>,
+    /// The seed of every draw.
+    pub seed: Option<u64>,
+    /// Ranges by the name of their network.
+    pub networks: Option<BTreeMap<String, List<String>>>,
+    /// The DNS server.
+    pub dns: Option<Dns>,
+    /// The pool.
+    pub pool: Option<Pool>,
+    /// The doors.
+    pub balancers: List<Balancer>,
+    /// The agents.
+    pub agents: List<Agent>,
+    /// The users.
+    pub users: List<User>,
+}
+
+/// `dns`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dns {
+    /// An address and a port.
+    pub listen: Option<String>,
+    /// The client-subnet option.
+    pub ecs: Option<Ecs>,
+    /// The views.
+    pub views: List<View>,
+}
+
+/// `dns.ecs`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ecs {
+    /// Networks in CIDR form.
+    pub trusted: List<String>,
+}
+
+/// `dns.views[]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct View {
+    /// Its name.
+    pub name: Option<String>,
+    /// Elements of a match list.
+    #[serde(rename = "match")]
+    pub match_clients: List<String>,
+    /// Its zones.
+    pub zones: List<Zone>,
+}
+
+/// `dns.views[].zones[]`.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub enum Zone {
+    /// A path; the origin is the file's name.
+    Path(String),
+    /// Both.
+    Named(NamedZone),
+}
+
+/// A zone whose origin is written out.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NamedZone {
+    /// The origin.
+    pub origin: Option<String>,
+    /// The master file.
+    pub file: Option<String>,
+}
+
+/// `pool`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pool {
+    /// Its name.
+    pub name: Option<String>,
+    /// How many instances.
+    pub size: Option<usize>,
+    /// A network in CIDR form.
+    pub addresses: Option<String>,
+    /// A path.
+    pub teleport: Option<String>,
+}
+
+/// `balancers[]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Balancer {
+    /// Its name.
+    pub name: Option<String>,
+    /// Addresses with ports.
+    pub listen: List<String>,
+    /// Elements of a match list.
+    pub allow: List<String>,
+    /// A word.
+    pub algorithm: Option<Algorithm>,
+    /// How it watches the pool.
+    pub check: Option<Check>,
+    /// A word.
+    #[serde(rename = "for")]
+    pub meant_for: Option<Role>,
+    /// A duration.
+    pub timeout_connect: Option<String>,
+    /// Further candidates.
+    pub retries: Option<u32>,
+}
+
+/// `balancers[].algorithm`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Algorithm {
+    /// Fewest open connections.
+    LeastConnections,
+    /// Each in turn.
+    RoundRobin,
+}
+
+/// `balancers[].for`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Agents.
+    Agents,
+    /// Users.
+    Users,
+}
+
+/// `balancers[].check`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Check {
+    /// A duration.
+    pub interval: Option<String>,
+    /// A duration.
+    pub timeout: Option<String>,
+    /// Passed checks in a row.
+    pub rise: Option<u32>,
+    /// Failed checks in a row.
+    pub fall: Option<u32>,
+}
+
+/// `agents[]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Agent {
+    /// Its name.
+    pub name: Option<String>,
+    /// The name of a network.
+    pub network: Option<String>,
+    /// An address.
+    pub address: Option<String>,
+    /// A path.
+    pub teleport: Option<String>,
+    /// Hosts with ports by the name of their app.
+    pub apps: Option<BTreeMap<String, Option<String>>>,
+}
+
+/// `users[]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct User {
+    /// Their name.
+    pub name: Option<String>,
+    /// The name of a network.
+    pub network: Option<String>,
+    /// An address.
+    pub address: Option<String>,
+    /// Names of apps.
+    pub visits: List<String>,
+    /// A duration.
+    pub every: Option<String>,
+    /// `mesh` or a duration.
+    pub start: Option<String>,
+}

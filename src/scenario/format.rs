@@ -1,0 +1,278 @@
+//! The named formats of the schema: what may stand in a text, and how it is read.
+//!
+//! The checker asks [`check`]; `resolve` reads the same texts with the same functions, so a text
+//! that passed cannot fail later.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use crate::model::addr::HostPort;
+use crate::model::time::Span;
+
+/// The longest duration that makes sense in a lab.
+pub const DURATION_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// The longest name: it becomes a label of a DNS name.
+const NAME_MAX: usize = 63;
+
+/// The longest DNS name in text, without the final dot (RFC 1035, section 2.3.4).
+const HOST_MAX: usize = 253;
+
+/// What is wrong with a text, and what would be right.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Wrong {
+    /// What is wrong.
+    pub what: String,
+    /// What would be right.
+    pub cure: String,
+}
+
+/// Every format that a schema may name.
+pub const NAMES: &[&str] = &[
+    "app-name",
+    "cidr",
+    "duration",
+    "host-port",
+    "ip-address",
+    "match-element",
+    "name",
+    "origin",
+    "path",
+    "socket-address",
+    "start",
+    "switch",
+    "uri",
+];
+
+/// Checks a text against a format; a format that is not in [`NAMES`] allows every text.
+pub fn check(format: &str, text: &str) -> Result<(), Wrong> {
+    match format {
+        "app-name" => app_name(text),
+        "cidr" => cidr(text).map(drop),
+        "duration" => duration(text).map(drop),
+        "host-port" => host_port(text).map(drop),
+        "ip-address" => ip_address(text).map(drop),
+        "match-element" => match_element(text),
+        "name" => name(text),
+        "origin" => origin(text).map(drop),
+        "path" => path(text),
+        "socket-address" => socket_address(text).map(drop),
+        "start" => start(text),
+        "switch" => switch(text).map(drop),
+        "uri" => uri(text),
+        _ => Ok(()),
+    }
+}
+
+fn wrong(what: impl Into<String>, cure: impl Into<String>) -> Wrong {
+    Wrong {
+        what: what.into(),
+        cure: cure.into(),
+    }
+}
+
+fn name(text: &str) -> Result<(), Wrong> {
+    let begins = text.starts_with(|c: char| c.is_ascii_alphanumeric());
+    let rest = text
+        .chars()
+        .all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
+    if begins && rest && text.len() <= NAME_MAX {
+        return Ok(());
+    }
+    Err(wrong(
+        format!("{text:?} is not a name"),
+        "use letters, digits, - and _, beginning with a letter or a digit, at most 63",
+    ))
+}
+
+fn app_name(text: &str) -> Result<(), Wrong> {
+    let label = text
+        .chars()
+        .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+    let edges = !text.starts_with('-') && !text.ends_with('-');
+    if label && edges && !text.is_empty() && text.len() <= NAME_MAX {
+        return Ok(());
+    }
+    Err(wrong(
+        format!("{text:?} is not a name for an app: it becomes a label of a DNS name"),
+        "use lower-case letters, digits and -, like orders",
+    ))
+}
+
+fn path(text: &str) -> Result<(), Wrong> {
+    if text.is_empty() || text.contains('\0') {
+        return Err(wrong(
+            "this is not a path",
+            "write a path relative to this file",
+        ));
+    }
+    Ok(())
+}
+
+fn uri(text: &str) -> Result<(), Wrong> {
+    let known = ["http://", "https://"].iter().any(|scheme| {
+        text.strip_prefix(scheme)
+            .is_some_and(|rest| !rest.is_empty())
+    });
+    if known {
+        return Ok(());
+    }
+    Err(wrong(
+        format!("{text:?} is not the address of an HTTP app"),
+        "write it like http://localhost:8080",
+    ))
+}
+
+/// Reads a switch as Teleport does: `yes`, `on`, `true`, `1`, … or their opposites.
+pub fn switch(text: &str) -> Result<bool, Wrong> {
+    match text.to_lowercase().as_str() {
+        "yes" | "yeah" | "y" | "true" | "1" | "on" => Ok(true),
+        "no" | "nope" | "n" | "false" | "0" | "off" => Ok(false),
+        _ => Err(wrong(format!("{text:?} is neither yes nor no"), "write yes or no")),
+    }
+}
+
+/// Reads a length of time: one or more numbers, each with its unit.
+pub fn duration(text: &str) -> Result<Span, Wrong> {
+    let cure = "write a number with its unit, like 250ms, 2s or 5m";
+    if !text.is_empty() && text.chars().all(|c| c.is_ascii_digit() || c == '.') {
+        return Err(wrong(
+            format!("{text} has no unit"),
+            format!("write {text}s"),
+        ));
+    }
+    let Ok(duration) = humantime::parse_duration(text) else {
+        return Err(wrong(format!("{text:?} is not a duration"), cure));
+    };
+    if duration > DURATION_MAX {
+        return Err(wrong(
+            format!("{text} is longer than 7 days"),
+            "write a shorter duration",
+        ));
+    }
+    Ok(Span::from(duration))
+}
+
+fn start(text: &str) -> Result<(), Wrong> {
+    if text == "mesh" {
+        return Ok(());
+    }
+    duration(text).map(drop).map_err(|mut wrong| {
+        wrong.cure = format!("{}, or mesh", wrong.cure);
+        wrong
+    })
+}
+
+/// Reads a network; one address is a network of itself.
+pub fn cidr(text: &str) -> Result<IpNet, Wrong> {
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Ok(IpNet::from(address.to_canonical()));
+    }
+    let Ok(network) = text.parse::<IpNet>() else {
+        return Err(wrong(
+            format!("{text:?} is not a network in CIDR form"),
+            "write it like 127.10.0.0/16",
+        ));
+    };
+    if network.trunc() != network {
+        return Err(wrong(
+            format!("{text} has bits set beyond its length"),
+            format!("write {}", network.trunc()),
+        ));
+    }
+    Ok(network)
+}
+
+/// Reads an address, IPv4-mapped IPv6 made IPv4.
+pub fn ip_address(text: &str) -> Result<IpAddr, Wrong> {
+    text.parse::<IpAddr>()
+        .map(|address| address.to_canonical())
+        .map_err(|_| {
+            wrong(
+                format!("{text:?} is not an address"),
+                "write it like 127.10.0.11",
+            )
+        })
+}
+
+/// Reads an address with a port.
+pub fn socket_address(text: &str) -> Result<SocketAddr, Wrong> {
+    text.parse::<SocketAddr>().map_err(|_| {
+        let cure = match text.parse::<IpAddr>() {
+            Ok(IpAddr::V4(_)) => format!("add the port, like {text}:3080"),
+            Ok(IpAddr::V6(_)) => format!("add the port, like [{text}]:3080"),
+            Err(_) => String::from("write it like 127.10.0.2:3080"),
+        };
+        wrong(format!("{text:?} is not an address and a port"), cure)
+    })
+}
+
+/// Reads a host and a port, both required.
+pub fn host_port(text: &str) -> Result<HostPort, Wrong> {
+    let read = || {
+        let (host, port) = text.rsplit_once(':')?;
+        let port = port.parse::<u16>().ok().filter(|port| *port > 0)?;
+        let host = match host.strip_prefix('[').and_then(|h| h.strip_suffix(']')) {
+            Some(inner) => inner.parse::<std::net::Ipv6Addr>().ok()?.to_string(),
+            None if is_host(host) => host.to_owned(),
+            None => return None,
+        };
+        Some(HostPort {
+            host: host.into(),
+            port,
+        })
+    };
+    read().ok_or_else(|| {
+        wrong(
+            format!("{text:?} is not a host and a port"),
+            "write it like 127.0.0.1:9000",
+        )
+    })
+}
+
+/// Tells whether a text is an IPv4 address or a host name; underscores are taken.
+pub fn is_host(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= HOST_MAX
+        && text.split('.').all(|label| {
+            !label.is_empty()
+                && label.len() <= NAME_MAX
+                && label
+                    .chars()
+                    .all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
+        })
+}
+
+/// Reads the origin of a zone: lower case, with the final dot.
+pub fn origin(text: &str) -> Result<String, Wrong> {
+    let bare = text.strip_suffix('.').unwrap_or(text);
+    if text == "." || is_host(bare) {
+        let dot = if text == "." { "" } else { "." };
+        let bare = if text == "." { "." } else { bare };
+        return Ok(format!("{}{dot}", bare.to_ascii_lowercase()));
+    }
+    Err(wrong(
+        format!("{text:?} is not the name of a zone"),
+        "write it like example.com",
+    ))
+}
+
+fn match_element(text: &str) -> Result<(), Wrong> {
+    let bare = text.strip_prefix('!').unwrap_or(text).trim_start();
+    if name(bare).is_ok() {
+        return Ok(());
+    }
+    cidr(bare).map(drop).map_err(|wrong| {
+        if bare.parse::<IpNet>().is_ok() {
+            return wrong;
+        }
+        Wrong {
+            what: format!("{text:?} matches nothing that can be meant"),
+            cure: String::from(
+                "write a network's name, a CIDR, an address, any or none, with ! before it to turn away",
+            ),
+        }
+    })
+}

@@ -1,0 +1,485 @@
+//! From shapes to a topology: names, addresses and files are resolved, every mistake collected.
+//!
+//! In go the shapes, the tree for their places, and the files; out come the [`Topology`] and the
+//! warnings, or the mistakes of this and of the earlier steps. What an earlier step found unsound
+//! is `None` here and is passed over in silence, so no mistake is told twice.
+
+mod nodes;
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use crate::model::addr::{BackendAddr, ListenAddr};
+use crate::model::draw::Seed;
+use crate::model::id::{Name, Node as LabNode};
+use crate::model::mistake::{Files, Mistake};
+use crate::model::network::{Element, Matcher, Network};
+use crate::model::time::Span;
+use crate::model::topology::{
+    Agent, Algorithm, App, Balancer, Check, Dns, Pool, Proxy, Role, Start, Topology, User, View,
+    ZoneSource,
+};
+
+use super::files::beside;
+use super::tree::{Node, Step, Value};
+use super::{Loaded, Mistakes, file, format, hint, place, teleport};
+
+/// The seed of a scenario that names none.
+const SEED_DEFAULT: u64 = 1;
+
+/// Where the DNS server listens unless told.
+const DNS_LISTEN_DEFAULT: &str = "127.0.0.1:5300";
+
+/// The shortest time between two visits: below it a lab measures only its own machine.
+const EVERY_MIN: Span = Span::from_ms(10);
+
+/// Nodes without an address begin at this host of their network, so that the low ones stay free
+/// for balancers.
+const FIRST_HOST: usize = 16;
+
+/// How many addresses of a network are looked at for a free one; more than a scenario has nodes.
+const HOSTS_MAX: usize = 65_536;
+
+/// Resolves the shapes of a scenario.
+pub fn resolve(
+    path: &Path,
+    tree: &Node,
+    shapes: &file::Scenario,
+    files: &dyn Files,
+    mistakes: Mistakes,
+) -> Result<Loaded, Vec<Mistake>> {
+    let mut resolver = Resolver {
+        path,
+        tree,
+        files,
+        mistakes,
+        warnings: Mistakes::default(),
+        read: vec![path.to_path_buf()],
+        networks: Vec::new(),
+        taken: BTreeMap::new(),
+        apps: BTreeMap::new(),
+        apps_known: true,
+    };
+    let topology = resolver.scenario(shapes);
+    match topology {
+        Some(topology) if resolver.mistakes.is_empty() => Ok(Loaded {
+            topology,
+            warnings: resolver.warnings.into_list(path),
+            read: resolver.read,
+        }),
+        _ => Err(resolver.mistakes.into_list(path)),
+    }
+}
+
+struct Resolver<'a> {
+    path: &'a Path,
+    tree: &'a Node,
+    files: &'a dyn Files,
+    mistakes: Mistakes,
+    warnings: Mistakes,
+    read: Vec<PathBuf>,
+    networks: Vec<Network>,
+    /// Who has an address.
+    taken: BTreeMap<IpAddr, String>,
+    /// Which agent serves an app.
+    apps: BTreeMap<Name, Name>,
+    /// Whether every agent's apps could be read.
+    apps_known: bool,
+}
+
+use Step::{Index as I, Key as K};
+
+impl Resolver<'_> {
+    fn scenario(&mut self, shapes: &file::Scenario) -> Option<Topology> {
+        self.networks(shapes);
+        let seed = Seed(shapes.seed.unwrap_or(SEED_DEFAULT));
+        let dns = shapes.dns.as_ref().and_then(|dns| self.dns(dns));
+        let pool = shapes.pool.as_ref().and_then(|pool| self.pool(pool, seed));
+        let balancers = self.balancers(shapes);
+        self.listeners(dns.as_ref(), pool.as_ref(), shapes);
+        let addresses = self.addresses(shapes);
+        let agents = self.agents(shapes, seed, &addresses);
+        let users = self.users(shapes, &addresses);
+        Some(Topology {
+            name: shapes.name.as_deref()?.into(),
+            seed,
+            networks: std::mem::take(&mut self.networks),
+            dns: dns?,
+            pool: pool?,
+            balancers,
+            agents,
+            users,
+        })
+    }
+
+    fn networks(&mut self, shapes: &file::Scenario) {
+        // In the order of the file, which the shapes' map does not keep.
+        let tree = self.tree;
+        let networks = tree.entry("networks").map(|entry| &entry.node.value);
+        let Some(Value::Map(entries)) = networks else {
+            return;
+        };
+        for entry in entries {
+            let Some(ranges) = shapes.networks.as_ref().and_then(|n| n.get(&entry.key)) else {
+                continue;
+            };
+            if matches!(entry.key.as_str(), "any" | "none") {
+                self.wrong(
+                    &[K("networks"), K(&entry.key)],
+                    format!("{:?} has a meaning of its own in match lists", entry.key),
+                    "give the network another name",
+                );
+            }
+            let ranges = ranges.iter().flatten().flatten();
+            let ranges = ranges.filter_map(|text| format::cidr(text).ok()).collect();
+            self.networks.push(Network {
+                name: entry.key.as_str().into(),
+                ranges,
+            });
+        }
+    }
+
+    fn dns(&mut self, dns: &file::Dns) -> Option<Dns> {
+        let listen = dns.listen.as_deref().unwrap_or(DNS_LISTEN_DEFAULT);
+        let trusted = dns.ecs.as_ref().and_then(|ecs| ecs.trusted.as_ref());
+        let ecs_trusted = trusted
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter_map(|text| format::cidr(text).ok())
+            .collect();
+        let views = present(&dns.views);
+        let names: Vec<_> = views.iter().map(|(_, view)| view.name.as_deref()).collect();
+        self.unique(&[K("dns"), K("views")], "view", &views, &names);
+        let views = views
+            .iter()
+            .map(|(index, view)| self.view(*index, view))
+            .collect();
+        Some(Dns {
+            listen: format::socket_address(listen).ok()?,
+            ecs_trusted,
+            views,
+        })
+    }
+
+    fn view(&mut self, index: usize, view: &file::View) -> View {
+        let steps = [K("dns"), K("views"), I(index)];
+        let match_clients = self.elements(&with(&steps, &[K("match")]), &view.match_clients);
+        let mut zones: Vec<ZoneSource> = Vec::new();
+        for (at, zone) in present(&view.zones) {
+            let steps = with(&steps, &[K("zones"), I(at)]);
+            let Some(zone) = self.zone(&steps, zone) else {
+                continue;
+            };
+            if zones.iter().any(|other| other.origin == zone.origin) {
+                let what = format!("this view has the zone {} already", zone.origin);
+                self.wrong(&steps, what, "a view serves an origin once");
+            }
+            zones.push(zone);
+        }
+        View {
+            name: view.name.as_deref().unwrap_or_default().into(),
+            match_clients,
+            zones,
+        }
+    }
+
+    fn zone(&mut self, steps: &[Step<'_>], zone: &file::Zone) -> Option<ZoneSource> {
+        let (origin, path, steps) = match zone {
+            file::Zone::Path(path) => {
+                let name = Path::new(path).file_name().and_then(|name| name.to_str());
+                let Some(origin) = name.and_then(|name| name.strip_suffix(".zone")) else {
+                    self.wrong(
+                        steps,
+                        format!("{path:?} does not end in .zone, so its origin is unknown"),
+                        format!("write {{origin: example.com, file: {path}}}"),
+                    );
+                    return None;
+                };
+                (origin.to_owned(), path, steps.to_vec())
+            }
+            file::Zone::Named(named) => {
+                let file = named.file.as_ref()?;
+                (named.origin.clone()?, file, with(steps, &[K("file")]))
+            }
+        };
+        let origin = match format::origin(&origin) {
+            Ok(origin) => origin,
+            Err(wrong) => {
+                self.wrong(&steps, wrong.what, wrong.cure);
+                return None;
+            }
+        };
+        let (file, _) = self.file(&steps, path)?;
+        Some(ZoneSource { origin, file })
+    }
+
+    fn pool(&mut self, pool: &file::Pool, seed: Seed) -> Option<Pool> {
+        let steps = [K("pool"), K("teleport")];
+        let read = pool.teleport.as_deref().and_then(|p| self.file(&steps, p));
+        let file = read.and_then(|(path, text)| {
+            teleport::proxy(&path, &text, &mut self.mistakes, &mut self.warnings)
+        });
+        let range = format::cidr(pool.addresses.as_deref()?).ok()?;
+        let size = pool.size?;
+        let hosts: Vec<IpAddr> = range.hosts().take(size).collect();
+        if hosts.len() < size {
+            self.wrong(
+                &[K("pool"), K("addresses")],
+                format!("{range} has {} host addresses for {size} instances", hosts.len()),
+                "give a larger network or a smaller size",
+            );
+        }
+        let file = file?;
+        let port = file.web_listen_addr.port;
+        let proxies = hosts.iter().zip(1..).map(|(host, number): (_, usize)| {
+            let name: Name = number.to_string().into();
+            Proxy {
+                id: host_id(seed, &LabNode::Proxy(name.clone())),
+                name,
+                listen: BackendAddr(SocketAddr::new(*host, port)),
+            }
+        });
+        Some(Pool {
+            name: pool.name.as_deref()?.into(),
+            proxies: proxies.collect(),
+            public_addrs: file.public_addrs,
+            web_listen_addr: file.web_listen_addr,
+            tls_routing: file.tls_routing,
+        })
+    }
+
+    fn balancers(&mut self, shapes: &file::Scenario) -> Vec<Balancer> {
+        let balancers = present(&shapes.balancers);
+        let names: Vec<_> = balancers.iter().map(|(_, b)| b.name.as_deref()).collect();
+        self.unique(&[K("balancers")], "balancer", &balancers, &names);
+        balancers
+            .iter()
+            .map(|(index, balancer)| self.balancer(*index, balancer))
+            .collect()
+    }
+
+    fn balancer(&mut self, index: usize, balancer: &file::Balancer) -> Balancer {
+        let steps = [K("balancers"), I(index)];
+        let listen = present(&balancer.listen)
+            .into_iter()
+            .filter_map(|(_, text)| format::socket_address(text).ok())
+            .map(ListenAddr)
+            .collect();
+        let allow = self.elements(&with(&steps, &[K("allow")]), &balancer.allow);
+        let check = self.check(&steps, balancer.check.as_ref());
+        let timeout_connect = self.span(
+            &with(&steps, &[K("timeout_connect")]),
+            balancer.timeout_connect.as_deref(),
+            Span::from_secs(5),
+        );
+        Balancer {
+            name: balancer.name.as_deref().unwrap_or_default().into(),
+            listen,
+            allow,
+            algorithm: match balancer.algorithm {
+                Some(file::Algorithm::LeastConnections) => Algorithm::LeastConnections,
+                Some(file::Algorithm::RoundRobin) | None => Algorithm::RoundRobin,
+            },
+            check,
+            meant_for: balancer.meant_for.map(|role| match role {
+                file::Role::Agents => Role::Agents,
+                file::Role::Users => Role::Users,
+            }),
+            timeout_connect,
+            retries: balancer.retries.unwrap_or(3),
+        }
+    }
+
+    fn check(&mut self, balancer: &[Step<'_>], check: Option<&file::Check>) -> Check {
+        let none = file::Check::default();
+        let check = check.unwrap_or(&none);
+        let steps = with(balancer, &[K("check")]);
+        let at = |key| with(&steps, &[K(key)]);
+        let interval = check.interval.as_deref();
+        let interval = self.span(&at("interval"), interval, Span::from_secs(2));
+        let timeout = check.timeout.as_deref();
+        let timeout = self.span(&at("timeout"), timeout, Span::from_secs(1));
+        if timeout >= interval {
+            self.wrong(
+                &at("timeout"),
+                format!("a check may take {timeout}, but the next begins after {interval}"),
+                "make the timeout shorter than the interval",
+            );
+        }
+        Check {
+            interval,
+            timeout,
+            rise: check.rise.unwrap_or(2),
+            fall: check.fall.unwrap_or(3),
+        }
+    }
+
+    /// Reads a duration that must not be zero.
+    fn span(&mut self, steps: &[Step<'_>], text: Option<&str>, default: Span) -> Span {
+        let Some(span) = text.and_then(|text| format::duration(text).ok()) else {
+            return default;
+        };
+        if span == Span::ZERO {
+            self.wrong(steps, "this must be longer than nothing", format!("write {default}"));
+            return default;
+        }
+        span
+    }
+
+    /// Every listener of the lab has an address of its own, and balancers stay out of the pool.
+    fn listeners(
+        &mut self,
+        dns: Option<&Dns>,
+        pool: Option<&Pool>,
+        shapes: &file::Scenario,
+    ) {
+        let mut known: Vec<(SocketAddr, String)> = Vec::new();
+        if let Some(dns) = dns {
+            known.push((dns.listen, String::from("the DNS server")));
+            self.taken.insert(dns.listen.ip().to_canonical(), String::from("the DNS server"));
+        }
+        for proxy in pool.into_iter().flat_map(|pool| &pool.proxies) {
+            let who = format!("proxy/{}", proxy.name);
+            known.push((proxy.listen.0, who.clone()));
+            self.taken.insert(proxy.listen.ip(), who);
+        }
+        let range = shapes
+            .pool
+            .as_ref()
+            .and_then(|pool| pool.addresses.as_deref())
+            .and_then(|text| format::cidr(text).ok());
+        for (index, balancer) in present(&shapes.balancers) {
+            let who = format!("balancer/{}", balancer.name.as_deref().unwrap_or("?"));
+            for (at, text) in present(&balancer.listen) {
+                let steps = [K("balancers"), I(index), K("listen"), I(at)];
+                let Ok(address) = format::socket_address(text) else {
+                    continue;
+                };
+                if let Some(range) = range.filter(|range| range.contains(&address.ip())) {
+                    self.wrong(
+                        &steps,
+                        format!("{address} is among the pool's addresses {range}"),
+                        "give the balancer an address of a client network",
+                    );
+                }
+                if let Some((_, other)) = known.iter().find(|(other, _)| collide(*other, address)) {
+                    let what = format!("{address} is where {other} listens already");
+                    self.wrong(&steps, what, "give it another address or port");
+                }
+                known.push((address, who.clone()));
+                self.taken.insert(address.ip().to_canonical(), who.clone());
+            }
+        }
+    }
+
+    /// Resolves a match list.
+    fn elements(&mut self, steps: &[Step<'_>], list: &file::List<String>) -> Vec<Element> {
+        let mut elements = Vec::new();
+        for (index, text) in present(list) {
+            let bare = text.strip_prefix('!').unwrap_or(text).trim_start();
+            let network = self.networks.iter().find(|network| &*network.name == bare);
+            let what = match (bare, network) {
+                ("any", _) => Matcher::Any,
+                ("none", _) => Matcher::None,
+                (_, Some(network)) => Matcher::Ranges(network.ranges.clone()),
+                _ => match format::cidr(bare) {
+                    Ok(range) => Matcher::Ranges(vec![range]),
+                    Err(_) => {
+                        let cure = self.network_cure(bare, &["any", "none"]);
+                        let what = format!("there is no network {bare:?}");
+                        self.wrong(&with(steps, &[I(index)]), what, cure);
+                        continue;
+                    }
+                },
+            };
+            elements.push(Element {
+                text: text.as_str().into(),
+                negated: text.starts_with('!'),
+                what,
+            });
+        }
+        elements
+    }
+
+    /// Adds a mistake for every name that an earlier entry of the list has.
+    fn unique<T>(
+        &mut self,
+        steps: &[Step<'_>],
+        kind: &str,
+        entries: &[(usize, T)],
+        names: &[Option<&str>],
+    ) {
+        let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+        for ((index, _), name) in entries.iter().zip(names) {
+            let Some(name) = name else { continue };
+            if let Some(first) = seen.get(name) {
+                let what = format!("another {kind} has the name {name:?} (entry {})", first + 1);
+                let steps = with(steps, &[I(*index), K("name")]);
+                self.wrong(&steps, what, "give each a name of its own");
+            } else {
+                seen.insert(name, *index);
+            }
+        }
+    }
+
+    /// Reads a file that the scenario names.
+    fn file(&mut self, steps: &[Step<'_>], path: &str) -> Option<(PathBuf, String)> {
+        let path = beside(self.path, path);
+        match self.files.read(&path) {
+            Ok(text) => {
+                if !self.read.contains(&path) {
+                    self.read.push(path.clone());
+                }
+                Some((path, text))
+            }
+            Err(why) => {
+                let what = format!("{} cannot be read: {why}", path.display());
+                self.wrong(steps, what, "paths are relative to this file");
+                None
+            }
+        }
+    }
+
+    fn wrong(&mut self, steps: &[Step<'_>], what: impl Into<String>, cure: impl Into<String>) {
+        let (mark, text) = place(self.tree, steps);
+        self.mistakes.add(self.path, mark, &text, what, cure);
+    }
+}
+
+/// Gives the sound entries of a list with their index.
+fn present<T>(list: &file::List<T>) -> Vec<(usize, &T)> {
+    list.iter()
+        .flatten()
+        .enumerate()
+        .filter_map(|(index, entry)| entry.as_ref().map(|entry| (index, entry)))
+        .collect()
+}
+
+fn with<'a>(steps: &[Step<'a>], more: &[Step<'a>]) -> Vec<Step<'a>> {
+    [steps, more].concat()
+}
+
+/// Tells whether two listeners cannot both be bound; port 0 takes a free one.
+fn collide(a: SocketAddr, b: SocketAddr) -> bool {
+    let same_host = a.ip().to_canonical() == b.ip().to_canonical();
+    let all = a.ip().is_unspecified() || b.ip().is_unspecified();
+    a.port() == b.port() && a.port() != 0 && (same_host || all)
+}
+
+/// Draws a host id: a UUID of version 4 (RFC 9562, section 5.4).
+fn host_id(seed: Seed, node: &LabNode) -> Name {
+    let node = node.to_string();
+    let high = seed.draw(&node, "host_id", 0) & !0xf000 | 0x4000;
+    let low = seed.draw(&node, "host_id", 1) & !(0b11 << 62) | 0b10 << 62;
+    format!(
+        "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+        high >> 32,
+        high >> 16 & 0xffff,
+        high & 0xffff,
+        low >> 48,
+        low & 0xffff_ffff_ffff
+    )
+    .into()
+}

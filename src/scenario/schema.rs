@@ -1,0 +1,387 @@
+//! Checks a tree against a JSON Schema and collects every mistake.
+//!
+//! In go a schema and a tree with places; out come the mistakes, and what is sound of the tree as
+//! JSON: an unsound value is null there, an unknown key is left out. The schemas are our own two
+//! (`schema.json`, published by `twodoors schema`, and `teleport.json`); of JSON Schema 2020-12 it
+//! knows the [`KEYWORDS`] that they use, of formats those of `format`. A schema that it cannot read
+//! allows everything, so tests hold the schemas to those lists.
+
+use std::path::Path;
+
+use serde_json::{Map, Value as Json};
+
+use super::tree::{Entry, Node, Value};
+use super::{Mistakes, format, hint};
+
+/// The published schema of scenario files.
+pub const SCENARIO: &str = include_str!("schema.json");
+
+/// The schema of what this version reads of a `teleport.yaml`.
+pub const TELEPORT: &str = include_str!("teleport.json");
+
+/// The keywords that a schema may use; those that say nothing to the checker come last.
+///
+/// `x-unknown` is what to say of an unknown key, `x-later` what to say of certain ones.
+pub const KEYWORDS: &[&str] = &[
+    "$ref",
+    "additionalProperties",
+    "enum",
+    "format",
+    "items",
+    "maxItems",
+    "maximum",
+    "minItems",
+    "minProperties",
+    "minimum",
+    "oneOf",
+    "patternProperties",
+    "properties",
+    "propertyNames",
+    "required",
+    "type",
+    "x-later",
+    "x-unknown",
+    "$defs",
+    "$id",
+    "$schema",
+    "default",
+    "description",
+    "examples",
+    "title",
+];
+
+/// Gives the schema of scenario files, read.
+pub fn scenario() -> Json {
+    serde_json::from_str(SCENARIO).expect("the embedded schema is JSON, which a test shows")
+}
+
+/// Gives the schema of Teleport files, read.
+pub fn teleport() -> Json {
+    serde_json::from_str(TELEPORT).expect("the embedded schema is JSON, which a test shows")
+}
+
+/// Checks a tree, adds its mistakes, and gives what is sound.
+pub fn check(schema: &Json, file: &Path, tree: &Node, mistakes: &mut Mistakes) -> Json {
+    let mut checker = Checker {
+        root: schema,
+        file,
+        mistakes,
+    };
+    checker.node(schema, tree, "")
+}
+
+struct Checker<'a> {
+    root: &'a Json,
+    file: &'a Path,
+    mistakes: &'a mut Mistakes,
+}
+
+impl<'a> Checker<'a> {
+    fn node(&mut self, schema: &'a Json, node: &Node, path: &str) -> Json {
+        let schema = &self.chosen(schema, node);
+        let wanted = schema.get("type").and_then(Json::as_str);
+        match (&node.value, wanted) {
+            (Value::Map(entries), Some("object") | None) => self.map(schema, node, entries, path),
+            (Value::List(items), Some("array") | None) => self.list(schema, node, items, path),
+            (Value::Text(text), Some("string") | None) => self.text(schema, node, text, path),
+            (Value::Integer(number), Some("integer") | None) => {
+                self.integer(schema, node, *number, path)
+            }
+            (Value::Bool(flag), Some("boolean") | None) => Json::Bool(*flag),
+            (Value::Real(text), None) => Json::String(text.clone()),
+            (Value::Null, None) => Json::Null,
+            (_, Some(wanted)) => self.wrong_type(schema, node, wanted, path),
+        }
+    }
+
+    /// Follows references and picks the branch of a `oneOf` that the node's kind asks for; the
+    /// first branch when none does.
+    ///
+    /// What stands beside a `$ref` is about the place and wins over what the definition says.
+    fn chosen(&self, schema: &'a Json, node: &Node) -> Chain<'a> {
+        let mut chain = Chain::default();
+        let mut next = schema;
+        while chain.parts.len() < REFS_MAX {
+            chain.parts.push(next);
+            if let Some(target) = next.get("$ref").and_then(Json::as_str) {
+                let Some(found) = target
+                    .strip_prefix('#')
+                    .and_then(|pointer| self.root.pointer(pointer))
+                else {
+                    break;
+                };
+                next = found;
+            } else if let Some(branches) = next.get("oneOf").and_then(Json::as_array) {
+                let fits = |branch: &&Json| {
+                    let chain = self.chosen(branch, node);
+                    let wanted = chain.get("type").and_then(Json::as_str);
+                    wanted.is_some_and(|wanted| is(node, wanted))
+                };
+                let Some(branch) = branches.iter().find(fits).or(branches.first()) else {
+                    break;
+                };
+                next = branch;
+            } else {
+                break;
+            }
+        }
+        chain
+    }
+
+    fn map(&mut self, schema: &Chain<'a>, node: &Node, entries: &[Entry], path: &str) -> Json {
+        let mut sound = Map::new();
+        let properties = schema.get("properties").and_then(Json::as_object);
+        let additional = schema.get("additionalProperties");
+        for entry in entries {
+            let below = join(path, &entry.key);
+            if let Some(property) = properties.and_then(|known| known.get(&entry.key)) {
+                let value = self.node(property, &entry.node, &below);
+                sound.insert(entry.key.clone(), value);
+            } else if extension(schema, &entry.key) {
+                // An `x-` key: whatever it holds.
+            } else if let Some(value_schema @ Json::Object(_)) = additional {
+                if let Some(names) = schema.get("propertyNames") {
+                    let key = Node {
+                        mark: entry.mark,
+                        value: Value::Text(entry.key.clone()),
+                    };
+                    self.node(names, &key, &below);
+                }
+                let value = self.node(value_schema, &entry.node, &below);
+                sound.insert(entry.key.clone(), value);
+            } else {
+                self.unknown_key(schema, properties, entry, &below);
+            }
+        }
+        self.missing(schema, node, entries, path);
+        let least = schema.get("minProperties").and_then(Json::as_u64);
+        if least.is_some_and(|least| (entries.len() as u64) < least) {
+            let cure = add_example(schema, "");
+            self.add(node, path, "this is empty", cure);
+        }
+        Json::Object(sound)
+    }
+
+    fn unknown_key(
+        &mut self,
+        schema: &Chain<'a>,
+        properties: Option<&Map<String, Json>>,
+        entry: &Entry,
+        path: &str,
+    ) {
+        let later = schema
+            .get("x-later")
+            .and_then(|later| later.get(&entry.key))
+            .and_then(Json::as_str);
+        if let Some(later) = later {
+            let what = format!("{:?} is not known: {later}", entry.key);
+            self.mistakes
+                .add(self.file, entry.mark, path, what, "take it out");
+            return;
+        }
+        let mut allowed: Vec<&str> = properties
+            .map(|known| known.keys().map(String::as_str).collect())
+            .unwrap_or_default();
+        allowed.sort_unstable();
+        let what = match schema.get("x-unknown").and_then(Json::as_str) {
+            Some(words) => format!("{:?}: {words}", entry.key),
+            None => format!("unknown key {:?}", entry.key),
+        };
+        let cure = hint::cure(&entry.key, &allowed);
+        self.mistakes.add(self.file, entry.mark, path, what, cure);
+    }
+
+    fn missing(&mut self, schema: &Chain<'a>, node: &Node, entries: &[Entry], path: &str) {
+        let required = schema.get("required").and_then(Json::as_array);
+        for key in required.into_iter().flatten().filter_map(Json::as_str) {
+            if entries.iter().any(|entry| entry.key == key) {
+                continue;
+            }
+            let property = schema.get("properties").and_then(|known| known.get(key));
+            let example = property.map(|property| self.chosen(property, node));
+            let cure = example.map_or_else(String::new, |chain| add_example(&chain, key));
+            let what = format!("{key:?} is missing");
+            self.add(node, path, what, cure);
+        }
+    }
+
+    fn list(&mut self, schema: &Chain<'a>, node: &Node, items: &[Node], path: &str) -> Json {
+        let least = schema.get("minItems").and_then(Json::as_u64).unwrap_or(0);
+        let most = schema.get("maxItems").and_then(Json::as_u64);
+        if (items.len() as u64) < least {
+            let cure = add_example(schema, "");
+            self.add(node, path, "the list is empty", cure);
+        }
+        if let Some(most) = most.filter(|most| items.len() as u64 > *most) {
+            let what = format!("the list has {} entries", items.len());
+            self.add(node, path, what, format!("at most {most}"));
+        }
+        let Some(each) = schema.get("items") else {
+            return Json::Array(Vec::new());
+        };
+        let sound = items.iter().enumerate().map(|(index, item)| {
+            let below = format!("{path}[{index}]");
+            self.node(each, item, &below)
+        });
+        Json::Array(sound.collect())
+    }
+
+    fn text(&mut self, schema: &Chain<'a>, node: &Node, text: &str, path: &str) -> Json {
+        if let Some(words) = schema.get("enum").and_then(Json::as_array) {
+            let allowed: Vec<&str> = words.iter().filter_map(Json::as_str).collect();
+            if !allowed.contains(&text) {
+                let what = format!("{text:?} is not known here");
+                self.add(node, path, what, hint::cure(text, &allowed));
+                return Json::Null;
+            }
+        }
+        if let Some(name) = schema.get("format").and_then(Json::as_str)
+            && let Err(wrong) = format::check(name, text)
+        {
+            self.add(node, path, wrong.what, wrong.cure);
+            return Json::Null;
+        }
+        Json::String(text.to_owned())
+    }
+
+    fn integer(&mut self, schema: &Chain<'a>, node: &Node, number: i128, path: &str) -> Json {
+        let least = schema.get("minimum").and_then(Json::as_i64).map(i128::from);
+        let most = schema.get("maximum").and_then(Json::as_i64).map(i128::from);
+        if let Some(least) = least.filter(|least| number < *least) {
+            self.add(node, path, format!("{number} is too small"), format!("at least {least}"));
+            return Json::Null;
+        }
+        if let Some(most) = most.filter(|most| number > *most) {
+            self.add(node, path, format!("{number} is too large"), format!("at most {most}"));
+            return Json::Null;
+        }
+        i64::try_from(number).map_or(Json::Null, Json::from)
+    }
+
+    fn wrong_type(&mut self, schema: &Chain<'a>, node: &Node, wanted: &str, path: &str) -> Json {
+        let format = schema.get("format").and_then(Json::as_str);
+        let written = match &node.value {
+            Value::Integer(number) => Some(number.to_string()),
+            Value::Real(text) => Some(text.clone()),
+            _ => None,
+        };
+        let (what, cure) = match (written, wanted, format) {
+            (Some(number), "string", Some("duration" | "start")) => (
+                format!("{number} has no unit"),
+                format!("write {number}s"),
+            ),
+            (Some(number), "string", Some("name" | "app-name" | "path" | "origin") | None) => (
+                format!("{number} is a number where text is wanted"),
+                format!("write \"{number}\""),
+            ),
+            (written, ..) => {
+                let found = written.unwrap_or_else(|| node.kind().to_owned());
+                let what = if node.value == Value::Null {
+                    format!("this is empty where {} is wanted", kind(wanted))
+                } else {
+                    format!("{found} is found where {} is wanted", kind(wanted))
+                };
+                let cure = schema
+                    .get_example()
+                    .map_or_else(String::new, |example| format!("write it like {}", flow(example)));
+                (what, cure)
+            }
+        };
+        self.add(node, path, what, cure);
+        Json::Null
+    }
+
+    fn add(&mut self, node: &Node, path: &str, what: impl Into<String>, cure: impl Into<String>) {
+        self.mistakes.add(self.file, node.mark, path, what, cure);
+    }
+}
+
+/// How many references a schema may follow in a row; ours follow two.
+const REFS_MAX: usize = 8;
+
+/// A schema with those that it refers to, the nearest first.
+#[derive(Debug, Default)]
+struct Chain<'a> {
+    parts: Vec<&'a Json>,
+}
+
+impl<'a> Chain<'a> {
+    fn get(&self, keyword: &str) -> Option<&'a Json> {
+        self.parts.iter().find_map(|part| part.get(keyword))
+    }
+
+    fn get_example(&self) -> Option<&'a Json> {
+        self.get("examples").and_then(|examples| examples.get(0))
+    }
+}
+
+/// Tells whether a node is of a schema's type.
+fn is(node: &Node, wanted: &str) -> bool {
+    matches!(
+        (&node.value, wanted),
+        (Value::Map(_), "object")
+            | (Value::List(_), "array")
+            | (Value::Text(_), "string")
+            | (Value::Integer(_), "integer")
+            | (Value::Bool(_), "boolean")
+    )
+}
+
+fn kind(wanted: &str) -> &str {
+    match wanted {
+        "array" => "a list",
+        "boolean" => "yes or no",
+        "integer" => "a whole number",
+        "object" => "a mapping",
+        "string" => "text",
+        other => other,
+    }
+}
+
+/// Tells whether `patternProperties` lets the key pass; of patterns only `^` and a literal are
+/// known.
+fn extension(schema: &Chain<'_>, key: &str) -> bool {
+    let patterns = schema.get("patternProperties").and_then(Json::as_object);
+    patterns.is_some_and(|patterns| {
+        patterns
+            .keys()
+            .filter_map(|pattern| pattern.strip_prefix('^'))
+            .any(|prefix| key.starts_with(prefix))
+    })
+}
+
+fn add_example(schema: &Chain<'_>, key: &str) -> String {
+    let Some(example) = schema.get_example() else {
+        return String::new();
+    };
+    let colon = if key.is_empty() { "" } else { ": " };
+    format!("add {key}{colon}{}", flow(example))
+}
+
+/// Writes an example as a person would in YAML: one line, quotes only where needed.
+fn flow(example: &Json) -> String {
+    match example {
+        Json::String(text) => text.clone(),
+        Json::Array(items) => {
+            let items: Vec<String> = items.iter().map(flow).collect();
+            format!("[{}]", items.join(", "))
+        }
+        Json::Object(entries) => {
+            let entries: Vec<String> = entries
+                .iter()
+                .map(|(key, value)| format!("{key}: {}", flow(value)))
+                .collect();
+            format!("{{{}}}", entries.join(", "))
+        }
+        other => other.to_string(),
+    }
+}
+
+/// Adds a key to a path: `balancers[1]` and `listen` make `balancers[1].listen`.
+pub fn join(path: &str, key: &str) -> String {
+    if path.is_empty() {
+        key.to_owned()
+    } else {
+        format!("{path}.{key}")
+    }
+}
