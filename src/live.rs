@@ -9,3 +9,9 @@ pub mod tasks;
 //! The lab with real sockets and a real clock: it does what `policy/` decides.
 
 pub mod dns;
+//! The lab with sockets: does what `policy` decides, and decides nothing itself.
+
+pub mod authority;
+pub mod tasks;
+pub mod tls;
+pub mod tunnel;

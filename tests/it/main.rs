@@ -3,3 +3,6 @@
 mod dns;
 mod fuzz;
 mod scenario;
+//! What the parts do together, over real sockets of this machine, with nothing but Rust.
+
+mod tunnel;

@@ -1,0 +1,531 @@
+//! One stream of bytes inside a tunnel, with a bound and credit of its own.
+//!
+//! In goes an SSH channel; out comes something to read and write, half-close both ways. Two tasks
+//! serve it. The one for what comes in never waits for anything but the channel: it moves bytes into
+//! a queue, so that an unread stream cannot hold up the session and with it every other stream. The
+//! other sends what was written, as far as the other end's credit goes, and gives credit for what
+//! was read here.
+//!
+//! Credit and the end of one direction travel as SSH extended data, whose types are ours to choose
+//! (RFC 4254, section 5.2, leaves all but 1 open). SSH's own EOF is not sent, because credit must
+//! still be given in a direction that has ended; when it is received it counts as the end.
+//!
+//! A stream is *cut* when at least half of its window stands unread and nobody reads for
+//! [`super::STREAM_STALL`], and at once when a peer ignores its credit and overruns
+//! [`super::STREAM_BYTES_MAX`]. The cut is reported to whoever owns the tunnel.
+
+use std::collections::VecDeque;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+
+use russh::{Channel, ChannelId, ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::{Notify, OwnedSemaphorePermit};
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::message::LINE_MAX;
+use super::{CHUNK, STREAM_BYTES_MAX, STREAM_WINDOW};
+use crate::live::tasks::Tasks;
+
+/// Extended data of this type gives credit: a big-endian count of bytes that were read.
+const CREDIT: u32 = 0x7477_6f01;
+
+/// Extended data of this type says that nothing more will be sent.
+const END: u32 = 0x7477_6f02;
+
+/// Credit is given in portions of a quarter window, so that it costs few packets and the sender
+/// never waits for it as long as reading goes on.
+const CREDIT_STEP: usize = STREAM_WINDOW / 4;
+
+/// Half a window unread counts as "nobody reads".
+const STALLED: usize = STREAM_WINDOW / 2;
+
+/// How many written bytes wait for credit here; a writer waits beyond.
+const WRITTEN_MAX: usize = 64 * 1024;
+
+/// How long what was written before a shutdown may take to leave after the stream was dropped.
+const LINGER: Duration = Duration::from_secs(10);
+
+/// A stream of bytes to a resource behind the other end of a tunnel.
+pub struct TunnelStream {
+    shared: Arc<Shared>,
+}
+
+/// What a stream tells the owner of its tunnel when it is cut.
+pub(super) type OnCut = Box<dyn FnOnce(String) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    /// There may be something to send.
+    work: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    /// Bytes that came and were not yet read, in blocks.
+    queue: VecDeque<Vec<u8>>,
+    /// How many bytes of the first block have been read.
+    used: usize,
+    queued: usize,
+    /// Bytes that were read and not yet credited.
+    uncredited: usize,
+    /// How often something was read.
+    reads: u64,
+    /// The other end sends nothing more.
+    ended: bool,
+    reader: Option<Waker>,
+
+    /// Bytes that were written and not yet sent.
+    written: VecDeque<Vec<u8>>,
+    written_bytes: usize,
+    /// Bytes that were sent and for which no credit came back yet.
+    unread: usize,
+    /// Nothing more will be written.
+    shutdown: bool,
+    writer: Option<Waker>,
+
+    /// Why nothing goes any more.
+    failed: Option<(io::ErrorKind, Arc<str>)>,
+    /// The user of the stream is gone.
+    dropped: bool,
+}
+
+impl std::fmt::Debug for TunnelStream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let state = self.shared.lock();
+        f.debug_struct("TunnelStream")
+            .field("queued", &state.queued)
+            .field("failed", &state.failed)
+            .finish_non_exhaustive()
+    }
+}
+
+impl TunnelStream {
+    /// Serves a channel; `permit` counts it for as long as it is open.
+    pub(super) fn new<M>(
+        channel: Channel<M>,
+        permit: Option<OwnedSemaphorePermit>,
+        stall: Duration,
+        on_cut: OnCut,
+        tasks: &Tasks,
+    ) -> Self
+    where
+        M: From<(ChannelId, ChannelMsg)> + Send + Sync + 'static,
+    {
+        let shared = Arc::new(Shared::default());
+        let (read, write) = channel.split();
+        let token = tasks.token();
+        tasks.spawn(receive(
+            read,
+            Arc::clone(&shared),
+            stall,
+            on_cut,
+            token.clone(),
+        ));
+        let sender = Arc::clone(&shared);
+        tasks.spawn(async move {
+            send(write, &sender, &token).await;
+            drop(permit);
+        });
+        Self { shared }
+    }
+
+    /// Reads up to and including a newline, and gives it without the newline.
+    pub(super) async fn line(&mut self) -> io::Result<Vec<u8>> {
+        std::future::poll_fn(|cx| self.poll_line(cx)).await
+    }
+
+    fn poll_line(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Vec<u8>>> {
+        let mut state = self.shared.lock();
+        let mut length = 0;
+        let mut complete = false;
+        for (n, block) in state.queue.iter().enumerate() {
+            let block = if n == 0 { &block[state.used..] } else { block };
+            if let Some(at) = block.iter().position(|byte| *byte == b'\n') {
+                length += at;
+                complete = true;
+                break;
+            }
+            length += block.len();
+        }
+        if length > LINE_MAX {
+            return Poll::Ready(Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("a line of more than {LINE_MAX} bytes"),
+            )));
+        }
+        if !complete {
+            ready!(state.poll_more(cx))?;
+            return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+        }
+        let mut line = vec![0; length + 1];
+        let mut out = ReadBuf::new(&mut line);
+        state.take(&mut out);
+        let credit = state.uncredited >= CREDIT_STEP;
+        drop(state);
+        if credit {
+            self.shared.work.notify_one();
+        }
+        line.truncate(length);
+        Poll::Ready(Ok(line))
+    }
+
+    /// Adds a message to what is to be sent, without waiting; the few messages of a stream fit.
+    pub(super) fn push(&mut self, message: Vec<u8>) {
+        let mut state = self.shared.lock();
+        state.written_bytes += message.len();
+        state.written.push_back(message);
+        drop(state);
+        self.shared.work.notify_one();
+    }
+
+    /// Says that nothing more will be written.
+    pub(super) fn end(&mut self) {
+        self.shared.lock().shutdown = true;
+        self.shared.work.notify_one();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("nothing panics under this lock")
+    }
+
+    /// Takes what came; tells how many reads there were if nobody seems to read, or why to cut.
+    fn came(&self, data: &[u8]) -> Result<Option<u64>, String> {
+        let mut state = self.lock();
+        if state.dropped || data.is_empty() {
+            return Ok(None);
+        }
+        if state.queued + data.len() > STREAM_BYTES_MAX {
+            return Err(format!(
+                "the sender ignored its credit: more than {STREAM_BYTES_MAX} bytes unread"
+            ));
+        }
+        state.queued += data.len();
+        state.queue.push_back(data.to_vec());
+        let reader = state.reader.take();
+        let stalled = state.stalled();
+        drop(state);
+        reader.into_iter().for_each(Waker::wake);
+        Ok(stalled)
+    }
+
+    fn credited(&self, data: &[u8]) {
+        let bytes = data.try_into().map_or(0, u32::from_be_bytes);
+        let mut state = self.lock();
+        state.unread = state.unread.saturating_sub(bytes as usize);
+        drop(state);
+        self.work.notify_one();
+    }
+
+    fn ended(&self) {
+        let mut state = self.lock();
+        state.ended = true;
+        state.wake();
+    }
+
+    /// Tells how many reads there were if nobody seems to read, and how much stands unread.
+    fn stalled(&self) -> (Option<u64>, usize) {
+        let state = self.lock();
+        (state.stalled(), state.queued)
+    }
+
+    /// Throws away what came and was not read.
+    fn discard(&self) {
+        let mut state = self.lock();
+        state.queue.clear();
+        (state.queued, state.used) = (0, 0);
+    }
+
+    /// Ends the stream in both directions; the first reason stays.
+    fn fail(&self, kind: io::ErrorKind, why: &str) {
+        let mut state = self.lock();
+        state.failed.get_or_insert_with(|| (kind, why.into()));
+        state.wake();
+        drop(state);
+        self.work.notify_one();
+    }
+}
+
+impl State {
+    fn wake(&mut self) {
+        for waker in [self.reader.take(), self.writer.take()] {
+            waker.into_iter().for_each(Waker::wake);
+        }
+    }
+
+    /// Moves what came into `out`.
+    fn take(&mut self, out: &mut ReadBuf<'_>) {
+        let before = out.remaining();
+        while out.remaining() > 0 {
+            let used = self.used;
+            let Some(block) = self.queue.front() else {
+                break;
+            };
+            let n = out.remaining().min(block.len() - used);
+            out.put_slice(&block[used..used + n]);
+            if used + n == block.len() {
+                self.queue.pop_front();
+                self.used = 0;
+            } else {
+                self.used = used + n;
+            }
+        }
+        let taken = before - out.remaining();
+        self.queued -= taken;
+        self.uncredited += taken;
+        self.reads += 1;
+    }
+
+    /// Waits for more: ready without error at the end of what comes.
+    fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.ended {
+            return Poll::Ready(Ok(()));
+        }
+        if let Some(error) = self.error() {
+            return Poll::Ready(Err(error));
+        }
+        self.reader = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    fn stalled(&self) -> Option<u64> {
+        (!self.dropped && self.queued >= STALLED).then_some(self.reads)
+    }
+
+    fn error(&self) -> Option<io::Error> {
+        self.failed
+            .as_ref()
+            .map(|(kind, why)| io::Error::new(*kind, why.to_string()))
+    }
+}
+
+impl AsyncRead for TunnelStream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        out: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let mut state = self.shared.lock();
+        if state.queued == 0 {
+            return state.poll_more(cx);
+        }
+        state.take(out);
+        let credit = state.uncredited >= CREDIT_STEP;
+        drop(state);
+        if credit {
+            self.shared.work.notify_one();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for TunnelStream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let mut state = self.shared.lock();
+        if let Some(error) = state.error() {
+            return Poll::Ready(Err(error));
+        }
+        if state.shutdown {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        if state.written_bytes >= WRITTEN_MAX {
+            state.writer = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        let data = &data[..data.len().min(CHUNK)];
+        state.written_bytes += data.len();
+        state.written.push_back(data.to_vec());
+        drop(state);
+        self.shared.work.notify_one();
+        Poll::Ready(Ok(data.len()))
+    }
+
+    /// What was written leaves by itself.
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.shared.lock().shutdown = true;
+        self.shared.work.notify_one();
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Drop for TunnelStream {
+    fn drop(&mut self) {
+        self.shared.lock().dropped = true;
+        self.shared.discard();
+        self.shared.work.notify_one();
+    }
+}
+
+/// Moves what comes into the queue, and cuts the stream when nobody reads it.
+async fn receive(
+    mut channel: ChannelReadHalf,
+    shared: Arc<Shared>,
+    stall: Duration,
+    on_cut: OnCut,
+    token: CancellationToken,
+) {
+    let mut timer = Box::pin(sleep(Duration::ZERO));
+    // How many reads there had been when the queue was seen stalled.
+    let mut stalled: Option<u64> = None;
+    let cut = loop {
+        tokio::select! {
+            message = channel.wait() => match message {
+                Some(ChannelMsg::Data { data }) => match shared.came(&data) {
+                    Ok(now_stalled) => if stalled.is_none() && now_stalled.is_some() {
+                        stalled = now_stalled;
+                        timer.set(sleep(stall));
+                    },
+                    Err(why) => break Some(why),
+                },
+                Some(ChannelMsg::ExtendedData { data, ext: CREDIT }) => shared.credited(&data),
+                Some(ChannelMsg::ExtendedData { ext: END, .. } | ChannelMsg::Eof) => shared.ended(),
+                Some(ChannelMsg::Close) | None => {
+                    shared.fail(io::ErrorKind::ConnectionReset, "the other end closed the stream");
+                    return;
+                }
+                Some(_) => {}
+            },
+            () = timer.as_mut(), if stalled.is_some() => {
+                let before = stalled;
+                let (now_stalled, queued) = shared.stalled();
+                stalled = now_stalled;
+                if stalled.is_some() && stalled == before {
+                    break Some(format!(
+                        "nobody read for {}s while {queued} bytes stood unread",
+                        stall.as_secs_f64(),
+                    ));
+                }
+                timer.set(sleep(stall));
+            }
+            () = token.cancelled() => break None,
+        }
+    };
+    let Some(why) = cut else {
+        shared.fail(io::ErrorKind::ConnectionAborted, "the tunnel was closed");
+        return;
+    };
+    shared.discard();
+    shared.fail(
+        io::ErrorKind::ConnectionAborted,
+        &format!("stream cut: {why}"),
+    );
+    // The channel is dropped before the report, which may wait: what still comes is thrown away.
+    drop(channel);
+    on_cut(why).await;
+}
+
+enum Step {
+    Close,
+    Credit(u32),
+    Data(Vec<u8>),
+    End,
+    Linger,
+    Wait,
+}
+
+/// Sends credit and what was written, until both sides are done.
+async fn send<M>(channel: ChannelWriteHalf<M>, shared: &Shared, token: &CancellationToken)
+where
+    M: From<(ChannelId, ChannelMsg)> + Send + Sync + 'static,
+{
+    let mut end_sent = false;
+    loop {
+        let step = shared.lock().step(end_sent);
+        let sent = match step {
+            Step::Wait => {
+                tokio::select! {
+                    () = shared.work.notified() => continue,
+                    () = token.cancelled() => break,
+                }
+            }
+            Step::Linger => {
+                tokio::select! {
+                    waited = timeout(LINGER, shared.work.notified()) => match waited {
+                        Ok(()) => continue,
+                        Err(_) => break,
+                    },
+                    () = token.cancelled() => break,
+                }
+            }
+            Step::Close => break,
+            Step::Credit(bytes) => {
+                until(
+                    token,
+                    channel.extended_data_bytes(CREDIT, bytes.to_be_bytes().to_vec()),
+                )
+                .await
+            }
+            Step::Data(data) => until(token, channel.data_bytes(data)).await,
+            Step::End => {
+                end_sent = true;
+                until(token, channel.extended_data_bytes(END, vec![0])).await
+            }
+        };
+        if !sent {
+            break;
+        }
+    }
+    shared.fail(io::ErrorKind::ConnectionAborted, "the tunnel was closed");
+    // Waits at most for room in the session's queue; the session may be gone.
+    until(token, channel.close()).await;
+}
+
+async fn until(
+    token: &CancellationToken,
+    sending: impl Future<Output = Result<(), russh::Error>>,
+) -> bool {
+    tokio::select! {
+        sent = sending => sent.is_ok(),
+        () = token.cancelled() => false,
+    }
+}
+
+impl State {
+    /// Says what to send next.
+    fn step(&mut self, end_sent: bool) -> Step {
+        if self.failed.is_some() || (self.dropped && !self.shutdown) {
+            return Step::Close;
+        }
+        if self.uncredited >= CREDIT_STEP && !self.ended {
+            let bytes = std::mem::take(&mut self.uncredited);
+            return Step::Credit(u32::try_from(bytes).unwrap_or(u32::MAX));
+        }
+        let credit = STREAM_WINDOW.saturating_sub(self.unread);
+        if credit > 0
+            && let Some(mut block) = self.written.pop_front()
+        {
+            let most = credit.min(CHUNK);
+            if block.len() > most {
+                let rest = block.split_off(most);
+                self.written.push_front(rest);
+            }
+            self.written_bytes -= block.len();
+            self.unread += block.len();
+            self.writer.take().into_iter().for_each(Waker::wake);
+            return Step::Data(block);
+        }
+        if self.shutdown && self.written.is_empty() && !end_sent {
+            return Step::End;
+        }
+        match (self.dropped, self.written.is_empty()) {
+            (true, true) => Step::Close,
+            (true, false) => Step::Linger,
+            (false, _) => Step::Wait,
+        }
+    }
+}
