@@ -1,1 +1,201 @@
-//! placeholder
+//! The page, the API and the metrics of a running lab, over HTTP/1.1.
+//!
+//! In go a [`Journal`] to show and a [`Control`] to hand changes to; out come answers. Every
+//! request passes [`guard`] before it is routed. Nothing is decided or counted here: state is the
+//! snapshot's, a change is the lab's.
+
+pub mod api;
+pub mod assets;
+pub mod guard;
+pub mod metrics;
+mod routes;
+mod stream;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use axum::body::Body;
+use axum::http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use crate::journal::Journal;
+use crate::live::tasks::Tasks;
+use crate::model::fact::Act;
+use crate::model::id::{Generation, Node};
+use guard::{Allowed, Token};
+
+/// How many connections are served at once: 32 readers of facts, and browsers open six each.
+pub const CONNECTIONS_MAX: usize = 256;
+
+/// How long a client may take for the head of a request, and may idle between two.
+const TIMEOUT_HEADERS: Duration = Duration::from_secs(10);
+
+/// How long open answers may go on after the stop signal; the lab itself waits about as long.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// How long to wait after a failed accept: the cause is a lack of descriptors, which passes.
+const PAUSE_ACCEPT: Duration = Duration::from_millis(100);
+
+/// What the lab does when it is told to.
+#[async_trait]
+pub trait Control: Send + Sync {
+    /// Reads scenario and zones again: all of it takes, or nothing and each mistake is given.
+    async fn reload(&self) -> Result<Reloaded, Vec<String>>;
+
+    /// Stops, starts or drains a node.
+    fn operate(&self, node: &Node, act: Act) -> Result<(), ControlError>;
+}
+
+/// A reload that took.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reloaded {
+    /// The generation now in force.
+    pub generation: Generation,
+    /// Names whose records changed, as `view/name`.
+    pub changed: Vec<String>,
+}
+
+/// Why a node was not operated.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ControlError {
+    /// The node cannot do that; the sentence says why.
+    #[error("{0}")]
+    NotPossible(String),
+    /// The lab has no such node.
+    #[error("the lab has no such node")]
+    Unknown,
+}
+
+/// The server of one lab.
+pub struct Server {
+    /// What is shown.
+    pub journal: Journal,
+    /// Who makes changes.
+    pub control: Arc<dyn Control>,
+    /// What a change must bring.
+    pub token: Token,
+    /// Further names that a `Host` header may hold, with the listener's port.
+    pub allow_hosts: Vec<String>,
+}
+
+/// What every request shares.
+struct App {
+    journal: Journal,
+    control: Arc<dyn Control>,
+    token: Token,
+    /// Tells this run from another one on the same address.
+    run: String,
+    readers: Arc<Semaphore>,
+    snapshots: stream::Snapshots,
+    tasks: Tasks,
+    shutdown: CancellationToken,
+}
+
+/// Ends one connection; each request of it carries a clone.
+#[derive(Clone)]
+struct Cut(CancellationToken);
+
+impl Server {
+    /// Serves until `shutdown`; then tells readers that the lab ended, and returns.
+    pub async fn serve(self, listener: TcpListener, shutdown: CancellationToken) {
+        let port = listener.local_addr().map_or(0, |address| address.port());
+        let own = listener.local_addr().map(|address| address.ip()).ok();
+        let allowed = Arc::new(Allowed::new(own, port, &self.allow_hosts));
+        let tasks = Tasks::new();
+        let app = Arc::new(App {
+            journal: self.journal,
+            control: self.control,
+            token: self.token,
+            run: guard::random_hex(),
+            readers: Arc::new(Semaphore::new(stream::READERS_MAX)),
+            snapshots: stream::Snapshots::default(),
+            tasks: tasks.clone(),
+            shutdown: shutdown.clone(),
+        });
+        let router = TowerToHyperService::new(routes::router(app));
+        let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        loop {
+            let accepted = tokio::select! {
+                () = shutdown.cancelled() => break,
+                accepted = accept(&listener, &slots) => accepted,
+            };
+            let Some((stream, slot)) = accepted else {
+                tokio::time::sleep(PAUSE_ACCEPT).await;
+                continue;
+            };
+            let (router, allowed) = (router.clone(), Arc::clone(&allowed));
+            let shutdown = shutdown.clone();
+            tasks.spawn(async move {
+                connection(stream, router, allowed, shutdown).await;
+                drop(slot);
+            });
+        }
+        drop(listener);
+        // Each connection ends by itself within its grace, so this wait is bounded.
+        tasks.finish().await;
+    }
+}
+
+type Router = TowerToHyperService<axum::Router>;
+
+async fn accept(
+    listener: &TcpListener,
+    slots: &Arc<Semaphore>,
+) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+    let slot = Arc::clone(slots).acquire_owned().await.ok()?;
+    let (stream, _) = listener.accept().await.ok()?;
+    Some((stream, slot))
+}
+
+async fn connection(
+    stream: TcpStream,
+    router: Router,
+    allowed: Arc<Allowed>,
+    shutdown: CancellationToken,
+) {
+    let cut = CancellationToken::new();
+    let service = service_fn(|mut request: Request<Incoming>| {
+        let refusal = allowed.check(&request).err();
+        request.extensions_mut().insert(Cut(cut.clone()));
+        let head = request.method() == axum::http::Method::HEAD;
+        let secret = routes::never_stored(request.uri().path());
+        let router = router.clone();
+        async move {
+            let mut response: Response<Body> = match refusal {
+                Some(refusal) => refusal.into_response(head),
+                None => match router.call(request).await {
+                    Ok(response) => response,
+                    Err(never) => match never {},
+                },
+            };
+            guard::add_headers(response.headers_mut(), secret);
+            Ok::<_, Infallible>(response)
+        }
+    });
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(TIMEOUT_HEADERS);
+    let served = builder.serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(served);
+    tokio::select! {
+        _ended = served.as_mut() => return,
+        () = cut.cancelled() => return,
+        () = shutdown.cancelled() => {}
+    }
+    served.as_mut().graceful_shutdown();
+    // Past the grace a peer that does not read is dropped.
+    let _ended = tokio::time::timeout(GRACE, served).await;
+}
+
+#[cfg(test)]
+mod tests;

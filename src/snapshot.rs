@@ -10,6 +10,7 @@ use crate::model::fact::{
     Act, DnsAnswered, Fact, Failure, Health, Kind, Purpose, Stage, VisitAnswered,
 };
 use crate::model::id::{DialId, Generation, Name, Node, Seq};
+use crate::model::network::{Verdict, judge};
 use crate::model::time::{Span, Time};
 use crate::model::topology::{Role, Topology};
 
@@ -34,6 +35,8 @@ pub struct Snapshot {
     pub generation: Generation,
     /// Mistakes of the last reload, when it was refused; empty after one that took.
     pub reload_mistakes: Vec<String>,
+    /// The named networks, in the order of the file.
+    pub networks: Vec<NetworkState>,
     /// The tunnels of all agents.
     pub mesh: Mesh,
     /// What the DNS server answered.
@@ -48,6 +51,17 @@ pub struct Snapshot {
     pub users: Vec<UserState>,
     /// What an operator should know, oldest first.
     pub findings: Vec<Finding>,
+}
+
+/// A named network and what the topology says of it.
+#[derive(Clone, Debug)]
+pub struct NetworkState {
+    /// Its name.
+    pub name: Name,
+    /// Its ranges, as they are written.
+    pub ranges: Vec<String>,
+    /// The view that its first address gets; `None` when no view takes it.
+    pub view: Option<Name>,
 }
 
 /// How many tunnels stand of a full mesh.
@@ -66,6 +80,8 @@ pub struct Mesh {
 pub struct DnsState {
     /// The views, in the order of the file.
     pub views: Vec<Name>,
+    /// The match list of each view, as it is written.
+    pub rules: BTreeMap<Name, Vec<Name>>,
     /// Answers by view, rule and response code, exact.
     pub answers: BTreeMap<(Option<Name>, Option<Name>, Name), u64>,
     /// The latest answers of the sample, oldest first.
@@ -104,6 +120,8 @@ pub struct BalancerState {
     pub name: Name,
     /// Where it listens.
     pub listen: Vec<ListenAddr>,
+    /// The network that holds its first listening address.
+    pub network: Option<Name>,
     /// Whom it is meant for.
     pub meant_for: Option<Role>,
     /// What the operator wants of it.
@@ -287,6 +305,7 @@ impl Snapshot {
             ready: None,
             generation: Generation(1),
             reload_mistakes: Vec::new(),
+            networks: networks(topology),
             mesh: Mesh {
                 now: 0,
                 full: topology.mesh_size(),
@@ -299,6 +318,15 @@ impl Snapshot {
                     .iter()
                     .map(|view| view.name.clone())
                     .collect(),
+                rules: topology
+                    .dns
+                    .views
+                    .iter()
+                    .map(|view| {
+                        let rules = view.match_clients.iter().map(|e| e.text.clone());
+                        (view.name.clone(), rules.collect())
+                    })
+                    .collect(),
                 ..DnsState::default()
             },
             balancers: topology
@@ -307,6 +335,11 @@ impl Snapshot {
                 .map(|balancer| BalancerState {
                     name: balancer.name.clone(),
                     listen: balancer.listen.clone(),
+                    network: balancer
+                        .listen
+                        .first()
+                        .and_then(|listen| topology.network_of(listen.ip()))
+                        .map(|network| network.name.clone()),
                     meant_for: balancer.meant_for,
                     admin: Admin::Ready,
                     open: 0,
@@ -651,6 +684,27 @@ impl Admin {
             _ => {}
         }
     }
+}
+
+fn networks(topology: &Topology) -> Vec<NetworkState> {
+    let views = &topology.dns.views;
+    topology
+        .networks
+        .iter()
+        .map(|network| {
+            let first = network.ranges.first().map(ipnet::IpNet::addr);
+            let view = first.and_then(|address| {
+                views
+                    .iter()
+                    .find(|view| matches!(judge(&view.match_clients, address), Verdict::Allowed(_)))
+            });
+            NetworkState {
+                name: network.name.clone(),
+                ranges: network.ranges.iter().map(ToString::to_string).collect(),
+                view: view.map(|view| view.name.clone()),
+            }
+        })
+        .collect()
 }
 
 fn network_key(network: Option<&Name>) -> Name {

@@ -57,6 +57,12 @@ impl Tasks {
         self.token.cancel();
     }
 
+    /// Waits for all tasks of this group to end by themselves, without the stop signal.
+    pub async fn finish(&self) {
+        self.tracker.close();
+        self.tracker.wait().await;
+    }
+
     /// Gives the stop signal and waits for all tasks of this group to end.
     pub async fn stop(&self) {
         self.token.cancel();

@@ -3,6 +3,8 @@
 //! Facts are made in `policy/`, by the machine that decided; live makes only the measured ones.
 //! Snapshot, metrics, log and page are folds over facts, so all of them show the same words.
 
+mod text;
+
 use super::addr::{ClientAddr, HostPort, ListenAddr};
 use super::id::{ConnId, DialId, FlowId, Generation, Name, Node, RequestId, Seq};
 use super::time::{Span, Time};

@@ -6,3 +6,4 @@ mod scenario;
 //! What the parts do together, over real sockets of this machine, with nothing but Rust.
 
 mod tunnel;
+mod http;

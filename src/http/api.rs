@@ -1,0 +1,693 @@
+//! The shapes of the wire, and how they are made of the lab's own types.
+//!
+//! Names are snake_case; spans and instants are whole microseconds (`_us`), instants since the
+//! start of the lab. `web/types.js` mirrors this file; `tests/fixtures/wire` holds a sample of each
+//! shape, and both sides are checked against it.
+
+mod fact;
+
+use axum::body::Body;
+use axum::http::header::{self, HeaderValue};
+use axum::http::{Response, StatusCode};
+use axum::response::IntoResponse;
+use serde::Serialize;
+
+pub use fact::Fact;
+
+use crate::model::fact::{Act, VisitAnswered};
+use crate::model::id::{Name, Node};
+use crate::model::time::{Span, Time};
+use crate::snapshot;
+
+/// The state of the lab.
+#[derive(Debug, Serialize)]
+pub struct Snapshot {
+    /// Differs between two runs on one address.
+    pub run: String,
+    /// The scenario.
+    pub name: String,
+    /// The instant of the newest fact.
+    pub at_us: u64,
+    /// The newest fact.
+    pub seq: u64,
+    /// When everything listened.
+    pub ready_us: Option<u64>,
+    /// The generation of the rules.
+    pub generation: u64,
+    /// Why the last reload was refused.
+    pub reload_mistakes: Vec<String>,
+    /// Tunnels of a full mesh.
+    pub mesh: Mesh,
+    /// The named networks.
+    pub networks: Vec<Network>,
+    /// The DNS server.
+    pub dns: Dns,
+    /// The doors.
+    pub balancers: Vec<Balancer>,
+    /// The pool.
+    pub proxies: Vec<Proxy>,
+    /// The agents.
+    pub agents: Vec<Agent>,
+    /// The users.
+    pub users: Vec<User>,
+    /// What an operator should know.
+    pub findings: Vec<Finding>,
+}
+
+/// How many tunnels stand.
+#[derive(Debug, Serialize)]
+pub struct Mesh {
+    /// Tunnels that stand.
+    pub now: usize,
+    /// Agents times proxies.
+    pub full: usize,
+    /// From ready to the first full mesh.
+    pub complete_after_us: Option<u64>,
+}
+
+/// A named network.
+#[derive(Debug, Serialize)]
+pub struct Network {
+    /// Its name.
+    pub name: String,
+    /// Its ranges.
+    pub ranges: Vec<String>,
+    /// The view that its first address gets.
+    pub view: Option<String>,
+}
+
+/// The DNS server.
+#[derive(Debug, Serialize)]
+pub struct Dns {
+    /// The views, in order.
+    pub views: Vec<View>,
+    /// Exact counts.
+    pub answers: Vec<Answers>,
+    /// The latest answers of the sample, oldest first.
+    pub queries: Vec<Query>,
+}
+
+/// A view.
+#[derive(Debug, Serialize)]
+pub struct View {
+    /// Its name.
+    pub name: String,
+    /// Its match list, as written.
+    pub rules: Vec<String>,
+    /// Answers given from it.
+    pub answers: u64,
+}
+
+/// Answers of one kind.
+#[derive(Debug, Serialize)]
+pub struct Answers {
+    /// The view, null when none matched.
+    pub view: Option<String>,
+    /// The element that matched.
+    pub rule: Option<String>,
+    /// The response code.
+    pub rcode: String,
+    /// How many.
+    pub count: u64,
+}
+
+/// One answer.
+#[derive(Debug, Serialize)]
+pub struct Query {
+    /// Its fact.
+    pub seq: u64,
+    /// When.
+    pub at_us: u64,
+    /// Who asked: address and port.
+    pub client: String,
+    /// The node with that address, `user/alice`.
+    pub asker: Option<String>,
+    /// The client-subnet option.
+    pub subnet: Option<String>,
+    /// `udp` or `tcp`.
+    pub transport: &'static str,
+    /// The name asked.
+    pub name: String,
+    /// The type asked.
+    pub rtype: String,
+    /// The view.
+    pub view: Option<String>,
+    /// The element that matched.
+    pub rule: Option<String>,
+    /// The response code.
+    pub rcode: String,
+    /// The answer section.
+    pub answer: Vec<String>,
+    /// The step that gave it.
+    pub why: String,
+}
+
+/// A door.
+#[derive(Debug, Serialize)]
+pub struct Balancer {
+    /// Its name.
+    pub name: String,
+    /// Where it listens.
+    pub listen: Vec<String>,
+    /// The network that holds its first address.
+    pub network: Option<String>,
+    /// `agents`, `users` or null.
+    pub meant_for: Option<&'static str>,
+    /// `ready`, `draining`, `drained` or `stopped`.
+    pub admin: &'static str,
+    /// Flows that are open.
+    pub open: u64,
+    /// Flows ever let in.
+    pub opened: u64,
+    /// Clients refused.
+    pub refused: u64,
+    /// Flows that found no instance.
+    pub no_backend: u64,
+    /// Bytes from clients.
+    pub bytes_up: u64,
+    /// Bytes to clients.
+    pub bytes_down: u64,
+    /// By the client's network; null for clients of no network.
+    pub networks: Vec<NetworkCount>,
+    /// By purpose and network, of the lab's own agents and users.
+    pub uses: Vec<Use>,
+    /// The pool as this door sees it.
+    pub backends: Vec<Backend>,
+}
+
+/// Clients of one network at a door.
+#[derive(Debug, Serialize)]
+pub struct NetworkCount {
+    /// The network.
+    pub network: Option<String>,
+    /// Let in.
+    pub opened: u64,
+    /// Refused.
+    pub refused: u64,
+}
+
+/// What a door was used for.
+#[derive(Debug, Serialize)]
+pub struct Use {
+    /// `find`, `tunnel` or `visit`.
+    pub purpose: &'static str,
+    /// The client's network.
+    pub network: String,
+    /// How often.
+    pub count: u64,
+}
+
+/// An instance as one door sees it.
+#[derive(Debug, Serialize)]
+pub struct Backend {
+    /// The instance.
+    pub proxy: String,
+    /// `up`, `rising`, `falling`, `down` or `unknown`.
+    pub health: &'static str,
+    /// Since when.
+    pub since_us: u64,
+    /// What made it flip.
+    pub cause: String,
+    /// Flows that are open.
+    pub open: u64,
+    /// Flows ever connected.
+    pub total: u64,
+    /// Connects that failed.
+    pub failed: u64,
+}
+
+/// An instance of the pool.
+#[derive(Debug, Serialize)]
+pub struct Proxy {
+    /// Its name.
+    pub name: String,
+    /// Where it listens.
+    pub listen: String,
+    /// `ready`, `draining`, `drained` or `stopped`.
+    pub admin: &'static str,
+    /// Tunnels registered.
+    pub tunnels: u64,
+    /// Requests given to a tunnel.
+    pub routed: u64,
+    /// Requests without a tunnel here.
+    pub no_tunnel: u64,
+    /// Connections that did not get to a service.
+    pub refused: u64,
+}
+
+/// An agent.
+#[derive(Debug, Serialize)]
+pub struct Agent {
+    /// Its name.
+    pub name: String,
+    /// Its network.
+    pub network: String,
+    /// Its address.
+    pub address: String,
+    /// Its apps.
+    pub apps: Vec<String>,
+    /// `ready`, `draining`, `drained` or `stopped`.
+    pub admin: &'static str,
+    /// One per proxy, in the order of the pool.
+    pub tunnels: Vec<Tunnel>,
+    /// Attempts that failed, by stage.
+    pub failures: Vec<Failures>,
+    /// Streams cut at their bound.
+    pub cut: u64,
+    /// The last failure.
+    pub last_error: Option<String>,
+}
+
+/// One agent's tunnel to one proxy.
+#[derive(Debug, Serialize)]
+pub struct Tunnel {
+    /// The proxy.
+    pub proxy: String,
+    /// Whether it stands.
+    pub up: bool,
+    /// When it was made or lost.
+    pub since_us: Option<u64>,
+    /// The door that it goes through.
+    pub balancer: Option<String>,
+    /// How often it was made.
+    pub made: u64,
+    /// From the loss of the last one to this one.
+    pub gap_us: Option<u64>,
+    /// From the door's `up` for the proxy to this tunnel.
+    pub after_rise_us: Option<u64>,
+}
+
+/// Failures of one kind.
+#[derive(Debug, Serialize)]
+pub struct Failures {
+    /// The stage of an agent's attempt, or the reason of a user's failure.
+    pub reason: &'static str,
+    /// How many.
+    pub count: u64,
+}
+
+/// A user.
+#[derive(Debug, Serialize)]
+pub struct User {
+    /// Their name.
+    pub name: String,
+    /// Their network.
+    pub network: String,
+    /// Their address.
+    pub address: String,
+    /// The apps that they visit.
+    pub visits: Vec<String>,
+    /// `ready`, `draining`, `drained` or `stopped`.
+    pub admin: &'static str,
+    /// Visits answered.
+    pub answered: u64,
+    /// Visits that failed, by reason.
+    pub failures: Vec<Failures>,
+    /// Visits answered, by door.
+    pub doors: Vec<DoorCount>,
+    /// The last visit that was answered.
+    pub last: Option<Visit>,
+    /// The last failure.
+    pub last_error: Option<String>,
+}
+
+/// Visits through one door.
+#[derive(Debug, Serialize)]
+pub struct DoorCount {
+    /// The door.
+    pub balancer: String,
+    /// How many.
+    pub count: u64,
+}
+
+/// A visit that was answered.
+#[derive(Debug, Serialize)]
+pub struct Visit {
+    /// Its number.
+    pub request: u64,
+    /// The app.
+    pub app: String,
+    /// The door.
+    pub balancer: Option<String>,
+    /// The proxy.
+    pub proxy: Option<String>,
+    /// The agent.
+    pub agent: Option<String>,
+    /// The HTTP status.
+    pub status: u16,
+    /// Bytes of the body.
+    pub bytes: u64,
+    /// From the start to the last byte.
+    pub took_us: u64,
+}
+
+/// What an operator should know.
+#[derive(Debug, Serialize)]
+pub struct Finding {
+    /// Its identifier.
+    pub id: &'static str,
+    /// Whom it is about.
+    pub node: String,
+    /// In words.
+    pub detail: String,
+    /// When it was first seen.
+    pub at_us: u64,
+}
+
+/// Sent when facts that a reader has not seen are no longer kept.
+#[derive(Debug, Serialize)]
+pub struct Overflow {
+    /// The newest fact; the stream goes on after it.
+    pub seq: u64,
+}
+
+/// The answer to a reload that took.
+#[derive(Debug, Serialize)]
+pub struct Reloaded {
+    /// The generation now in force.
+    pub generation: u64,
+    /// Names whose records changed.
+    pub changed: Vec<String>,
+}
+
+/// The answer to an act that the lab took on.
+#[derive(Debug, Serialize)]
+pub struct Operated {
+    /// The node.
+    pub node: String,
+    /// The act.
+    pub act: &'static str,
+}
+
+/// An error (RFC 9457).
+#[derive(Debug, Serialize)]
+pub struct Problem {
+    /// Always `about:blank`: the status says which.
+    pub r#type: &'static str,
+    /// The status in words.
+    pub title: &'static str,
+    /// The status.
+    pub status: u16,
+    /// The case, and what would be right.
+    pub detail: String,
+    /// Each mistake of a refused reload.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub mistakes: Vec<String>,
+}
+
+impl Problem {
+    /// Makes an error of this status.
+    pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        Self {
+            r#type: "about:blank",
+            title: status.canonical_reason().unwrap_or("Error"),
+            status: status.as_u16(),
+            detail: detail.into(),
+            mistakes: Vec::new(),
+        }
+    }
+
+    /// Adds the mistakes of a reload.
+    pub fn with_mistakes(mut self, mistakes: Vec<String>) -> Self {
+        self.mistakes = mistakes;
+        self
+    }
+}
+
+impl From<Problem> for Response<Body> {
+    fn from(problem: Problem) -> Self {
+        let status = StatusCode::from_u16(problem.status);
+        let mut response = Self::new(Body::from(text(&problem)));
+        *response.status_mut() = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let media = HeaderValue::from_static("application/problem+json");
+        response.headers_mut().insert(header::CONTENT_TYPE, media);
+        if problem.status == StatusCode::UNAUTHORIZED.as_u16() {
+            let scheme = HeaderValue::from_static("Bearer");
+            let name = header::WWW_AUTHENTICATE;
+            response.headers_mut().insert(name, scheme);
+        }
+        response
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response<Body> {
+        self.into()
+    }
+}
+
+/// Writes a wire type.
+pub(super) fn text(wire: &impl Serialize) -> String {
+    serde_json::to_string(wire).expect("the wire types have text keys only")
+}
+
+/// Makes an answer of a wire type.
+pub(super) fn json(wire: &impl Serialize) -> Response<Body> {
+    let media = HeaderValue::from_static("application/json");
+    ([(header::CONTENT_TYPE, media)], text(wire)).into_response()
+}
+
+impl Snapshot {
+    /// Writes the state of a run.
+    pub fn new(state: &snapshot::Snapshot, run: &str) -> Self {
+        Self {
+            run: run.to_owned(),
+            name: state.name.to_string(),
+            at_us: state.at.as_us(),
+            seq: state.seq.0,
+            ready_us: state.ready.map(Time::as_us),
+            generation: state.generation.0,
+            reload_mistakes: state.reload_mistakes.clone(),
+            mesh: Mesh {
+                now: state.mesh.now,
+                full: state.mesh.full,
+                complete_after_us: state.mesh.complete_after.map(Span::as_us),
+            },
+            networks: state.networks.iter().map(Network::new).collect(),
+            dns: Dns::new(&state.dns),
+            balancers: state.balancers.iter().map(Balancer::new).collect(),
+            proxies: state.proxies.iter().map(Proxy::new).collect(),
+            agents: state.agents.iter().map(Agent::new).collect(),
+            users: state.users.iter().map(User::new).collect(),
+            findings: state.findings.iter().map(Finding::new).collect(),
+        }
+    }
+}
+
+impl Network {
+    fn new(network: &snapshot::NetworkState) -> Self {
+        Self {
+            name: network.name.to_string(),
+            ranges: network.ranges.clone(),
+            view: named(&network.view),
+        }
+    }
+}
+
+impl Dns {
+    fn new(dns: &snapshot::DnsState) -> Self {
+        let answers_of = |view: &Name| {
+            let of = dns.answers.iter();
+            let of = of.filter(|((of, ..), _)| of.as_ref() == Some(view));
+            of.map(|(_, count)| count).sum()
+        };
+        let view = |view: &Name| View {
+            name: view.to_string(),
+            rules: dns.rules.get(view).map_or_else(Vec::new, |rules| {
+                rules.iter().map(ToString::to_string).collect()
+            }),
+            answers: answers_of(view),
+        };
+        let answers = dns
+            .answers
+            .iter()
+            .map(|((view, rule, rcode), count)| Answers {
+                view: named(view),
+                rule: named(rule),
+                rcode: rcode.to_string(),
+                count: *count,
+            });
+        Self {
+            views: dns.views.iter().map(view).collect(),
+            answers: answers.collect(),
+            queries: dns.queries.iter().map(Query::new).collect(),
+        }
+    }
+}
+
+impl Query {
+    fn new(query: &snapshot::Query) -> Self {
+        let answered = &query.answered;
+        Self {
+            seq: query.seq.0,
+            at_us: query.at.as_us(),
+            client: answered.client.to_string(),
+            asker: answered.asker.as_ref().map(ToString::to_string),
+            subnet: answered.subnet.clone(),
+            transport: answered.transport,
+            name: answered.name.clone(),
+            rtype: answered.rtype.clone(),
+            view: named(&answered.view),
+            rule: named(&answered.rule),
+            rcode: answered.rcode.to_string(),
+            answer: answered.answer.clone(),
+            why: answered.why.clone(),
+        }
+    }
+}
+
+impl Balancer {
+    fn new(door: &snapshot::BalancerState) -> Self {
+        let networks = door.networks.iter().map(|(network, count)| NetworkCount {
+            network: Some(network.to_string()).filter(|name| !name.is_empty()),
+            opened: count.opened,
+            refused: count.refused,
+        });
+        let uses = door.uses.iter().map(|((purpose, network), count)| Use {
+            purpose: purpose.word(),
+            network: network.to_string(),
+            count: *count,
+        });
+        let backends = door.backends.iter().map(|backend| Backend {
+            proxy: backend.proxy.to_string(),
+            health: backend.health.word(),
+            since_us: backend.since.as_us(),
+            cause: backend.cause.clone(),
+            open: backend.open,
+            total: backend.total,
+            failed: backend.failed,
+        });
+        Self {
+            name: door.name.to_string(),
+            listen: door.listen.iter().map(ToString::to_string).collect(),
+            network: named(&door.network),
+            meant_for: door.meant_for.map(|role| role.word()),
+            admin: door.admin.word(),
+            open: door.open,
+            opened: door.networks.values().map(|count| count.opened).sum(),
+            refused: door.networks.values().map(|count| count.refused).sum(),
+            no_backend: door.no_backend,
+            bytes_up: door.bytes_up,
+            bytes_down: door.bytes_down,
+            networks: networks.collect(),
+            uses: uses.collect(),
+            backends: backends.collect(),
+        }
+    }
+}
+
+impl Proxy {
+    fn new(proxy: &snapshot::ProxyState) -> Self {
+        Self {
+            name: proxy.name.to_string(),
+            listen: proxy.listen.to_string(),
+            admin: proxy.admin.word(),
+            tunnels: proxy.tunnels,
+            routed: proxy.routed,
+            no_tunnel: proxy.no_tunnel,
+            refused: proxy.refused,
+        }
+    }
+}
+
+impl Agent {
+    fn new(agent: &snapshot::AgentState) -> Self {
+        let tunnels = agent.tunnels.iter().map(|tunnel| Tunnel {
+            proxy: tunnel.proxy.to_string(),
+            up: tunnel.up,
+            since_us: tunnel.since.map(Time::as_us),
+            balancer: named(&tunnel.balancer),
+            made: tunnel.made,
+            gap_us: tunnel.gap.map(Span::as_us),
+            after_rise_us: tunnel.after_rise.map(Span::as_us),
+        });
+        let failures = agent.failures.iter().map(|(stage, count)| Failures {
+            reason: stage.word(),
+            count: *count,
+        });
+        Self {
+            name: agent.name.to_string(),
+            network: agent.network.to_string(),
+            address: agent.address.to_string(),
+            apps: agent.apps.iter().map(ToString::to_string).collect(),
+            admin: agent.admin.word(),
+            tunnels: tunnels.collect(),
+            failures: failures.collect(),
+            cut: agent.cut,
+            last_error: agent.last_error.clone(),
+        }
+    }
+}
+
+impl User {
+    fn new(user: &snapshot::UserState) -> Self {
+        let failures = user.failures.iter().map(|(reason, count)| Failures {
+            reason: reason.word(),
+            count: *count,
+        });
+        let doors = user.doors.iter().map(|(door, count)| DoorCount {
+            balancer: door.to_string(),
+            count: *count,
+        });
+        Self {
+            name: user.name.to_string(),
+            network: user.network.to_string(),
+            address: user.address.to_string(),
+            visits: user.visits.iter().map(ToString::to_string).collect(),
+            admin: user.admin.word(),
+            answered: user.answered,
+            failures: failures.collect(),
+            doors: doors.collect(),
+            last: user.last.as_ref().map(Visit::new),
+            last_error: user.last_error.clone(),
+        }
+    }
+}
+
+impl Visit {
+    fn new(visit: &VisitAnswered) -> Self {
+        Self {
+            request: visit.request.0,
+            app: visit.app.to_string(),
+            balancer: named(&visit.balancer),
+            proxy: named(&visit.proxy),
+            agent: named(&visit.agent),
+            status: visit.status,
+            bytes: visit.bytes,
+            took_us: visit.took.as_us(),
+        }
+    }
+}
+
+impl Finding {
+    fn new(finding: &snapshot::Finding) -> Self {
+        Self {
+            id: finding.id,
+            node: finding.node.to_string(),
+            detail: finding.detail.clone(),
+            at_us: finding.at.as_us(),
+        }
+    }
+}
+
+impl From<super::Reloaded> for Reloaded {
+    fn from(reloaded: super::Reloaded) -> Self {
+        Self {
+            generation: reloaded.generation.0,
+            changed: reloaded.changed,
+        }
+    }
+}
+
+impl Operated {
+    pub(super) fn new(node: &Node, act: Act) -> Self {
+        Self {
+            node: node.to_string(),
+            act: act.word(),
+        }
+    }
+}
+
+fn named(name: &Option<Name>) -> Option<String> {
+    name.as_ref().map(ToString::to_string)
+}

@@ -1,0 +1,144 @@
+//! What each path answers. The checks of `guard` are behind us when a request comes here.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::header::{self, HeaderMap, HeaderValue};
+use axum::http::{Request, Response, StatusCode};
+use axum::response::IntoResponse as _;
+use axum::routing::{get, post};
+use http_body_util::{BodyExt as _, Limited};
+
+use super::api::{self, Problem};
+use super::{App, ControlError, assets, metrics, stream};
+use crate::model::fact::Act;
+use crate::model::id::Node;
+
+/// The largest body of a change; ours are empty objects.
+const BODY_MAX: usize = 64 * 1024;
+
+/// How long the body of a change may take to arrive.
+const TIMEOUT_BODY: Duration = Duration::from_secs(10);
+
+/// What Prometheus expects of its text format.
+const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Makes the table of paths.
+pub(super) fn router(app: Arc<App>) -> axum::Router {
+    axum::Router::new()
+        .route("/api/snapshot", get(snapshot))
+        .route("/api/facts", get(stream::facts))
+        .route("/api/reload", post(reload))
+        .route("/api/nodes/{kind}/{name}/{act}", post(operate))
+        .route("/metrics", get(prometheus))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .fallback(get(file))
+        .method_not_allowed_fallback(|| async {
+            let detail = "this path does not know that method";
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail)
+        })
+        .with_state(app)
+}
+
+/// Tells whether an answer of this path may not be kept by anyone.
+pub(super) fn never_stored(path: &str) -> bool {
+    path.starts_with("/api/") || path == "/metrics" || path == "/healthz"
+}
+
+async fn file(request: Request<Body>) -> Response<Body> {
+    assets::answer(request.uri().path(), request.headers()).unwrap_or_else(|| {
+        Problem::new(StatusCode::NOT_FOUND, "there is nothing at this path").into()
+    })
+}
+
+async fn snapshot(State(app): State<Arc<App>>) -> Response<Body> {
+    let text = app.snapshots.text(&app);
+    let json = HeaderValue::from_static("application/json");
+    ([(header::CONTENT_TYPE, json)], text.to_string()).into_response()
+}
+
+async fn prometheus(State(app): State<Arc<App>>) -> Response<Body> {
+    let text = metrics::render(&app.journal.snapshot());
+    let plain = HeaderValue::from_static(METRICS_TYPE);
+    ([(header::CONTENT_TYPE, plain)], text).into_response()
+}
+
+async fn reload(
+    State(app): State<Arc<App>>,
+    request: Request<Body>,
+) -> Result<Response<Body>, Problem> {
+    check_change(&app, request).await?;
+    match app.control.reload().await {
+        Ok(reloaded) => Ok(api::json(&api::Reloaded::from(reloaded))),
+        Err(mistakes) => {
+            let detail = "the reload was refused and the old rules stay in force";
+            let problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail);
+            Err(problem.with_mistakes(mistakes))
+        }
+    }
+}
+
+async fn operate(
+    State(app): State<Arc<App>>,
+    Path((kind, name, act)): Path<(String, String, String)>,
+    request: Request<Body>,
+) -> Result<Response<Body>, Problem> {
+    check_change(&app, request).await?;
+    let act = Act::ALL.iter().copied().find(|known| known.word() == act);
+    let node = Node::named(&kind, &name);
+    let (Some(act), Some(node)) = (act, node) else {
+        let detail = "a change is POST /api/nodes/KIND/NAME/ACT with KIND balancer, proxy, agent \
+                      or user and ACT stop, start or drain";
+        return Err(Problem::new(StatusCode::NOT_FOUND, detail));
+    };
+    match app.control.operate(&node, act) {
+        Ok(()) => Ok(api::json(&api::Operated::new(&node, act))),
+        Err(error @ ControlError::Unknown) => {
+            let detail = format!("{error}: {node}");
+            Err(Problem::new(StatusCode::NOT_FOUND, detail))
+        }
+        Err(error @ ControlError::NotPossible(_)) => {
+            Err(Problem::new(StatusCode::CONFLICT, error.to_string()))
+        }
+    }
+}
+
+/// Checks what every change must bring: the token, JSON, and little of it.
+async fn check_change(app: &App, request: Request<Body>) -> Result<(), Problem> {
+    let headers = request.headers();
+    if !app.token.is_in(headers) {
+        let detail = "a change needs the lab's token as Authorization: Bearer; it is in the file \
+                      token of the state folder and in the link that the lab printed";
+        return Err(Problem::new(StatusCode::UNAUTHORIZED, detail));
+    }
+    if !is_json(headers) {
+        let detail = "a change needs Content-Type: application/json";
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
+    }
+    let body = Limited::new(request.into_body(), BODY_MAX).collect();
+    let Ok(body) = tokio::time::timeout(TIMEOUT_BODY, body).await else {
+        let detail = "the body did not arrive in time";
+        return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, detail));
+    };
+    let Ok(body) = body else {
+        let detail = "the body is larger than 64 KiB or broke off";
+        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail));
+    };
+    let body = body.to_bytes();
+    let object = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&body);
+    if body.is_empty() || object.is_ok_and(|object| object.is_empty()) {
+        return Ok(());
+    }
+    let detail = "the body of a change is empty or an empty JSON object";
+    Err(Problem::new(StatusCode::BAD_REQUEST, detail))
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let value = headers.get(header::CONTENT_TYPE);
+    let essence = value
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split(';').next());
+    essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))
+}

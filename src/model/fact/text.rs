@@ -1,0 +1,347 @@
+//! Each fact as one readable line, for the page's log and for a terminal.
+//!
+//! In goes a fact, out comes a sentence without its instant and node ([`Kind`]) or with both
+//! ([`Fact`]). Nothing is cut or escaped here: a name may hold what the wire held, and whoever
+//! prints to a terminal strips control characters.
+
+use std::fmt::{self, Display, Formatter};
+
+use super::{DnsAnswered, Fact, Kind, VisitAnswered};
+use crate::model::id::Name;
+
+/// `12.345 agent/orders: goes through door internal …`.
+impl Display for Fact {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}: {}", self.at, self.node, self.kind)
+    }
+}
+
+/// The sentence alone.
+impl Display for Kind {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ready
+            | Self::Reloaded { .. }
+            | Self::ReloadRefused { .. }
+            | Self::MeshComplete { .. }
+            | Self::Operated { .. }
+            | Self::Drained
+            | Self::Finding { .. } => lab(self, f),
+            Self::DnsCounted {
+                view,
+                rule,
+                rcode,
+                count,
+            } => {
+                write!(f, "{count} answers {rcode} from view {}", or_none(view))?;
+                write!(f, " by rule {}", or_none(rule))
+            }
+            Self::DnsAnswered(answered) => answered.fmt(f),
+            Self::FlowOpened { .. }
+            | Self::ClientRefused { .. }
+            | Self::FlowConnected { .. }
+            | Self::ConnectFailed { .. }
+            | Self::NoBackend { .. }
+            | Self::FlowClosed { .. }
+            | Self::HealthChanged { .. } => balancer(self, f),
+            Self::ServiceChosen { .. }
+            | Self::ConnRefused { .. }
+            | Self::TunnelRegistered { .. }
+            | Self::TunnelRemoved { .. }
+            | Self::GossipSent { .. }
+            | Self::Routed { .. }
+            | Self::NoTunnel { .. }
+            | Self::RequestEnded { .. } => proxy(self, f),
+            Self::AddressFound { .. }
+            | Self::DoorUsed { .. }
+            | Self::Claimed { .. }
+            | Self::DialFailed { .. }
+            | Self::TunnelLost { .. }
+            | Self::BackingOff { .. }
+            | Self::Advised { .. }
+            | Self::ProxiesKnown { .. }
+            | Self::StreamCut { .. } => agent(self, f),
+            Self::VisitAnswered(answered) => answered.fmt(f),
+            Self::VisitFailed {
+                app,
+                balancer,
+                reason,
+                error,
+                ..
+            } => {
+                write!(f, "visit to {app} through {}", door(balancer))?;
+                write!(f, " failed ({reason}): {error}")
+            }
+        }
+    }
+}
+
+/// `client 127.20.0.9 (user/alice) asked proxy.example.com. A: view public (rule any): …`.
+impl Display for DnsAnswered {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "client {}", self.client.ip())?;
+        if let Some(asker) = &self.asker {
+            write!(f, " ({asker})")?;
+        }
+        if let Some(subnet) = &self.subnet {
+            write!(f, " for {subnet}")?;
+        }
+        write!(f, " asked {} {}: ", self.name, self.rtype)?;
+        match &self.view {
+            Some(view) => write!(f, "view {view} (rule {})", or_none(&self.rule))?,
+            None => f.write_str("no view")?,
+        }
+        write!(f, ": {}", self.rcode)?;
+        if !self.answer.is_empty() {
+            write!(f, " {}", self.answer.join(", "))?;
+        }
+        write!(f, " ({})", self.why)
+    }
+}
+
+/// `visited orders from external through door external, proxy 2, agent orders: 200, …`.
+impl Display for VisitAnswered {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "visited {} from {}", self.app, self.network)?;
+        write!(f, " through {}", door(&self.balancer))?;
+        write!(f, ", proxy {}", or_none(&self.proxy))?;
+        write!(f, ", agent {}", or_none(&self.agent))?;
+        write!(f, ": {}, {} bytes", self.status, self.bytes)?;
+        write!(f, " in {}", self.took)
+    }
+}
+
+fn lab(kind: &Kind, f: &mut Formatter<'_>) -> fmt::Result {
+    match kind {
+        Kind::Ready => f.write_str("everything listens"),
+        Kind::Reloaded {
+            generation,
+            changed,
+        } if changed.is_empty() => {
+            write!(f, "reloaded, generation {generation}: nothing changed")
+        }
+        Kind::Reloaded {
+            generation,
+            changed,
+        } => {
+            write!(f, "reloaded, generation {generation}: changed ")?;
+            f.write_str(&changed.join(", "))
+        }
+        Kind::ReloadRefused { mistakes } => {
+            write!(f, "reload refused, the old rules stay: ")?;
+            f.write_str(&mistakes.join("; "))
+        }
+        Kind::MeshComplete { after } => {
+            write!(
+                f,
+                "every agent holds a tunnel to every proxy, {after} after ready"
+            )
+        }
+        Kind::Operated { act } => write!(f, "operator: {act}"),
+        Kind::Drained => f.write_str("drained: nothing is open"),
+        Kind::Finding { id, detail } => write!(f, "finding {id}: {detail}"),
+        other => unreachable_here(other, f),
+    }
+}
+
+fn balancer(kind: &Kind, f: &mut Formatter<'_>) -> fmt::Result {
+    match kind {
+        Kind::FlowOpened {
+            flow,
+            client,
+            network,
+            listener,
+        } => {
+            write!(
+                f,
+                "flow {flow}: client {client}, network {}",
+                or_none(network)
+            )?;
+            write!(f, ", let in at {listener}")
+        }
+        Kind::ClientRefused {
+            client,
+            network,
+            listener,
+            rule,
+        } => {
+            write!(f, "client {client}, network {}", or_none(network))?;
+            write!(f, ", refused at {listener}: ")?;
+            match rule {
+                Some(rule) => write!(f, "rule {rule}"),
+                None => f.write_str("no rule lets it in"),
+            }
+        }
+        Kind::FlowConnected {
+            flow,
+            proxy,
+            attempt,
+            why,
+            ..
+        } => write!(f, "flow {flow}: proxy {proxy}, {why}, attempt {attempt}"),
+        Kind::ConnectFailed { flow, proxy, error } => {
+            write!(f, "flow {flow}: proxy {proxy} not reached: {error}")
+        }
+        Kind::NoBackend { flow, tried } => {
+            write!(f, "flow {flow}: closed, no proxy left after {tried} tried")
+        }
+        Kind::FlowClosed {
+            flow,
+            proxy,
+            up,
+            down,
+            how,
+        } => {
+            write!(f, "flow {flow}: closed ({how}), proxy {}", or_none(proxy))?;
+            write!(f, ", {up} bytes up, {down} down")
+        }
+        Kind::HealthChanged { proxy, to, cause } => write!(f, "proxy {proxy} is {to}: {cause}"),
+        other => unreachable_here(other, f),
+    }
+}
+
+fn proxy(kind: &Kind, f: &mut Formatter<'_>) -> fmt::Result {
+    match kind {
+        Kind::ServiceChosen {
+            conn,
+            client,
+            sni,
+            alpn,
+            service,
+            why,
+        } => {
+            write!(f, "connection {conn} of {client}: name {}", or_none(sni))?;
+            write!(f, ", ALPN [{}]: ", alpn.join(", "))?;
+            match service {
+                Some(service) => write!(f, "{service} ({why})"),
+                None => write!(f, "refused ({why})"),
+            }
+        }
+        Kind::ConnRefused { conn, client, why } => {
+            write!(f, "connection {conn}")?;
+            if let Some(client) = client {
+                write!(f, " of {client}")?;
+            }
+            write!(f, " refused: {why}")
+        }
+        Kind::TunnelRegistered { conn, agent } => {
+            write!(f, "tunnel of agent {agent} registered on connection {conn}")
+        }
+        Kind::TunnelRemoved { conn, agent, why } => {
+            write!(
+                f,
+                "tunnel of agent {agent} on connection {conn} removed: {why}"
+            )
+        }
+        Kind::GossipSent { tunnels, proxies } => {
+            write!(f, "told {tunnels} tunnels of {proxies} proxies")
+        }
+        Kind::Routed {
+            request,
+            client,
+            app,
+            agent,
+            conn,
+            why,
+        } => {
+            write!(f, "request {request} of {client} for {app}: ")?;
+            write!(f, "agent {agent}, tunnel {conn} ({why})")
+        }
+        Kind::NoTunnel {
+            request,
+            client,
+            app,
+            text,
+        } => write!(
+            f,
+            "request {request} of {client} for {app}: no tunnel: {text}"
+        ),
+        Kind::RequestEnded {
+            request,
+            status,
+            bytes,
+            took,
+        } => write!(
+            f,
+            "request {request} ended: {status}, {bytes} bytes in {took}"
+        ),
+        other => unreachable_here(other, f),
+    }
+}
+
+fn agent(kind: &Kind, f: &mut Formatter<'_>) -> fmt::Result {
+    match kind {
+        Kind::AddressFound {
+            dial,
+            address,
+            rule,
+            cached,
+        } => {
+            let cached = if *cached { ", used again" } else { "" };
+            write!(f, "dial {dial}: tunnel address {address} ({rule}{cached})")
+        }
+        Kind::DoorUsed {
+            purpose,
+            host,
+            address,
+            balancer,
+            network,
+            ..
+        } => {
+            write!(f, "{purpose} from {network} to {host}: {address}")?;
+            write!(f, ", {}", door(balancer))
+        }
+        Kind::Claimed {
+            dial,
+            proxy,
+            balancer,
+            principal,
+            tunnels,
+            gap,
+        } => {
+            write!(
+                f,
+                "dial {dial}: tunnel to proxy {proxy} through {}",
+                door(balancer)
+            )?;
+            write!(f, ", principal {principal}, {tunnels} in all")?;
+            match gap {
+                Some(gap) => write!(f, ", {gap} after the last was lost"),
+                None => Ok(()),
+            }
+        }
+        Kind::DialFailed { dial, stage, error } => {
+            write!(f, "dial {dial} failed at {stage}: {error}")
+        }
+        Kind::TunnelLost {
+            dial,
+            proxy,
+            why,
+            tunnels,
+        } => write!(
+            f,
+            "tunnel {dial} to proxy {proxy} lost: {why}, {tunnels} left"
+        ),
+        Kind::BackingOff { wait, step } => write!(f, "waits {wait}, wait {step} in a row"),
+        Kind::Advised { proxy } => write!(f, "proxy {proxy} advised to reconnect elsewhere"),
+        Kind::ProxiesKnown { known, why } => write!(f, "knows {known} proxies: {why}"),
+        Kind::StreamCut { app, why } => write!(f, "stream of {app} cut: {why}"),
+        other => unreachable_here(other, f),
+    }
+}
+
+/// A wrong group above would show the debug form, never panic.
+fn unreachable_here(kind: &Kind, f: &mut Formatter<'_>) -> fmt::Result {
+    write!(f, "{kind:?}")
+}
+
+fn or_none(name: &Option<Name>) -> &str {
+    name.as_deref().unwrap_or("none")
+}
+
+fn door(balancer: &Option<Name>) -> String {
+    match balancer {
+        Some(name) => format!("door {name}"),
+        None => String::from("no door of the lab"),
+    }
+}
