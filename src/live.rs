@@ -3,8 +3,12 @@
 //! One file per thing that the lab is made of, each beside the machine of the same name in
 //! `policy/`; and what they share: clock, runner, tasks, the accept loop, TLS.
 
+pub mod balancer;
 pub mod clock;
+pub mod proxy_protocol;
+pub mod relay;
 pub mod runner;
+pub mod serve;
 pub mod tasks;
 //! The lab with real sockets and a real clock: it does what `policy/` decides.
 

@@ -96,7 +96,8 @@ pub enum Kind {
         network: Option<Name>,
         /// Where it came in.
         listener: ListenAddr,
-        /// The element of `allow` that turned it away; `None` when no element holds it.
+        /// The element of `allow` that turned it away; `None` when no element holds it. A client
+        /// that the list lets in but the door cannot take has `flows_max`, `draining` or `stopped`.
         rule: Option<Name>,
     },
     /// A flow was connected to an instance.

@@ -1,5 +1,531 @@
-//! placeholder
+//! A door: who is let in, which instance a flow goes to, which instances are up, and the
+//! operator's acts.
+//!
+//! In go accepted clients, results of connects and checks, ends of flows and acts; out come what to
+//! do with sockets, and facts. The configuration is `topology.balancers[index]` and the pool; only
+//! state is kept here. Bytes never come here: a relay reports how a flow ended.
 
-/// Placeholder.
+mod flow;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use self::flow::Flow;
+use super::balance::{self, Seen, Turn};
+use super::health::Opinion;
+use super::{Context, Machine, Outbox};
+use crate::model::addr::{BackendAddr, ClientAddr, ListenAddr};
+use crate::model::fact::{Act, Ended, Health, Kind};
+use crate::model::id::{FlowId, Name, Node};
+use crate::model::network::{self, Verdict};
+use crate::model::time::Time;
+use crate::model::topology;
+
+/// How many flows one door keeps open, those still connecting included.
+///
+/// A flow costs the lab up to four descriptors (client, two here, instance) and one port of the
+/// door's own address; two doors at this bound need 80,000 descriptors, and a third of the 28,232
+/// ports that Linux gives.
+pub const FLOWS_MAX: usize = 10_000;
+
+/// What a balancer is told.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Input {}
+pub enum Input {
+    /// A client connected.
+    Accepted {
+        /// Who.
+        client: ClientAddr,
+        /// Where it came in.
+        listener: ListenAddr,
+    },
+    /// A check ended.
+    Checked {
+        /// The number that [`Output::Check`] gave.
+        check: u64,
+        /// The instance, by its index in the pool.
+        proxy: u32,
+        /// Why it failed, in words; `None` when it passed.
+        error: Option<String>,
+    },
+    /// The connect that was asked for failed.
+    ConnectFailed {
+        /// The flow.
+        flow: FlowId,
+        /// In words.
+        error: String,
+    },
+    /// The connect that was asked for succeeded.
+    Connected {
+        /// The flow.
+        flow: FlowId,
+        /// The balancer's own address of the second connection.
+        from: Option<ClientAddr>,
+    },
+    /// The relay is done with a flow.
+    FlowEnded {
+        /// The flow.
+        flow: FlowId,
+        /// Bytes from the client.
+        up: u64,
+        /// Bytes to the client.
+        down: u64,
+        /// How.
+        how: Ended,
+    },
+    /// An operator acts on this balancer.
+    Operated {
+        /// The act.
+        act: Act,
+    },
+    /// An operator drains an instance, or no longer does.
+    ProxyDrained {
+        /// The instance, by its index in the pool.
+        proxy: u32,
+        /// Whether it gets no new flows.
+        drained: bool,
+    },
+}
+
+/// What a balancer asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Output {
+    /// Check an instance, and say [`Input::Checked`] within the check's timeout.
+    Check {
+        /// To be given back; a result with another number is of an earlier life.
+        check: u64,
+        /// The instance, by its index in the pool.
+        proxy: u32,
+        /// Where.
+        backend: BackendAddr,
+    },
+    /// Close this client's connection; the flow has no second one.
+    Close {
+        /// The flow.
+        flow: FlowId,
+    },
+    /// Connect to an instance and send it the PROXY header.
+    Connect {
+        /// The flow.
+        flow: FlowId,
+        /// The instance, by its index in the pool.
+        proxy: u32,
+        /// Where.
+        backend: BackendAddr,
+        /// Which try this is, from 1.
+        attempt: u32,
+    },
+    /// Close the connections of all flows with FIN.
+    CutAll,
+    /// Listen again.
+    Listen,
+    /// Reset the client that was just accepted.
+    Refuse {
+        /// Who.
+        client: ClientAddr,
+    },
+    /// Join the two connections of a flow, and say [`Input::FlowEnded`] once.
+    Relay {
+        /// The flow.
+        flow: FlowId,
+    },
+    /// Close the listeners.
+    Unlisten,
+}
+
+/// What the operator wants of the balancer, as it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Admin {
+    Drained,
+    Draining,
+    Ready,
+    Stopped,
+}
+
+/// The machine of one balancer.
+#[derive(Debug)]
+pub struct Balancer {
+    index: usize,
+    name: Name,
+    admin: Admin,
+    flows: BTreeMap<FlowId, Flow>,
+    flows_made: u64,
+    checks_made: u64,
+    turn: Turn,
+    backends: Vec<Backend>,
+}
+
+/// An instance as this door sees it.
+#[derive(Debug, Default)]
+struct Backend {
+    opinion: Opinion,
+    drained: bool,
+    open: u32,
+    check_at: Time,
+    checking: Option<u64>,
+}
+
+impl Balancer {
+    /// Makes the machine of `topology.balancers[index]`, working from the start: the first wake
+    /// checks every instance at once.
+    ///
+    /// # Panics
+    /// When there is no such balancer.
+    pub fn new(topology: &topology::Topology, index: usize) -> Self {
+        let proxies = topology.pool.proxies.iter();
+        Self {
+            index,
+            name: topology.balancers[index].name.clone(),
+            admin: Admin::Ready,
+            flows: BTreeMap::new(),
+            flows_made: 0,
+            checks_made: 0,
+            turn: Turn::default(),
+            backends: proxies.map(|_| Backend::default()).collect(),
+        }
+    }
+
+    /// Gives this door's opinion of an instance.
+    pub fn health(&self, proxy: usize) -> Option<Health> {
+        let backend = self.backends.get(proxy)?;
+        Some(backend.opinion.health())
+    }
+
+    fn accepted(
+        &mut self,
+        cx: &Context<'_>,
+        client: ClientAddr,
+        listener: ListenAddr,
+        out: &mut Outbox<Output>,
+    ) {
+        let found = cx.topology.network_of(client.ip());
+        let network = found.map(|network| network.name.clone());
+        if let Err(rule) = self.admit(cx, client) {
+            out.fact(Kind::ClientRefused {
+                client,
+                network,
+                listener,
+                rule,
+            });
+            return out.push(Output::Refuse { client });
+        }
+        self.flows_made += 1;
+        let id = FlowId(self.flows_made);
+        out.fact(Kind::FlowOpened {
+            flow: id,
+            client,
+            network,
+            listener,
+        });
+        self.place(cx, id, Vec::new(), out);
+    }
+
+    /// Decides whether a client is let in; the error is what turned it away.
+    fn admit(&self, cx: &Context<'_>, client: ClientAddr) -> Result<(), Option<Name>> {
+        let allow = &cx.topology.balancers[self.index].allow;
+        if !allow.is_empty() {
+            match network::judge(allow, client.ip()) {
+                Verdict::Allowed(_) => {}
+                Verdict::Denied(index) => return Err(Some(allow[index].text.clone())),
+                Verdict::Unmatched => return Err(None),
+            }
+        }
+        // A client may have been accepted just before the listener was closed.
+        match self.admin {
+            Admin::Ready if self.flows.len() < FLOWS_MAX => Ok(()),
+            Admin::Ready => Err(Some("flows_max".into())),
+            Admin::Drained | Admin::Draining => Err(Some("draining".into())),
+            Admin::Stopped => Err(Some("stopped".into())),
+        }
+    }
+
+    /// Asks for a connect to the next candidate; without one the flow ends.
+    fn place(
+        &mut self,
+        cx: &Context<'_>,
+        id: FlowId,
+        mut tried: Vec<usize>,
+        out: &mut Outbox<Output>,
+    ) {
+        let config = &cx.topology.balancers[self.index];
+        let attempts = u32::try_from(tried.len()).unwrap_or(u32::MAX);
+        let choice = if attempts > config.retries {
+            None
+        } else {
+            let seen: Vec<Seen> = self.backends.iter().map(Backend::seen).collect();
+            balance::next(config.algorithm, &seen, &tried, &mut self.turn)
+        };
+        let Some(choice) = choice else {
+            out.fact(Kind::NoBackend {
+                flow: id,
+                tried: attempts,
+            });
+            out.push(Output::Close { flow: id });
+            return self.ended(cx, id, (0, 0), Ended::BackendError, out);
+        };
+        self.backends[choice.backend].open += 1;
+        tried.push(choice.backend);
+        let flow = Flow::connecting(choice, tried);
+        self.flows.insert(id, flow);
+        out.push(Output::Connect {
+            flow: id,
+            proxy: number(choice.backend),
+            backend: cx.topology.pool.proxies[choice.backend].listen,
+            attempt: attempts + 1,
+        });
+    }
+
+    fn connected(
+        &mut self,
+        cx: &Context<'_>,
+        id: FlowId,
+        from: Option<ClientAddr>,
+        out: &mut Outbox<Output>,
+    ) {
+        // A flow that is not known any more was cut while it connected.
+        let Some((flow, tried)) = self.flows.get_mut(&id).and_then(Flow::connect) else {
+            return out.push(Output::Close { flow: id });
+        };
+        out.fact(Kind::FlowConnected {
+            flow: id,
+            proxy: proxy_name(cx, flow.proxy),
+            from,
+            attempt: number(tried),
+            why: flow.why,
+        });
+        out.push(Output::Relay { flow: id });
+    }
+
+    fn connect_failed(
+        &mut self,
+        cx: &Context<'_>,
+        id: FlowId,
+        error: String,
+        out: &mut Outbox<Output>,
+    ) {
+        if !self.flows.get(&id).is_some_and(Flow::is_connecting) {
+            return out.push(Output::Close { flow: id });
+        }
+        let Some(flow) = self.flows.remove(&id) else {
+            return;
+        };
+        let backend = &mut self.backends[flow.proxy];
+        backend.open = backend.open.saturating_sub(1);
+        out.fact(Kind::ConnectFailed {
+            flow: id,
+            proxy: proxy_name(cx, flow.proxy),
+            error,
+        });
+        self.place(cx, id, flow.into_tried(), out);
+    }
+
+    /// Ends a flow, known or not yet placed.
+    fn ended(
+        &mut self,
+        cx: &Context<'_>,
+        id: FlowId,
+        (up, down): (u64, u64),
+        how: Ended,
+        out: &mut Outbox<Output>,
+    ) {
+        let flow = self.flows.remove(&id);
+        if let Some(flow) = &flow {
+            let backend = &mut self.backends[flow.proxy];
+            backend.open = backend.open.saturating_sub(1);
+        }
+        // The snapshot counts an instance's flows from `FlowConnected`, so name it only then.
+        let proxy = flow
+            .filter(|flow| !flow.is_connecting())
+            .map(|flow| proxy_name(cx, flow.proxy));
+        out.fact(Kind::FlowClosed {
+            flow: id,
+            proxy,
+            up,
+            down,
+            how,
+        });
+        self.settle(out);
+    }
+
+    fn checked(
+        &mut self,
+        cx: &Context<'_>,
+        check: u64,
+        proxy: u32,
+        error: Option<&str>,
+        out: &mut Outbox<Output>,
+    ) {
+        let index = proxy as usize;
+        let Some(backend) = self.backends.get_mut(index) else {
+            return;
+        };
+        if backend.checking != Some(check) {
+            return;
+        }
+        backend.checking = None;
+        let config = &cx.topology.balancers[self.index].check;
+        if let Some(change) = backend.opinion.observe(config, error) {
+            out.fact(Kind::HealthChanged {
+                proxy: proxy_name(cx, index),
+                to: change.to,
+                cause: change.cause,
+            });
+        }
+    }
+
+    /// An act that changes nothing is no fact.
+    fn operated(&mut self, cx: &Context<'_>, act: Act, out: &mut Outbox<Output>) {
+        match (act, self.admin) {
+            (Act::Drain, Admin::Ready) => {
+                self.admin = Admin::Draining;
+                out.fact(Kind::Operated { act });
+                out.push(Output::Unlisten);
+                self.settle(out);
+            }
+            (Act::Start, Admin::Draining | Admin::Drained | Admin::Stopped) => {
+                if self.admin == Admin::Stopped {
+                    for backend in &mut self.backends {
+                        backend.check_at = cx.now;
+                    }
+                }
+                self.admin = Admin::Ready;
+                out.fact(Kind::Operated { act });
+                out.push(Output::Listen);
+            }
+            (Act::Stop, Admin::Draining | Admin::Drained | Admin::Ready) => {
+                self.admin = Admin::Stopped;
+                out.fact(Kind::Operated { act });
+                out.push(Output::Unlisten);
+                self.stop(cx, out);
+            }
+            (Act::Drain, Admin::Draining | Admin::Drained | Admin::Stopped)
+            | (Act::Start, Admin::Ready)
+            | (Act::Stop, Admin::Stopped) => {}
+        }
+    }
+
+    fn stop(&mut self, cx: &Context<'_>, out: &mut Outbox<Output>) {
+        out.push(Output::CutAll);
+        // Flows that are open end when the relay reports their bytes; the others end now.
+        let waiting = self.flows.iter().filter(|(_, flow)| flow.is_connecting());
+        let waiting: Vec<FlowId> = waiting.map(|(id, _)| *id).collect();
+        for id in waiting {
+            self.ended(cx, id, (0, 0), Ended::Cut, out);
+        }
+        for (index, backend) in self.backends.iter_mut().enumerate() {
+            backend.checking = None;
+            if let Some(change) = backend.opinion.forget("the balancer was stopped") {
+                out.fact(Kind::HealthChanged {
+                    proxy: proxy_name(cx, index),
+                    to: change.to,
+                    cause: change.cause,
+                });
+            }
+        }
+    }
+
+    /// Says that draining is over when it is.
+    fn settle(&mut self, out: &mut Outbox<Output>) {
+        if self.admin == Admin::Draining && self.flows.is_empty() {
+            self.admin = Admin::Drained;
+            out.fact(Kind::Drained);
+        }
+    }
+}
+
+impl Backend {
+    fn seen(&self) -> Seen {
+        Seen {
+            usable: self.opinion.health().usable() && !self.drained,
+            open: self.open,
+        }
+    }
+}
+
+impl Machine for Balancer {
+    type Input = Input;
+    type Output = Output;
+
+    fn node(&self) -> Node {
+        Node::Balancer(self.name.clone())
+    }
+
+    fn handle(&mut self, cx: &Context<'_>, input: Input, out: &mut Outbox<Output>) {
+        match input {
+            Input::Accepted { client, listener } => self.accepted(cx, client, listener, out),
+            Input::Checked {
+                check,
+                proxy,
+                error,
+            } => self.checked(cx, check, proxy, error.as_deref(), out),
+            Input::ConnectFailed { flow, error } => self.connect_failed(cx, flow, error, out),
+            Input::Connected { flow, from } => self.connected(cx, flow, from, out),
+            Input::FlowEnded {
+                flow,
+                up,
+                down,
+                how,
+            } => {
+                if self.flows.contains_key(&flow) {
+                    self.ended(cx, flow, (up, down), how, out);
+                }
+            }
+            Input::Operated { act } => self.operated(cx, act, out),
+            Input::ProxyDrained { proxy, drained } => {
+                if let Some(backend) = self.backends.get_mut(proxy as usize) {
+                    backend.drained = drained;
+                }
+            }
+        }
+    }
+
+    fn deadline(&self) -> Option<(Time, &'static str)> {
+        if self.admin == Admin::Stopped {
+            return None;
+        }
+        let next = self.backends.iter().map(|backend| backend.check_at).min()?;
+        Some((next, "check"))
+    }
+
+    fn wake(&mut self, cx: &Context<'_>, out: &mut Outbox<Output>) {
+        if self.admin == Admin::Stopped {
+            return;
+        }
+        let interval = cx.topology.balancers[self.index].check.interval;
+        let count = self.backends.len() as u64;
+        for (index, backend) in self.backends.iter_mut().enumerate() {
+            if backend.check_at > cx.now {
+                continue;
+            }
+            if backend.checking.is_none() {
+                self.checks_made += 1;
+                backend.checking = Some(self.checks_made);
+                out.push(Output::Check {
+                    check: self.checks_made,
+                    proxy: number(index),
+                    backend: cx.topology.pool.proxies[index].listen,
+                });
+            }
+            // The first checks run at once; from then on they are spread over the interval, so that
+            // a pool is not hit by all its checks in the same instant.
+            let wait = if backend.opinion.health() == Health::Unknown {
+                let share = interval.as_us() / count;
+                crate::model::time::Span::from_us(share).times(index as u64 + 1)
+            } else {
+                interval
+            };
+            backend.check_at = cx.now + wait.max(INTERVAL_MIN);
+        }
+    }
+}
+
+/// The shortest time between two checks: a scenario without an interval must not spin.
+const INTERVAL_MIN: crate::model::time::Span = crate::model::time::Span::from_ms(1);
+
+fn proxy_name(cx: &Context<'_>, index: usize) -> Name {
+    cx.topology.pool.proxies[index].name.clone()
+}
+
+fn number(index: usize) -> u32 {
+    u32::try_from(index).unwrap_or(u32::MAX)
+}

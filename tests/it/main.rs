@@ -7,3 +7,7 @@ mod scenario;
 
 mod tunnel;
 mod http;
+//! Tests of the library at its boundaries, on loopback sockets, with nothing but Rust.
+
+mod balancer;
+mod support;

@@ -1,0 +1,394 @@
+//! A door on real sockets: accepts, connects, checks, and hands pairs of sockets to the relay.
+//!
+//! What to do is `policy/balancer`'s answer to what happened; here it is only done. The second
+//! connection comes from the door's own address, so that a list of connections shows which door a
+//! flow went through.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio_util::sync::CancellationToken;
+
+use super::relay::{Event, Relay};
+use super::runner::{Runner, Shared};
+use super::tasks::Tasks;
+use super::{proxy_protocol, serve};
+use crate::model::addr::{BackendAddr, ClientAddr, ListenAddr};
+use crate::model::fact::{Act, Ended};
+use crate::model::id::Node;
+use crate::model::time::Span;
+use crate::model::topology;
+use crate::policy::balancer::{self, Input, Output};
+
+/// A door at work. Clones are the same door.
+#[derive(Clone)]
+pub struct Balancer {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    index: usize,
+    runner: Runner<balancer::Balancer>,
+    running: OnceLock<Running>,
+    /// Held for one operator's act at a time.
+    acting: tokio::sync::Mutex<()>,
+    /// The accept loops; stopped to close the listeners.
+    accepting: Mutex<Option<Tasks>>,
+    /// Cancelled and replaced by each cut.
+    cut: Mutex<CancellationToken>,
+}
+
+struct Running {
+    tasks: Tasks,
+    relay: Relay,
+    /// Where the listeners were bound, so that a start takes the same ports again.
+    bound: Vec<SocketAddr>,
+}
+
+impl Balancer {
+    /// Makes the door of `topology.balancers[index]`.
+    ///
+    /// # Panics
+    /// When there is no such balancer.
+    pub fn new(index: usize, shared: Shared) -> Self {
+        let machine = balancer::Balancer::new(&shared.topology, index);
+        let inner = Inner {
+            index,
+            runner: Runner::new(machine, shared),
+            running: OnceLock::new(),
+            acting: tokio::sync::Mutex::default(),
+            accepting: Mutex::default(),
+            cut: Mutex::default(),
+        };
+        Self {
+            inner: Arc::new(inner),
+        }
+    }
+
+    /// Gives the node that it is.
+    pub fn node(&self) -> &Node {
+        self.inner.runner.node()
+    }
+
+    /// Begins to accept, and to check the pool at once; called once, inside the runtime.
+    pub fn start(&self, listeners: Vec<TcpListener>, tasks: &Tasks) -> io::Result<()> {
+        let bound = listeners.iter().map(TcpListener::local_addr);
+        let bound = bound.collect::<io::Result<Vec<_>>>()?;
+        let (relay, events) = Relay::new(tasks);
+        let running = Running {
+            tasks: tasks.clone(),
+            relay,
+            bound,
+        };
+        if self.inner.running.set(running).is_err() {
+            return Err(io::Error::other("a balancer is started once"));
+        }
+        tasks.spawn(self.clone().watch_flows(events));
+        self.accept(listeners);
+        let this = self.clone();
+        tasks.spawn(async move {
+            let runner = this.inner.runner.clone();
+            runner.drive(move |output| this.act(output)).await;
+        });
+        Ok(())
+    }
+
+    /// Does an operator's act; fails when the listeners cannot be bound again.
+    ///
+    /// When it returns, the listeners are open or closed as the act wants.
+    pub async fn operate(&self, act: Act) -> io::Result<()> {
+        let _one = self.inner.acting.lock().await;
+        let closed = lock(&self.inner.accepting).is_none();
+        let mut listeners = Vec::new();
+        if act == Act::Start && closed {
+            for address in &self.running().bound {
+                listeners.push(serve::listen(*address)?);
+            }
+        }
+        for output in self.inner.runner.feed(Input::Operated { act }) {
+            match output {
+                Output::Listen => self.accept(std::mem::take(&mut listeners)),
+                Output::Unlisten => {
+                    let accepting = lock(&self.inner.accepting).take();
+                    if let Some(accepting) = accepting {
+                        accepting.stop().await;
+                    }
+                }
+                output => self.act(output),
+            }
+        }
+        Ok(())
+    }
+
+    /// Says that an operator drains an instance of the pool, or no longer does.
+    pub fn drain_proxy(&self, proxy: usize, drained: bool) {
+        let proxy = u32::try_from(proxy).unwrap_or(u32::MAX);
+        let outputs = self
+            .inner
+            .runner
+            .feed(Input::ProxyDrained { proxy, drained });
+        outputs.into_iter().for_each(|output| self.act(output));
+    }
+
+    /// Does what needs neither a client nor a listener at hand.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the others belong to one client or one act, and their callers do them"
+    )]
+    fn act(&self, output: Output) {
+        match output {
+            Output::Check {
+                check,
+                proxy,
+                backend,
+            } => {
+                let this = self.clone();
+                self.running().tasks.spawn(async move {
+                    let error = this.check(backend).await.err();
+                    let input = Input::Checked {
+                        check,
+                        proxy,
+                        error,
+                    };
+                    for output in this.inner.runner.feed(input) {
+                        this.act(output);
+                    }
+                });
+            }
+            Output::CutAll => {
+                let cut = std::mem::take(&mut *lock(&self.inner.cut));
+                cut.cancel();
+                self.running().relay.close_all(Ended::Cut);
+            }
+            output => tracing::error!(?output, "an output of nobody's input"),
+        }
+    }
+
+    fn accept(&self, listeners: Vec<TcpListener>) {
+        let accepting = self.running().tasks.child();
+        for (listener, address) in listeners.into_iter().zip(&self.running().bound) {
+            let this = self.clone();
+            let listener_address = ListenAddr(*address);
+            accepting.spawn(async move {
+                let take = |stream, source| this.accepted(stream, source, listener_address);
+                if let Err(error) = serve::accept(listener, take).await {
+                    tracing::error!(%error, node = %this.node(), "cannot accept");
+                }
+            });
+        }
+        *lock(&self.inner.accepting) = Some(accepting);
+    }
+
+    fn accepted(&self, client: TcpStream, source: SocketAddr, listener: ListenAddr) {
+        let input = Input::Accepted {
+            client: ClientAddr(source),
+            listener,
+        };
+        let outputs = self.inner.runner.feed(input);
+        if let [Output::Refuse { .. }] = outputs[..] {
+            return serve::reset(&client);
+        }
+        // Read after the machine took the flow in: a cut before that is the machine's to answer.
+        let cut = lock(&self.inner.cut).clone();
+        let this = self.clone();
+        let carry = async move {
+            let destination = client.local_addr().unwrap_or(listener.0);
+            let flow = Carried {
+                client,
+                source,
+                destination,
+            };
+            let outputs = VecDeque::from(outputs);
+            this.carry(flow, outputs, cut).await;
+        };
+        self.running().tasks.spawn(carry);
+    }
+
+    /// Brings one client to an instance, trying as often as the machine says.
+    async fn carry(&self, flow: Carried, mut outputs: VecDeque<Output>, cut: CancellationToken) {
+        let mut connected = None;
+        while let Some(output) = outputs.pop_front() {
+            match output {
+                Output::Connect {
+                    flow: id, backend, ..
+                } => {
+                    let header = proxy_protocol::header(flow.source, flow.destination);
+                    let timeout = self.config().timeout_connect;
+                    let connect = self.connect(backend, &header, timeout);
+                    let Some(result) = cut.run_until_cancelled(connect).await else {
+                        // The machine has ended the flow when it asked for the cut.
+                        return serve::finish(&flow.client);
+                    };
+                    let input = match result {
+                        Ok(stream) => {
+                            let from = stream.local_addr().ok().map(ClientAddr);
+                            connected = Some(stream);
+                            Input::Connected { flow: id, from }
+                        }
+                        Err(error) => Input::ConnectFailed { flow: id, error },
+                    };
+                    outputs.extend(self.inner.runner.feed(input));
+                }
+                Output::Relay { flow: id } => {
+                    let Some(backend) = connected.take() else {
+                        tracing::error!(flow = %id, "a relay without a connection");
+                        return;
+                    };
+                    return self.relay(id, flow.client, backend, &cut);
+                }
+                Output::Close { .. } => return serve::finish(&flow.client),
+                Output::Refuse { .. } => return serve::reset(&flow.client),
+                output @ (Output::Check { .. }
+                | Output::CutAll
+                | Output::Listen
+                | Output::Unlisten) => self.act(output),
+            }
+        }
+    }
+
+    fn relay(
+        &self,
+        id: crate::model::id::FlowId,
+        client: TcpStream,
+        backend: TcpStream,
+        cut: &CancellationToken,
+    ) {
+        let relay = &self.running().relay;
+        match (client.into_std(), backend.into_std()) {
+            (Ok(client), Ok(backend)) => {
+                relay.adopt(id, client, backend);
+                // The cut may have come between the machine's word and the adoption.
+                if cut.is_cancelled() {
+                    relay.close(id, Ended::Cut);
+                }
+            }
+            (client, backend) => {
+                let how = if client.is_err() {
+                    Ended::ClientError
+                } else {
+                    Ended::BackendError
+                };
+                drop((client, backend));
+                self.ended(Event {
+                    flow: id,
+                    up: 0,
+                    down: 0,
+                    how,
+                });
+            }
+        }
+    }
+
+    async fn watch_flows(self, mut events: UnboundedReceiver<Event>) {
+        while let Some(event) = events.recv().await {
+            self.ended(event);
+        }
+    }
+
+    fn ended(&self, event: Event) {
+        let input = Input::FlowEnded {
+            flow: event.flow,
+            up: event.up,
+            down: event.down,
+            how: event.how,
+        };
+        for output in self.inner.runner.feed(input) {
+            self.act(output);
+        }
+    }
+
+    /// An active check: it connects, says that it speaks for itself, and closes.
+    async fn check(&self, backend: BackendAddr) -> Result<(), String> {
+        let timeout = self.config().check.timeout;
+        self.connect(backend, &proxy_protocol::local(), timeout)
+            .await
+            .map(drop)
+    }
+
+    /// Connects from the door's own address and sends the header; the error is in words.
+    async fn connect(
+        &self,
+        backend: BackendAddr,
+        header: &[u8],
+        timeout: Span,
+    ) -> Result<TcpStream, String> {
+        let connect = async {
+            let socket = socket_from(self.own_ip(), backend.0)?;
+            let mut stream = socket.connect(backend.0).await?;
+            stream.write_all(header).await?;
+            Ok(stream)
+        };
+        within(timeout, connect).await
+    }
+
+    fn own_ip(&self) -> Option<IpAddr> {
+        self.config().listen.first().map(|listen| listen.ip())
+    }
+
+    fn config(&self) -> &topology::Balancer {
+        &self.inner.runner.shared().topology.balancers[self.inner.index]
+    }
+
+    fn running(&self) -> &Running {
+        let running = self.inner.running.get();
+        running.expect("a door acts only after its start")
+    }
+}
+
+/// A client on its way to an instance.
+struct Carried {
+    client: TcpStream,
+    source: SocketAddr,
+    destination: SocketAddr,
+}
+
+/// Makes a socket that will come from `own`, when that is an address of the backend's family.
+fn socket_from(own: Option<IpAddr>, backend: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = match backend {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    let own = own.filter(|own| !own.is_unspecified() && own.is_ipv4() == backend.is_ipv4());
+    if let Some(own) = own {
+        // Without it a port in TIME_WAIT could not be taken again, and the door's address would run
+        // out of them at 470 connections a second.
+        socket.set_reuseaddr(true)?;
+        socket.bind(SocketAddr::new(own, 0))?;
+    }
+    Ok(socket)
+}
+
+async fn within<T>(timeout: Span, work: impl Future<Output = io::Result<T>>) -> Result<T, String> {
+    match tokio::time::timeout(Duration::from(timeout), work).await {
+        Ok(Ok(done)) => Ok(done),
+        Ok(Err(error)) => Err(words(&error)),
+        Err(_) => Err(format!("no answer within {timeout}")),
+    }
+}
+
+/// The kind where it says enough: `connection refused`, without the number of the system's error.
+fn words(error: &io::Error) -> String {
+    use io::ErrorKind as Kind;
+    match error.kind() {
+        kind @ (Kind::ConnectionRefused
+        | Kind::ConnectionReset
+        | Kind::HostUnreachable
+        | Kind::NetworkUnreachable
+        | Kind::AddrInUse
+        | Kind::AddrNotAvailable
+        | Kind::TimedOut
+        | Kind::BrokenPipe) => kind.to_string(),
+        _ => error.to_string(),
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().expect("nothing panics under these locks")
+}

@@ -1,0 +1,89 @@
+//! The one accept loop, and how a listener is made.
+//!
+//! In goes a bound listener; out goes each accepted connection, to a closure that must not block.
+//! An accept that fails is logged and survived: a lab out of descriptors serves what it has.
+
+use std::io::{self, Read};
+use std::net::{Shutdown, SocketAddr, TcpListener};
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use tokio::net::TcpStream;
+
+/// How many connections may wait to be accepted: a whole fleet that reconnects at once.
+///
+/// Linux caps it silently at `net.core.somaxconn`, 4096 by default.
+const BACKLOG: i32 = 4096;
+
+/// How long the loop rests after the first failed accept; each further one doubles it.
+const REST_MIN: Duration = Duration::from_millis(5);
+
+/// How long it rests at most: descriptors come back when connections end, not at a known time.
+const REST_MAX: Duration = Duration::from_secs(1);
+
+/// How much a connection that is ended may still have unread and get FIN: the largest receive buffer
+/// that Linux gives by itself is 6 MiB; a peer that keeps sending gets RST instead.
+const DISCARD_MAX: usize = 6 * 1024 * 1024;
+
+/// Binds an address and listens there; port 0 takes a free one.
+pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    // A door that was stopped has connections in TIME_WAIT on its port and must start again.
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Accepts for ever and hands each connection and its source to `take`; dropped to end it.
+pub async fn accept(
+    listener: TcpListener,
+    mut take: impl FnMut(TcpStream, SocketAddr) + Send,
+) -> io::Result<()> {
+    listener.set_nonblocking(true)?;
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let mut rest = REST_MIN;
+    loop {
+        match listener.accept().await {
+            Ok((stream, source)) => {
+                rest = REST_MIN;
+                take(stream, source);
+            }
+            // The client gave up before it was accepted: nothing is wrong here.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            Err(error) => {
+                let rest_ms = u64::try_from(rest.as_millis()).unwrap_or(u64::MAX);
+                tracing::warn!(%error, rest_ms, "accept failed");
+                tokio::time::sleep(rest).await;
+                rest = (rest * 2).min(REST_MAX);
+            }
+        }
+    }
+}
+
+/// Makes the coming close of a connection an RST: the peer sees "connection reset", not an end.
+pub fn reset(stream: &impl AsFd) {
+    // Failing leaves an ordinary close, which is all that can be done then.
+    let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+}
+
+/// Ends a non-blocking connection with FIN, also when the peer has sent what nobody will read.
+pub fn finish(stream: &impl AsFd) {
+    let socket = SockRef::from(stream);
+    let _ = socket.shutdown(Shutdown::Write);
+    // Linux sends RST when a socket is closed that has unread bytes.
+    let mut buffer = [0; 16 * 1024];
+    let mut discarded = 0;
+    while discarded < DISCARD_MAX {
+        match (&*socket).read(&mut buffer) {
+            Ok(n) if n > 0 => discarded += n,
+            _ => break,
+        }
+    }
+}
