@@ -216,6 +216,11 @@ impl Topology {
         proxy.map_or_else(|| id.clone(), |proxy| proxy.name.clone())
     }
 
+    /// Gives the name of the cluster: the scenario's own.
+    pub fn cluster(&self) -> &str {
+        &self.name
+    }
+
     /// Gives the host name of an app: its name under the first public address.
     pub fn app_host(&self, app: &str) -> Option<String> {
         self.pool

@@ -179,8 +179,8 @@ where
     let (heartbeats, messages) = mpsc::channel(HEARTBEATS_MAX);
     let on_cut = Box::new(|_| Box::pin(std::future::ready(())) as _);
     let stream = TunnelStream::new(channel, None, settings.stream_stall, on_cut, &tasks);
-    tasks.spawn(beat(stream, messages));
-    tasks.spawn(watch(closed, events_tx, tasks.clone()));
+    tasks.spawn_watching(beat(stream, messages));
+    tasks.spawn_watching(watch(closed, events_tx, tasks.clone()));
     Ok(ClientTunnel {
         events,
         control: ClientControl {
@@ -234,7 +234,7 @@ impl ClientControl {
         let handle = Arc::clone(&self.inner.handle);
         let token = self.inner.tasks.token();
         let why = why.to_owned();
-        self.inner.tasks.spawn(async move {
+        self.inner.tasks.spawn_watching(async move {
             let goodbye = handle.disconnect(Disconnect::ByApplication, &why, "");
             // Whether it could be said or not, the tunnel closes.
             if let Ok(Ok(())) = timeout(GOODBYE, goodbye).await {
@@ -301,7 +301,7 @@ impl Handler {
         let stall = self.settings.stream_stall;
         let mut stream = TunnelStream::new(channel, None, stall, on_cut, &self.tasks);
         let events = self.events.clone();
-        self.tasks.spawn(async move {
+        self.tasks.spawn_watching(async move {
             loop {
                 let read = stream.line().await.map_err(|error| error.to_string());
                 let event = match read.and_then(|line| message::parse(&line)) {
@@ -345,7 +345,7 @@ impl Handler {
         let stall = self.settings.stream_stall;
         let mut stream = TunnelStream::new(channel, Some(permit), stall, on_cut, &self.tasks);
         let events = self.events.clone();
-        self.tasks.spawn(async move {
+        self.tasks.spawn_watching(async move {
             let Ok(Ok(line)) = timeout(limit, stream.line()).await else {
                 return;
             };

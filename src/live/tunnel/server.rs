@@ -204,8 +204,8 @@ where
         }),
     };
     let stall = settings.stream_stall;
-    tasks.spawn(discover(handle, messages, stall, tasks.clone()));
-    tasks.spawn(watch(session, heartbeat, events_tx, stall, tasks.clone()));
+    tasks.spawn_watching(discover(handle, messages, stall, tasks.clone()));
+    tasks.spawn_watching(watch(session, heartbeat, events_tx, stall, tasks.clone()));
     Ok(ServerTunnel {
         agent,
         events,
@@ -317,7 +317,7 @@ impl ServerControl {
         let handle = self.inner.handle.clone();
         let token = self.inner.tasks.token();
         let why = why.to_owned();
-        self.inner.tasks.spawn(async move {
+        self.inner.tasks.spawn_watching(async move {
             let goodbye = handle.disconnect(Disconnect::ByApplication, why, String::new());
             // Whether it could be said or not, the tunnel closes.
             if let Ok(Ok(())) = timeout(GOODBYE, goodbye).await {

@@ -120,7 +120,7 @@ impl TunnelStream {
         let shared = Arc::new(Shared::default());
         let (read, write) = channel.split();
         let token = tasks.token();
-        tasks.spawn(receive(
+        tasks.spawn_watching(receive(
             read,
             Arc::clone(&shared),
             stall,
@@ -128,7 +128,7 @@ impl TunnelStream {
             token.clone(),
         ));
         let sender = Arc::clone(&shared);
-        tasks.spawn(async move {
+        tasks.spawn_watching(async move {
             send(write, &sender, &token).await;
             drop(permit);
         });

@@ -81,7 +81,7 @@ impl<S: AsyncRead + AsyncWrite + Send + 'static> Wire<S> {
         let token = tasks.token().child_token();
         let reading = token.clone().drop_guard();
         let drained = Arc::clone(&shared);
-        tasks.spawn(async move {
+        tasks.spawn_watching(async move {
             let end = tokio::select! {
                 end = drain(read, &drained) => end,
                 () = token.cancelled() => End::Stopped,

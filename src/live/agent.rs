@@ -1,0 +1,297 @@
+//! An agent on real sockets: asks find, dials through the door that DNS names, holds its tunnels.
+//!
+//! Every decision is `policy/agent`'s: this resolves, connects, shakes hands, and moves what comes
+//! to the machine and what the machine wants to the wire.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::authority::{HostIdentity, Trust};
+use super::dial::{DialError, Dialer};
+use super::runner::{Runner, Shared};
+use super::tasks::Tasks;
+use super::tunnel::{
+    self, ClientControl, ClientEvent, ClientTunnel, Settings, TransportRequest, TunnelError,
+};
+use super::{resource, webapi};
+use crate::model::addr::{HostPort, ListenAddr};
+use crate::model::fact::{Act, Purpose, Stage};
+use crate::model::id::DialId;
+use crate::policy::agent::{Agent as Machine, Input, Output, TIMEOUT};
+use crate::policy::alpn;
+use crate::policy::principals::Shown;
+
+/// An agent at work. Clones are the same agent.
+#[derive(Clone)]
+pub struct Agent {
+    inner: Arc<Inner>,
+}
+
+/// What an agent needs beside its place in the topology.
+pub struct Means {
+    /// Its way out.
+    pub dialer: Dialer,
+    /// Its SSH identity.
+    pub identity: HostIdentity,
+    /// Whom it believes.
+    pub trust: Trust,
+    /// Times and bounds of its tunnels.
+    pub settings: Settings,
+}
+
+struct Inner {
+    runner: Runner<Machine>,
+    index: usize,
+    means: Means,
+    apps: Vec<String>,
+    tasks: Tasks,
+    work: Mutex<Work>,
+}
+
+/// What lives until the agent is stopped.
+struct Work {
+    /// Attempts and tunnels; cut all at once.
+    tasks: Tasks,
+    tunnels: BTreeMap<DialId, ClientControl>,
+}
+
+impl Agent {
+    /// Makes the agent with this place in the topology and starts its clockwork.
+    pub fn new(index: usize, shared: Shared, means: Means, tasks: &Tasks) -> Self {
+        let config = &shared.topology.agents[index];
+        let apps = config.apps.iter().map(|app| app.name.to_string()).collect();
+        let place = u32::try_from(index).expect("a scenario has fewer agents than 2^32");
+        let machine = Machine::new(place, &config.name);
+        let work = Mutex::new(Work { tasks: tasks.child(), tunnels: BTreeMap::new() });
+        let runner = Runner::new(machine, shared);
+        let tasks = tasks.clone();
+        let agent = Self { inner: Arc::new(Inner { runner, index, means, apps, tasks, work }) };
+        let driven = agent.clone();
+        agent.inner.tasks.spawn(async move {
+            let runner = driven.inner.runner.clone();
+            runner.drive(move |output| driven.act(output)).await;
+        });
+        agent
+    }
+
+    /// Passes an operator's act on.
+    pub fn operate(&self, act: Act) {
+        self.feed(Input::Operate(act));
+    }
+
+    fn feed(&self, input: Input) {
+        for output in self.inner.runner.feed(input) {
+            self.act(output);
+        }
+    }
+
+    fn work(&self) -> MutexGuard<'_, Work> {
+        self.inner.work.lock().expect("what is kept here is only put in and taken out")
+    }
+
+    fn act(&self, output: Output) {
+        match output {
+            Output::Close { dial } => {
+                let tunnel = self.work().tunnels.remove(&dial);
+                if let Some(tunnel) = tunnel {
+                    tunnel.close("the agent closed it");
+                }
+            }
+            Output::CutAll => {
+                let mut work = self.work();
+                work.tasks.cancel();
+                work.tasks = self.inner.tasks.child();
+                work.tunnels.clear();
+            }
+            Output::Dial { dial, address } => self.spawn(move |agent, tasks| async move {
+                agent.dial(dial, &address, &tasks).await;
+            }),
+            Output::Find { dial, seed } => self.spawn(move |agent, tasks| async move {
+                agent.find(dial, &seed, &tasks).await;
+            }),
+            Output::Heartbeat { dial } => {
+                let now = self.inner.runner.shared().clock.unix_seconds();
+                if let Some(tunnel) = self.work().tunnels.get(&dial)
+                    && !tunnel.heartbeat(now, &self.inner.apps)
+                {
+                    tracing::debug!(%dial, "a heartbeat was left out: earlier ones still wait");
+                }
+            }
+            // Verdicts go back to whoever asked: see `judge` and `stream_asked`.
+            Output::AcceptHostKey
+            | Output::RefuseHostKey { .. }
+            | Output::RefuseStream { .. }
+            | Output::Serve { .. } => {}
+        }
+    }
+
+    fn spawn<F>(&self, run: impl FnOnce(Self, Tasks) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let tasks = self.work().tasks.clone();
+        tasks.spawn(run(self.clone(), tasks.clone()));
+    }
+
+    fn failed(&self, dial: DialId, error: DialError) {
+        self.feed(Input::Failed { dial, stage: error.stage, error: error.error });
+    }
+
+    async fn find(&self, dial: DialId, seed: &HostPort, tasks: &Tasks) {
+        let found = async {
+            let stream = self.connect(dial, Purpose::Find, seed, alpn::HTTP).await?;
+            let found = webapi::find(stream, &seed.to_string(), tasks).await;
+            found.map_err(|error| DialError { stage: Stage::Find, error })
+        };
+        let limit = Duration::from(TIMEOUT);
+        let found = timeout(limit, found).await.unwrap_or_else(|_| {
+            let error = format!("no answer in {}s", limit.as_secs());
+            Err(DialError { stage: Stage::Find, error })
+        });
+        match found {
+            Ok(document) => self.feed(Input::FindAnswered { dial, document }),
+            Err(error) => self.failed(dial, error),
+        }
+    }
+
+    async fn connect(
+        &self,
+        dial: DialId,
+        purpose: Purpose,
+        to: &HostPort,
+        protocol: &str,
+    ) -> Result<tokio_rustls::client::TlsStream<tokio::net::TcpStream>, DialError> {
+        let connected = |address| {
+            let host = to.host.to_string();
+            self.feed(Input::Connected { dial, purpose, host, address });
+        };
+        self.inner.means.dialer.dial(&to.host, to.port, &[protocol], connected).await
+    }
+
+    async fn dial(&self, dial: DialId, address: &HostPort, tasks: &Tasks) {
+        match self.tunnel(dial, address, tasks).await {
+            Ok((tunnel, address)) => {
+                let ClientTunnel { events, control } = tunnel;
+                self.work().tunnels.insert(dial, control);
+                self.feed(Input::TunnelUp { dial, address });
+                self.hold(dial, events, tasks).await;
+            }
+            Err(error) => self.failed(dial, error),
+        }
+    }
+
+    async fn tunnel(
+        &self,
+        dial: DialId,
+        to: &HostPort,
+        tasks: &Tasks,
+    ) -> Result<(ClientTunnel, ListenAddr), DialError> {
+        let stream = self.connect(dial, Purpose::Tunnel, to, alpn::REVERSE_TUNNEL).await?;
+        if stream.get_ref().1.alpn_protocol() != Some(alpn::REVERSE_TUNNEL.as_bytes()) {
+            let error = format!("the proxy did not choose {}", alpn::REVERSE_TUNNEL);
+            return Err(DialError { stage: Stage::Tls, error });
+        }
+        let peer = stream.get_ref().0.peer_addr();
+        let peer = peer.map_err(|e| DialError { stage: Stage::Connect, error: e.to_string() })?;
+        let agent = self.clone();
+        let judge = move |shown| agent.judge(dial, shown);
+        let Means { identity, trust, settings, .. } = &self.inner.means;
+        let tunnel = tunnel::connect(stream, identity, trust, judge, settings, tasks).await;
+        let tunnel = tunnel.map_err(|error| {
+            let error = match error {
+                TunnelError::HostKey(why) => format!("ssh: handshake failed: {why}"),
+                other => other.to_string(),
+            };
+            DialError { stage: Stage::Ssh, error }
+        })?;
+        Ok((tunnel, ListenAddr(peer)))
+    }
+
+    /// Asks the machine what to make of a host key, inside the handshake.
+    fn judge(&self, dial: DialId, shown: Shown) -> Result<(), String> {
+        let unix_seconds = self.inner.runner.shared().clock.unix_seconds();
+        let input = Input::HostKeyShown { dial, shown, unix_seconds };
+        for output in self.inner.runner.feed(input) {
+            match output {
+                Output::AcceptHostKey => return Ok(()),
+                Output::RefuseHostKey { why } => return Err(why),
+                other => self.act(other),
+            }
+        }
+        Err(String::from("the attempt was given up"))
+    }
+
+    /// Takes what happens on a tunnel until it ends.
+    async fn hold(
+        &self,
+        dial: DialId,
+        mut events: tokio::sync::mpsc::Receiver<ClientEvent>,
+        tasks: &Tasks,
+    ) {
+        let mut why = String::from("the tunnel ended");
+        while let Some(event) = events.recv().await {
+            match event {
+                ClientEvent::Advice => self.feed(Input::Advised { dial }),
+                ClientEvent::Closed { why: cause } => {
+                    why = cause;
+                    break;
+                }
+                ClientEvent::Discovery { ids } => {
+                    let proxies = ids.into_iter().map(Into::into).collect();
+                    self.feed(Input::Gossip { dial, proxies });
+                }
+                ClientEvent::StreamCut { address, why } => {
+                    self.feed(Input::StreamCut { dial, app: address.into(), why });
+                }
+                ClientEvent::Transport(request) => self.stream_asked(dial, request, tasks),
+            }
+        }
+        self.work().tunnels.remove(&dial);
+        self.feed(Input::TunnelClosed { dial, why });
+    }
+
+    fn stream_asked(&self, dial: DialId, request: TransportRequest, tasks: &Tasks) {
+        let app = request.dial.address.as_str().into();
+        let mut request = Some(request);
+        for output in self.inner.runner.feed(Input::StreamAsked { dial, app }) {
+            match (output, request.take()) {
+                (Output::Serve { app }, Some(request)) => {
+                    let agent = self.clone();
+                    tasks.spawn(async move {
+                        agent.serve(app, request).await;
+                        agent.feed(Input::StreamEnded { dial });
+                    });
+                }
+                (Output::RefuseStream { why }, Some(request)) => request.refuse(&why),
+                (other, _) => self.act(other),
+            }
+        }
+    }
+
+    async fn serve(&self, app: usize, request: TransportRequest) {
+        let topology = &self.inner.runner.shared().topology;
+        let config = &topology.agents[self.inner.index];
+        let Some(app) = config.apps.get(app) else {
+            request.refuse("no such app");
+            return;
+        };
+        let stream = request.accept();
+        match &app.target {
+            None => {
+                let served =
+                    resource::serve_builtin(stream, app.name.clone(), config.name.clone()).await;
+                if let Err(error) = served {
+                    tracing::debug!(%error, app = %app.name, "the built-in app's stream broke");
+                }
+            }
+            Some(target) => {
+                if let Err(error) = resource::relay(stream, target, config.address).await {
+                    tracing::info!(%error, app = %app.name, %target, "the app was not reached");
+                }
+            }
+        }
+    }
+}

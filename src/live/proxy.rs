@@ -1,0 +1,340 @@
+//! An instance of the pool on real sockets.
+//!
+//! A connection's way: PROXY header, ClientHello, the machine's choice of service, the rest of TLS;
+//! then SSH for an agent, or HTTP/1.1 for the web API and the apps (`proxy/web`).
+
+mod web;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use tokio::net::TcpStream;
+use tokio::sync::{Semaphore, mpsc};
+use tokio_rustls::server::TlsStream;
+
+use super::authority::{HostIdentity, Trust};
+use super::gossip::{Board, Delivery};
+use super::runner::{Runner, Shared};
+use super::tasks::Tasks;
+use super::tls::{self, Hello, TlsError};
+use super::tunnel::{self, ServerControl, ServerEvent, ServerTunnel, Settings};
+use super::{proxy_protocol, serve, webapi};
+use crate::model::addr::ClientAddr;
+use crate::model::fact::{Act, Kind, Service};
+use crate::model::id::{ConnId, Name};
+use crate::policy::proxy::{Input, Output, Proxy as Machine};
+
+pub use web::{HEADER_AGENT, HEADER_PROXY, HEADER_REFUSAL};
+
+/// How many connections may be before their service is chosen; more are closed at accept.
+const PENDING_MAX: usize = 1_024;
+
+/// An instance at work. Clones are the same instance.
+#[derive(Clone)]
+pub struct Proxy {
+    inner: Arc<Inner>,
+}
+
+/// What an instance needs beside its place in the pool.
+pub struct Means {
+    /// The web certificate.
+    pub tls: tls::Server,
+    /// Its SSH identity.
+    pub identity: HostIdentity,
+    /// Whom it believes.
+    pub trust: Trust,
+    /// Times and bounds of its tunnels.
+    pub settings: Settings,
+    /// Where it hears of the other instances.
+    pub board: Board,
+}
+
+struct Inner {
+    runner: Runner<Machine>,
+    name: Name,
+    id: Name,
+    cluster: Name,
+    listen: SocketAddr,
+    means: Means,
+    document: Vec<u8>,
+    pending: Arc<Semaphore>,
+    tasks: Tasks,
+    work: Mutex<Work>,
+}
+
+/// What lives until the instance is stopped.
+struct Work {
+    /// A listener that is bound and not yet used.
+    bound: Option<TcpListener>,
+    /// The accept loop.
+    accepting: Option<Tasks>,
+    /// Every connection; cut all at once.
+    conns: Tasks,
+    tunnels: BTreeMap<ConnId, ServerControl>,
+}
+
+impl Proxy {
+    /// Makes the instance with this place in the pool and starts its clockwork.
+    ///
+    /// `bound` is its listener; after a stop it binds the address again by itself.
+    pub fn new(index: usize, shared: Shared, means: Means, bound: TcpListener, tasks: &Tasks) -> Self {
+        let config = &shared.topology.pool.proxies[index];
+        let (name, id, listen) = (config.name.clone(), config.id.clone(), config.listen.0);
+        let document = webapi::document(&shared.topology);
+        let cluster = shared.topology.cluster().into();
+        let work = Work {
+            bound: Some(bound),
+            accepting: None,
+            conns: tasks.child(),
+            tunnels: BTreeMap::new(),
+        };
+        let proxy = Self {
+            inner: Arc::new(Inner {
+                runner: Runner::new(Machine::new(index, &name), shared),
+                name,
+                id,
+                cluster,
+                listen,
+                means,
+                document,
+                pending: Arc::new(Semaphore::new(PENDING_MAX)),
+                tasks: tasks.clone(),
+                work: Mutex::new(work),
+            }),
+        };
+        let member = proxy.clone();
+        let deliver = Arc::new(move |input| member.feed(input));
+        proxy.inner.means.board.join(&proxy.inner.id, deliver);
+        let driven = proxy.clone();
+        tasks.spawn(async move {
+            let runner = driven.inner.runner.clone();
+            runner.drive(move |output| driven.act(output)).await;
+        });
+        proxy
+    }
+
+    /// Passes an operator's act on; fails when a listener cannot be bound again.
+    pub fn operate(&self, act: Act) -> io::Result<()> {
+        if act == Act::Start {
+            let mut work = self.work();
+            if work.bound.is_none() && work.accepting.is_none() {
+                work.bound = Some(serve::listen(self.inner.listen)?);
+            }
+        }
+        self.feed(Input::Operate(act));
+        Ok(())
+    }
+
+    fn feed(&self, input: Input) {
+        for output in self.inner.runner.feed(input) {
+            self.act(output);
+        }
+    }
+
+    fn work(&self) -> MutexGuard<'_, Work> {
+        self.inner.work.lock().expect("what is kept here is only put in and taken out")
+    }
+
+    fn act(&self, output: Output) {
+        let board = &self.inner.means.board;
+        match output {
+            Output::AdviseAll => {
+                for tunnel in self.work().tunnels.values() {
+                    tunnel.advise_reconnect();
+                }
+            }
+            Output::Announce { host_id, apps } => {
+                deliver(board.announce(&self.inner.id, &host_id, &apps));
+            }
+            Output::BeginListening => self.begin_listening(),
+            Output::CloseTunnel { conn } => {
+                let tunnel = self.work().tunnels.remove(&conn);
+                if let Some(tunnel) = tunnel {
+                    tunnel.close("the proxy closed it");
+                }
+            }
+            Output::CutAll => {
+                let mut work = self.work();
+                work.conns.cancel();
+                work.conns = self.inner.tasks.child();
+                work.tunnels.clear();
+                board.ended(&self.inner.id);
+            }
+            Output::Gossip { conns, proxies } => {
+                let work = self.work();
+                for tunnel in conns.iter().filter_map(|conn| work.tunnels.get(conn)) {
+                    if !tunnel.send_discovery(&proxies) {
+                        tracing::warn!(proxy = %self.inner.name, "gossip was lost: queue full");
+                    }
+                }
+            }
+            Output::Presence { alive } => deliver(board.presence(&self.inner.id, alive)),
+            Output::StopListening => {
+                let mut work = self.work();
+                work.bound = None;
+                if let Some(accepting) = work.accepting.take() {
+                    accepting.cancel();
+                }
+            }
+            // Choices go back to whoever asked: see `serve_conn` and `web`.
+            Output::RefuseHello { .. }
+            | Output::RefuseRequest { .. }
+            | Output::Route { .. }
+            | Output::Serve { .. }
+            | Output::ServeWebApi => {}
+        }
+    }
+
+    fn begin_listening(&self) {
+        let mut work = self.work();
+        let Some(listener) = work.bound.take() else { return };
+        let accepting = self.inner.tasks.child();
+        let proxy = self.clone();
+        let accepted = serve::accept(listener, move |stream, source| proxy.accepted(stream, source));
+        accepting.spawn(async move {
+            if let Err(error) = accepted.await {
+                tracing::error!(%error, "a listener of the pool failed");
+            }
+        });
+        work.accepting = Some(accepting);
+    }
+
+    fn accepted(&self, stream: TcpStream, source: SocketAddr) {
+        let Ok(permit) = Arc::clone(&self.inner.pending).try_acquire_owned() else {
+            tracing::warn!(proxy = %self.inner.name, "closed at accept: too many are pending");
+            return;
+        };
+        let proxy = self.clone();
+        let conns = self.work().conns.clone();
+        let own = conns.clone();
+        conns.spawn(async move {
+            let Some((client, hello)) = proxy.hello(stream, ClientAddr(source)).await else {
+                return;
+            };
+            drop(permit);
+            Box::pin(proxy.serve_conn(client, hello, &own)).await;
+        });
+    }
+
+    /// Reads the PROXY header and the ClientHello.
+    async fn hello(
+        &self,
+        mut stream: TcpStream,
+        source: ClientAddr,
+    ) -> Option<(ClientAddr, Hello<TcpStream>)> {
+        let _ = stream.set_nodelay(true);
+        let header = async {
+            let header = proxy_protocol::read(&mut stream).await?;
+            proxy_protocol::refuse_duplicate(&stream).await?;
+            Ok::<_, proxy_protocol::Error>(header)
+        };
+        let header = match header.await {
+            Ok(header) => header,
+            Err(error) => {
+                self.refused(ConnId(0), Some(source), error.to_string());
+                return None;
+            }
+        };
+        match Hello::read(stream).await {
+            Ok(hello) => Some((header.client.unwrap_or(source), hello)),
+            // A health check speaks for itself and says no more.
+            Err(TlsError::Hello(_)) if header.client.is_none() => None,
+            Err(error) => {
+                self.refused(ConnId(0), header.client, error.to_string());
+                None
+            }
+        }
+    }
+
+    fn refused(&self, conn: ConnId, client: Option<ClientAddr>, why: String) {
+        self.inner.runner.measured(Kind::ConnRefused { conn, client, why });
+    }
+
+    async fn serve_conn(&self, client: ClientAddr, hello: Hello<TcpStream>, tasks: &Tasks) {
+        let input = Input::HelloRead {
+            client,
+            sni: hello.sni.as_deref().map(Into::into),
+            alpn: hello.alpn.iter().map(|name| Name::from(name.as_str())).collect(),
+        };
+        for output in self.inner.runner.feed(input) {
+            match output {
+                Output::RefuseHello { .. } => {
+                    hello.refuse(&self.inner.means.tls).await;
+                    return;
+                }
+                Output::Serve { conn, service, protocol } => {
+                    match hello.finish(&self.inner.means.tls, protocol).await {
+                        Ok(stream) => self.serve_service(conn, client, service, stream, tasks).await,
+                        Err(error) => self.refused(conn, Some(client), error.to_string()),
+                    }
+                    self.feed(Input::ConnClosed { conn });
+                    return;
+                }
+                other => self.act(other),
+            }
+        }
+    }
+
+    async fn serve_service(
+        &self,
+        conn: ConnId,
+        client: ClientAddr,
+        service: Service,
+        stream: TlsStream<TcpStream>,
+        tasks: &Tasks,
+    ) {
+        match service {
+            Service::ReverseTunnel => self.serve_tunnel(conn, client, stream, tasks).await,
+            Service::Web => self.serve_web(client, stream, tasks).await,
+        }
+    }
+
+    async fn serve_tunnel(
+        &self,
+        conn: ConnId,
+        client: ClientAddr,
+        stream: TlsStream<TcpStream>,
+        tasks: &Tasks,
+    ) {
+        let Means { identity, trust, settings, .. } = &self.inner.means;
+        let now = self.inner.runner.shared().clock.unix_seconds();
+        match tunnel::accept(stream, identity, trust, now, settings, tasks).await {
+            Ok(ServerTunnel { agent, events, control }) => {
+                self.work().tunnels.insert(conn, control);
+                self.feed(Input::TunnelOpened { conn, host_id: agent.host_id.into() });
+                self.hold(conn, events).await;
+            }
+            Err(error) => self.refused(conn, Some(client), error.to_string()),
+        }
+    }
+
+    /// Takes what happens on a tunnel until it ends.
+    async fn hold(&self, conn: ConnId, mut events: mpsc::Receiver<ServerEvent>) {
+        let mut why = String::from("the tunnel ended");
+        while let Some(event) = events.recv().await {
+            match event {
+                ServerEvent::Closed { why: cause } => {
+                    why = cause;
+                    break;
+                }
+                ServerEvent::Heartbeat { resources } => {
+                    let apps = resources.into_iter().map(Into::into).collect();
+                    self.feed(Input::Heartbeat { conn, apps });
+                }
+                ServerEvent::StreamCut { address, why } => {
+                    self.inner.runner.measured(Kind::StreamCut { app: address.into(), why });
+                }
+            }
+        }
+        self.work().tunnels.remove(&conn);
+        self.feed(Input::TunnelClosed { conn, why });
+    }
+}
+
+fn deliver(deliveries: Vec<Delivery>) {
+    for (deliver, input) in deliveries {
+        deliver(input);
+    }
+}

@@ -1,0 +1,161 @@
+//! A user on real sockets: resolves, dials the door that the answer names, asks the app by HTTPS.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Bytes;
+use hyper::{HeaderMap, Request, header};
+use hyper_util::rt::TokioIo;
+use tokio::time::timeout;
+
+use super::dial::{DialError, Dialer};
+use super::proxy::{HEADER_AGENT, HEADER_PROXY, HEADER_REFUSAL};
+use super::runner::{Runner, Shared};
+use super::tasks::Tasks;
+use crate::model::fact::{Act, Failure, Stage};
+use crate::model::id::{Name, RequestId};
+use crate::policy::user::{Input, Output, TIMEOUT, User as Machine};
+
+/// A user at work. Clones are the same user.
+#[derive(Clone)]
+pub struct User {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    runner: Runner<Machine>,
+    dialer: Dialer,
+    tasks: Tasks,
+    /// The tasks of the open visit, given up whole on stop.
+    visit: Mutex<Option<Tasks>>,
+}
+
+/// What an answer said.
+struct Answered {
+    status: u16,
+    bytes: u64,
+    headers: HeaderMap,
+}
+
+impl User {
+    /// Makes the user with this place in the topology and starts its clockwork.
+    pub fn new(index: usize, shared: Shared, dialer: Dialer, tasks: &Tasks) -> Self {
+        let machine = Machine::new(index, &shared.topology.users[index].name);
+        let runner = Runner::new(machine, shared);
+        let visit = Mutex::new(None);
+        let user = Self { inner: Arc::new(Inner { runner, dialer, tasks: tasks.clone(), visit }) };
+        let driven = user.clone();
+        tasks.spawn(async move {
+            let runner = driven.inner.runner.clone();
+            runner.drive(move |output| driven.act(output)).await;
+        });
+        user
+    }
+
+    /// Passes an operator's act on.
+    pub fn operate(&self, act: Act) {
+        self.feed(Input::Operate(act));
+    }
+
+    /// Tells that the mesh is complete.
+    pub fn mesh_complete(&self) {
+        self.feed(Input::MeshComplete);
+    }
+
+    fn feed(&self, input: Input) {
+        for output in self.inner.runner.feed(input) {
+            self.act(output);
+        }
+    }
+
+    fn act(&self, output: Output) {
+        match output {
+            Output::CutAll => {
+                if let Some(tasks) = self.visit_slot().take() {
+                    tasks.cancel();
+                }
+            }
+            Output::Visit { request, host, port } => {
+                let tasks = self.inner.tasks.child();
+                *self.visit_slot() = Some(tasks.clone());
+                let user = self.clone();
+                let own = tasks.clone();
+                tasks.spawn(async move { user.visit(request, &host, port, &own).await });
+            }
+        }
+    }
+
+    fn visit_slot(&self) -> std::sync::MutexGuard<'_, Option<Tasks>> {
+        self.inner.visit.lock().expect("the slot is only set and taken")
+    }
+
+    async fn visit(&self, request: RequestId, host: &str, port: u16, tasks: &Tasks) {
+        let whole = self.ask(request, host, port, tasks);
+        let result = timeout(Duration::from(TIMEOUT), whole).await.unwrap_or_else(|_| {
+            Err((Failure::Timeout, format!("no answer in {}s", Duration::from(TIMEOUT).as_secs())))
+        });
+        let input = match result {
+            Ok(answered) => Input::Answered {
+                request,
+                status: answered.status,
+                bytes: answered.bytes,
+                proxy: name(&answered.headers, HEADER_PROXY),
+                agent: name(&answered.headers, HEADER_AGENT),
+                no_tunnel: answered.headers.get(HEADER_REFUSAL).is_some_and(|v| v == "no_tunnel"),
+            },
+            Err((reason, error)) => Input::Failed { request, reason, error },
+        };
+        self.feed(input);
+    }
+
+    async fn ask(
+        &self,
+        request: RequestId,
+        host: &str,
+        port: u16,
+        tasks: &Tasks,
+    ) -> Result<Answered, (Failure, String)> {
+        let connected = |address| {
+            self.feed(Input::Connected { request, host: host.to_owned(), address });
+        };
+        let stream = self.inner.dialer.dial(host, port, &["http/1.1"], connected).await;
+        let stream = stream.map_err(dial_failure)?;
+        let before = |error: hyper::Error| (Failure::Connect, format!("no answer: {error}"));
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(before)?;
+        tasks.spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a visit's connection ended");
+            }
+        });
+        let get = Request::get("/")
+            .header(header::HOST, format!("{host}:{port}"))
+            .header(header::USER_AGENT, "twodoors-user")
+            .header(header::CONNECTION, "close")
+            .body(Empty::<Bytes>::new())
+            .map_err(|error| (Failure::Connect, error.to_string()))?;
+        let answer = sender.send_request(get).await.map_err(before)?;
+        let (parts, mut body) = answer.into_parts();
+        let mut bytes = 0;
+        while let Some(frame) = body.frame().await {
+            let frame =
+                frame.map_err(|error| (Failure::Cut, format!("after {bytes} bytes: {error}")))?;
+            bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+        }
+        Ok(Answered { status: parts.status.as_u16(), bytes, headers: parts.headers })
+    }
+}
+
+fn dial_failure(error: DialError) -> (Failure, String) {
+    let reason = match error.stage {
+        Stage::Resolve => Failure::Resolve,
+        Stage::Connect => Failure::Connect,
+        Stage::Tls | Stage::Find | Stage::Ssh | Stage::Claim => Failure::Tls,
+    };
+    (reason, error.error)
+}
+
+fn name(headers: &HeaderMap, header: &str) -> Option<Name> {
+    headers.get(header).and_then(|value| value.to_str().ok()).map(Name::from)
+}
