@@ -3,6 +3,10 @@
 //! Results go to the handed `out`, notes and mistakes to `err`; a verb gives back how the process
 //! ends. `main` alone touches the process.
 
+pub mod check;
+pub mod init;
+pub mod schema;
+
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -24,7 +28,14 @@ pub struct Cli {
 
 /// What can be asked for.
 #[derive(Debug, Subcommand)]
-pub enum Verb {}
+pub enum Verb {
+    /// Checks scenarios.
+    Check(check::Args),
+    /// Writes the embedded example.
+    Init(init::Args),
+    /// Prints the JSON Schema of scenario files.
+    Schema(schema::Args),
+}
 
 /// How the process ends; the numbers are part of the interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +67,10 @@ pub struct Io<'a> {
 }
 
 /// Runs a verb.
-pub fn run(cli: Cli, _io: &mut Io<'_>) -> anyhow::Result<Exit> {
-    match cli.verb {}
+pub fn run(cli: Cli, io: &mut Io<'_>) -> anyhow::Result<Exit> {
+    match cli.verb {
+        Verb::Check(args) => check::run(&args, io),
+        Verb::Init(args) => init::run(&args, io),
+        Verb::Schema(args) => schema::run(&args, io),
+    }
 }

@@ -130,7 +130,10 @@ pub fn switch(text: &str) -> Result<bool, Wrong> {
     match text.to_lowercase().as_str() {
         "yes" | "yeah" | "y" | "true" | "1" | "on" => Ok(true),
         "no" | "nope" | "n" | "false" | "0" | "off" => Ok(false),
-        _ => Err(wrong(format!("{text:?} is neither yes nor no"), "write yes or no")),
+        _ => Err(wrong(
+            format!("{text:?} is neither yes nor no"),
+            "write yes or no",
+        )),
     }
 }
 

@@ -17,7 +17,11 @@ pub fn cure(word: &str, allowed: &[&str]) -> String {
         [] => String::new(),
         [one] => format!("the only one here is {one}"),
         _ => {
-            let more = if allowed.len() > LISTED_MAX { ", …" } else { "" };
+            let more = if allowed.len() > LISTED_MAX {
+                ", …"
+            } else {
+                ""
+            };
             let listed = &allowed[..allowed.len().min(LISTED_MAX)];
             format!("one of: {}{more}", listed.join(", "))
         }

@@ -227,7 +227,10 @@ impl Resolver<'_> {
         if hosts.len() < size {
             self.wrong(
                 &[K("pool"), K("addresses")],
-                format!("{range} has {} host addresses for {size} instances", hosts.len()),
+                format!(
+                    "{range} has {} host addresses for {size} instances",
+                    hosts.len()
+                ),
                 "give a larger network or a smaller size",
             );
         }
@@ -322,23 +325,25 @@ impl Resolver<'_> {
             return default;
         };
         if span == Span::ZERO {
-            self.wrong(steps, "this must be longer than nothing", format!("write {default}"));
+            self.wrong(
+                steps,
+                "this must be longer than nothing",
+                format!("write {default}"),
+            );
             return default;
         }
         span
     }
 
     /// Every listener of the lab has an address of its own, and balancers stay out of the pool.
-    fn listeners(
-        &mut self,
-        dns: Option<&Dns>,
-        pool: Option<&Pool>,
-        shapes: &file::Scenario,
-    ) {
+    fn listeners(&mut self, dns: Option<&Dns>, pool: Option<&Pool>, shapes: &file::Scenario) {
         let mut known: Vec<(SocketAddr, String)> = Vec::new();
         if let Some(dns) = dns {
             known.push((dns.listen, String::from("the DNS server")));
-            self.taken.insert(dns.listen.ip().to_canonical(), String::from("the DNS server"));
+            self.taken.insert(
+                dns.listen.ip().to_canonical(),
+                String::from("the DNS server"),
+            );
         }
         for proxy in pool.into_iter().flat_map(|pool| &pool.proxies) {
             let who = format!("proxy/{}", proxy.name);

@@ -248,11 +248,21 @@ impl<'a> Checker<'a> {
         let least = schema.get("minimum").and_then(Json::as_i64).map(i128::from);
         let most = schema.get("maximum").and_then(Json::as_i64).map(i128::from);
         if let Some(least) = least.filter(|least| number < *least) {
-            self.add(node, path, format!("{number} is too small"), format!("at least {least}"));
+            self.add(
+                node,
+                path,
+                format!("{number} is too small"),
+                format!("at least {least}"),
+            );
             return Json::Null;
         }
         if let Some(most) = most.filter(|most| number > *most) {
-            self.add(node, path, format!("{number} is too large"), format!("at most {most}"));
+            self.add(
+                node,
+                path,
+                format!("{number} is too large"),
+                format!("at most {most}"),
+            );
             return Json::Null;
         }
         i64::try_from(number).map_or(Json::Null, Json::from)
@@ -266,10 +276,9 @@ impl<'a> Checker<'a> {
             _ => None,
         };
         let (what, cure) = match (written, wanted, format) {
-            (Some(number), "string", Some("duration" | "start")) => (
-                format!("{number} has no unit"),
-                format!("write {number}s"),
-            ),
+            (Some(number), "string", Some("duration" | "start")) => {
+                (format!("{number} has no unit"), format!("write {number}s"))
+            }
             (Some(number), "string", Some("name" | "app-name" | "path" | "origin") | None) => (
                 format!("{number} is a number where text is wanted"),
                 format!("write \"{number}\""),
@@ -281,9 +290,9 @@ impl<'a> Checker<'a> {
                 } else {
                     format!("{found} is found where {} is wanted", kind(wanted))
                 };
-                let cure = schema
-                    .get_example()
-                    .map_or_else(String::new, |example| format!("write it like {}", flow(example)));
+                let cure = schema.get_example().map_or_else(String::new, |example| {
+                    format!("write it like {}", flow(example))
+                });
                 (what, cure)
             }
         };

@@ -224,7 +224,10 @@ impl<'a> File<'a> {
         {
             self.warn(
                 &["proxy_service", "web_listen_addr"],
-                format!("the host {} is not used: every instance has its own address", web.host),
+                format!(
+                    "the host {} is not used: every instance has its own address",
+                    web.host
+                ),
                 "write 0.0.0.0",
             );
         }

@@ -329,7 +329,8 @@ impl<'a> Reader<'a> {
             if event == Event::MappingEnd {
                 break;
             }
-            let merge = matches!(&event, Event::Scalar(text, ScalarStyle::Plain, ..) if text == "<<");
+            let merge =
+                matches!(&event, Event::Scalar(text, ScalarStyle::Plain, ..) if text == "<<");
             let Some(key) = self.key(event, at, depth)? else {
                 return Err(broken(at, "a key must be one word", ""));
             };
@@ -340,11 +341,19 @@ impl<'a> Reader<'a> {
                 merged.push(built.node);
             } else if let Some(first) = places.get(&key) {
                 let first = *first;
-                self.twice.push(Twice { key, mark: at, first });
+                self.twice.push(Twice {
+                    key,
+                    mark: at,
+                    first,
+                });
             } else {
                 places.insert(key.clone(), at);
                 let node = built.node;
-                entries.push(Entry { key, mark: at, node });
+                entries.push(Entry {
+                    key,
+                    mark: at,
+                    node,
+                });
             }
         }
         for source in merged {
@@ -355,7 +364,12 @@ impl<'a> Reader<'a> {
         Ok(Built { node, depth: below })
     }
 
-    fn key(&mut self, event: Event<'a>, mark: Mark, depth: usize) -> Result<Option<String>, Broken> {
+    fn key(
+        &mut self,
+        event: Event<'a>,
+        mark: Mark,
+        depth: usize,
+    ) -> Result<Option<String>, Broken> {
         if let Event::Scalar(text, ..) = &event {
             let key = text.to_string();
             self.node(event, mark, depth + 1)?;
@@ -442,7 +456,9 @@ fn scalar(text: &str, style: ScalarStyle) -> Value {
     }
     let digits = text.contains(|c: char| c.is_ascii_digit());
     let real = digits
-        && text.chars().all(|c| matches!(c, '0'..='9' | '+' | '-' | '.' | 'e' | 'E'))
+        && text
+            .chars()
+            .all(|c| matches!(c, '0'..='9' | '+' | '-' | '.' | 'e' | 'E'))
         && text.parse::<f64>().is_ok();
     if real {
         return Value::Real(text.to_owned());

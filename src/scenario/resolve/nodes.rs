@@ -33,20 +33,24 @@ impl Resolver<'_> {
     /// Gives every agent and user an address: first those that name one, then the others, in the
     /// order of the file.
     pub(super) fn addresses(&mut self, shapes: &file::Scenario) -> Addresses {
-        let agents = present(&shapes.agents).into_iter().map(|(index, agent)| Wish {
-            list: "agents",
-            index,
-            name: agent.name.as_deref().unwrap_or("?"),
-            network: agent.network.as_deref(),
-            address: agent.address.as_deref(),
-        });
-        let users = present(&shapes.users).into_iter().map(|(index, user)| Wish {
-            list: "users",
-            index,
-            name: user.name.as_deref().unwrap_or("?"),
-            network: user.network.as_deref(),
-            address: user.address.as_deref(),
-        });
+        let agents = present(&shapes.agents)
+            .into_iter()
+            .map(|(index, agent)| Wish {
+                list: "agents",
+                index,
+                name: agent.name.as_deref().unwrap_or("?"),
+                network: agent.network.as_deref(),
+                address: agent.address.as_deref(),
+            });
+        let users = present(&shapes.users)
+            .into_iter()
+            .map(|(index, user)| Wish {
+                list: "users",
+                index,
+                name: user.name.as_deref().unwrap_or("?"),
+                network: user.network.as_deref(),
+                address: user.address.as_deref(),
+            });
         let wishes: Vec<Wish<'_>> = agents.chain(users).collect();
         let mut given = Addresses {
             agents: vec![None; shapes.agents.as_ref().map_or(0, Vec::len)],
@@ -68,7 +72,11 @@ impl Resolver<'_> {
         let steps = [K(wish.list), I(wish.index), K("address")];
         if let Some(other) = self.taken.get(&address) {
             let what = format!("{address} is the address of {other} already");
-            self.wrong(&steps, what, "give it another one, or none to get a free one");
+            self.wrong(
+                &steps,
+                what,
+                "give it another one, or none to get a free one",
+            );
             return None;
         }
         self.taken.insert(address, wish.who());
@@ -79,7 +87,11 @@ impl Resolver<'_> {
                 self.wrong(&steps, what, format!("take one of {ranges}"));
             } else if let Some(first) = self.first_network(address).filter(|first| *first != name) {
                 let what = format!("{address} is in the network {first} too, which comes first");
-                self.wrong(&steps, what, "let networks that agents and users are in not overlap");
+                self.wrong(
+                    &steps,
+                    what,
+                    "let networks that agents and users are in not overlap",
+                );
             }
         }
         Some(address)
@@ -98,7 +110,9 @@ impl Resolver<'_> {
         };
         let is_free = |address: &IpAddr| {
             !self.taken.contains_key(address)
-                && self.first_network(*address).is_some_and(|first| &*first == name)
+                && self
+                    .first_network(*address)
+                    .is_some_and(|first| &*first == name)
         };
         // Bounded for IPv6, whose networks have more hosts than can be looked at.
         let found = hosts(FIRST_HOST - 1)

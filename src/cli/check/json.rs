@@ -1,0 +1,137 @@
+//! What `check --json` prints: `twodoors.check/1`.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use crate::model::mistake::Mistake;
+use crate::model::network::Element;
+use crate::model::topology::{Balancer, Start, Topology};
+
+use super::Examined;
+use super::text::algorithm;
+
+/// Makes the one document.
+pub(super) fn document(examined: &[(PathBuf, Examined)]) -> Value {
+    let scenarios = examined.iter().map(|(path, examined)| {
+        let (mistakes, warnings, resolved) = match examined {
+            Ok(loaded) => (
+                Vec::new(),
+                places(&loaded.warnings),
+                topology(&loaded.topology),
+            ),
+            Err(mistakes) => (places(mistakes), Vec::new(), Value::Null),
+        };
+        json!({
+            "file": path.display().to_string(),
+            "passed": examined.is_ok(),
+            "mistakes": mistakes,
+            "warnings": warnings,
+            "topology": resolved,
+        })
+    });
+    json!({
+        "schema": "twodoors.check/1",
+        "passed": examined.iter().all(|(_, examined)| examined.is_ok()),
+        "scenarios": scenarios.collect::<Vec<_>>(),
+    })
+}
+
+fn places(mistakes: &[Mistake]) -> Vec<Value> {
+    let each = mistakes.iter().map(|mistake| {
+        json!({
+            "file": mistake.place.file.display().to_string(),
+            "line": mistake.place.line,
+            "column": mistake.place.column,
+            "path": mistake.path,
+            "what": mistake.what,
+            "cure": mistake.cure,
+        })
+    });
+    each.collect()
+}
+
+fn topology(topology: &Topology) -> Value {
+    let dns = &topology.dns;
+    let pool = &topology.pool;
+    json!({
+        "name": &*topology.name,
+        "seed": topology.seed.0,
+        "networks": topology.networks.iter().map(|network| json!({
+            "name": &*network.name,
+            "ranges": texts(&network.ranges),
+        })).collect::<Vec<_>>(),
+        "dns": {
+            "listen": dns.listen.to_string(),
+            "ecs_trusted": texts(&dns.ecs_trusted),
+            "views": dns.views.iter().map(|view| json!({
+                "name": &*view.name,
+                "match": elements(&view.match_clients),
+                "zones": view.zones.iter().map(|zone| json!({
+                    "origin": zone.origin,
+                    "file": zone.file.display().to_string(),
+                })).collect::<Vec<_>>(),
+            })).collect::<Vec<_>>(),
+        },
+        "balancers": topology.balancers.iter().map(balancer).collect::<Vec<_>>(),
+        "pool": {
+            "name": &*pool.name,
+            "public_addrs": texts(&pool.public_addrs),
+            "web_listen_addr": pool.web_listen_addr.to_string(),
+            "tls_routing": pool.tls_routing,
+            "proxies": pool.proxies.iter().map(|proxy| json!({
+                "name": &*proxy.name,
+                "id": &*proxy.id,
+                "listen": proxy.listen.to_string(),
+            })).collect::<Vec<_>>(),
+        },
+        "agents": topology.agents.iter().map(|agent| json!({
+            "name": &*agent.name,
+            "id": &*agent.id,
+            "network": &*agent.network,
+            "address": agent.address.to_string(),
+            "proxy_server": agent.proxy_server.to_string(),
+            "apps": agent.apps.iter().map(|app| json!({
+                "name": &*app.name,
+                "target": app.target.as_ref().map(ToString::to_string),
+            })).collect::<Vec<_>>(),
+        })).collect::<Vec<_>>(),
+        "users": topology.users.iter().map(|user| json!({
+            "name": &*user.name,
+            "network": &*user.network,
+            "address": user.address.to_string(),
+            "visits": texts(&user.visits),
+            "every_us": user.every.as_us(),
+            "start": match user.start {
+                Start::After(span) => json!({"after_us": span.as_us()}),
+                Start::Mesh => json!("mesh"),
+            },
+        })).collect::<Vec<_>>(),
+    })
+}
+
+fn balancer(balancer: &Balancer) -> Value {
+    json!({
+        "name": &*balancer.name,
+        "listen": texts(&balancer.listen),
+        "allow": elements(&balancer.allow),
+        "algorithm": algorithm(balancer.algorithm),
+        "check": {
+            "interval_us": balancer.check.interval.as_us(),
+            "timeout_us": balancer.check.timeout.as_us(),
+            "rise": balancer.check.rise,
+            "fall": balancer.check.fall,
+        },
+        "for": balancer.meant_for.map(|role| role.word()),
+        "timeout_connect_us": balancer.timeout_connect.as_us(),
+        "retries": balancer.retries,
+    })
+}
+
+fn elements(elements: &[Element]) -> Vec<String> {
+    texts(elements)
+}
+
+fn texts<T: ToString>(items: &[T]) -> Vec<String> {
+    items.iter().map(ToString::to_string).collect()
+}
