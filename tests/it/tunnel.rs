@@ -5,6 +5,8 @@
     reason = "in a test's helper as in a test: a failure is the end"
 )]
 
+mod load;
+
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -16,8 +18,8 @@ use twodoors::live::authority::{Authority, HostIdentity, HostRole, Trust};
 use twodoors::live::tasks::Tasks;
 use twodoors::live::tls;
 use twodoors::live::tunnel::{
-    self, ClientControl, ClientEvent, ClientTunnel, DialReq, ServerControl, ServerEvent,
-    ServerTunnel, Settings, TransportRequest, TunnelError, TunnelStream,
+    self, ClientEvent, ClientTunnel, DialReq, ServerEvent, ServerTunnel, Settings,
+    TransportRequest, TunnelError, TunnelStream,
 };
 use twodoors::policy::{alpn, principals};
 
