@@ -59,3 +59,6 @@ pub fn next(
     };
     Some(Choice { backend, why })
 }
+
+#[cfg(test)]
+mod tests;

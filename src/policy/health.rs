@@ -91,3 +91,143 @@ fn words(first: bool, results: u32, error: Option<&str>) -> String {
         None => what,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::draw::Seed;
+    use crate::model::time::Span;
+
+    const CHECK: Check = Check {
+        interval: Span::from_secs(2),
+        timeout: Span::from_secs(1),
+        rise: 2,
+        fall: 3,
+    };
+
+    /// Feeds results, `+` passed and `-` failed, and gives the changes in words.
+    #[track_caller]
+    fn check(results: &str, expected: &[&str]) {
+        let mut opinion = Opinion::default();
+        let mut changes = Vec::new();
+        for result in results.chars() {
+            let error = (result == '-').then_some("connection refused");
+            if let Some(change) = opinion.observe(&CHECK, error) {
+                assert_eq!(change.to, opinion.health());
+                changes.push(format!("{} ({})", change.to, change.cause));
+            }
+        }
+        assert_eq!(changes, expected);
+    }
+
+    #[test]
+    fn the_first_check_decides_alone() {
+        check("+", &["up (the first check passed)"]);
+        check("-", &["down (the first check failed: connection refused)"]);
+    }
+
+    #[test]
+    fn it_falls_after_three_failures_in_a_row() {
+        let expected = [
+            "up (the first check passed)",
+            "falling (1 check failed: connection refused)",
+            "down (3 checks failed in a row: connection refused)",
+        ];
+        check("+---", &expected);
+        check("+-----", &expected);
+        check("+--", &expected[..2]);
+    }
+
+    #[test]
+    fn it_rises_after_two_passes_in_a_row() {
+        let expected = [
+            "down (the first check failed: connection refused)",
+            "rising (1 check passed)",
+            "up (2 checks passed in a row)",
+        ];
+        check("-++", &expected);
+        check("-+", &expected[..2]);
+    }
+
+    #[test]
+    fn an_agreeing_result_begins_the_count_again() {
+        check(
+            "+--+--",
+            &[
+                "up (the first check passed)",
+                "falling (1 check failed: connection refused)",
+                "up (1 check passed)",
+                "falling (1 check failed: connection refused)",
+            ],
+        );
+        check(
+            "-+-+",
+            &[
+                "down (the first check failed: connection refused)",
+                "rising (1 check passed)",
+                "down (1 check failed: connection refused)",
+                "rising (1 check passed)",
+            ],
+        );
+    }
+
+    #[test]
+    fn a_stop_forgets_once() {
+        let mut opinion = Opinion::default();
+        assert_eq!(opinion.forget("stopped"), None);
+        opinion.observe(&CHECK, None);
+        assert_eq!(
+            opinion.forget("stopped").map(|c| c.to),
+            Some(Health::Unknown)
+        );
+        assert_eq!(opinion.forget("stopped"), None);
+    }
+
+    /// Says what the whole history means, read backwards from its end.
+    fn naive(history: &[bool], rise: usize, fall: usize) -> Health {
+        let mut up = None;
+        for (at, passed) in history.iter().enumerate() {
+            let row = history[..=at]
+                .iter()
+                .rev()
+                .take_while(|p| *p == passed)
+                .count();
+            up = match up {
+                None => Some(*passed),
+                Some(false) if *passed && row >= rise => Some(true),
+                Some(true) if !passed && row >= fall => Some(false),
+                same => same,
+            };
+        }
+        match (up, history.last()) {
+            (Some(true), Some(true)) => Health::Up,
+            (Some(true), _) => Health::Falling,
+            (Some(false), Some(false)) => Health::Down,
+            (Some(false), _) => Health::Rising,
+            (None, _) => Health::Unknown,
+        }
+    }
+
+    #[test]
+    fn any_history_gives_what_a_naive_reading_gives() {
+        for case in 0..300 {
+            let draw = |what, n| Seed(7).draw(&format!("case {case}"), what, n);
+            let rise = u32::try_from(draw("rise", 0) % 4 + 1).unwrap();
+            let fall = u32::try_from(draw("fall", 0) % 4 + 1).unwrap();
+            let config = Check {
+                rise,
+                fall,
+                ..CHECK
+            };
+            let mut opinion = Opinion::default();
+            let mut history = Vec::new();
+            for n in 0..60 {
+                let passed = draw("result", n) % 2 == 0;
+                history.push(passed);
+                opinion.observe(&config, (!passed).then_some("no"));
+                let expected = naive(&history, rise as usize, fall as usize);
+                assert_eq!(opinion.health(), expected, "case {case}: {history:?}");
+            }
+        }
+    }
+}

@@ -2,14 +2,17 @@
 
 mod lab;
 
+use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
-use std::net::Shutdown;
+use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::Ordering;
+use std::thread;
 
-use twodoors::model::fact::Kind;
+use twodoors::model::fact::{Act, Ended, Health, Kind};
+use twodoors::model::topology::Algorithm;
 
 use self::lab::{Backend, Lab, dial, echo, greeting};
-use crate::support::{door, element};
+use crate::support::{door, element, eventually};
 
 fn backends(count: usize) -> Vec<Backend> {
     (1..=count)
@@ -90,4 +93,288 @@ async fn a_client_that_has_finished_still_receives_everything() {
     let mut answer = Vec::new();
     client.read_to_end(&mut answer).unwrap();
     assert_eq!(answer, b"the last words");
+}
+
+/// Opens flows one after the other, keeps them, and counts them by backend.
+fn spread(lab: &Lab, flows: usize) -> (Vec<TcpStream>, BTreeMap<String, usize>) {
+    let mut counts = BTreeMap::new();
+    let mut open = Vec::new();
+    for _ in 0..flows {
+        let mut client = dial("127.41.0.9", lab.address(0));
+        *counts.entry(greeting(&mut client)).or_default() += 1;
+        open.push(client);
+    }
+    (open, counts)
+}
+
+fn counts(of: &[(&str, usize)]) -> BTreeMap<String, usize> {
+    of.iter()
+        .map(|(name, count)| ((*name).to_owned(), *count))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn round_robin_is_strict_also_when_clients_come_at_once() {
+    let backends = backends(3);
+    let lab = lab_of(&backends, vec![door("inner", any_port("127.41.10.2"))]).await;
+    assert_eq!(spread(&lab, 9).1, counts(&[("1", 3), ("2", 3), ("3", 3)]));
+
+    let address = lab.address(0);
+    let clients: Vec<_> = (0..30)
+        .map(|_| thread::spawn(move || greeting(&mut dial("127.41.0.9", address))))
+        .collect();
+    let mut seen = BTreeMap::new();
+    for client in clients {
+        *seen.entry(client.join().unwrap()).or_default() += 1;
+    }
+    assert_eq!(seen, counts(&[("1", 10), ("2", 10), ("3", 10)]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn least_connections_fills_the_backend_that_has_lost_its_flows() {
+    let backends = backends(3);
+    let mut inner = door("inner", any_port("127.41.10.2"));
+    inner.algorithm = Algorithm::LeastConnections;
+    let lab = lab_of(&backends, vec![inner]).await;
+    let (mut open, seen) = spread(&lab, 6);
+    assert_eq!(seen, counts(&[("1", 2), ("2", 2), ("3", 2)]));
+
+    // The second and the fifth flow are those of backend 2.
+    drop((open.remove(4), open.remove(1)));
+    eventually("both flows closed", || {
+        let closed = lab.count(|kind| matches!(kind, Kind::FlowClosed { .. }));
+        (closed == 2).then_some(())
+    })
+    .await;
+    assert_eq!(spread(&lab, 2).1, counts(&[("2", 2)]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_connect_is_tried_at_the_next_backend() {
+    let mut backends = backends(3);
+    let mut inner = door("inner", any_port("127.41.10.2"));
+    // So slow that the door does not learn by itself what has happened.
+    inner.check.interval = twodoors::model::time::Span::from_secs(3_600);
+    let lab = lab_of(&backends, vec![inner]).await;
+    backends[0].stop();
+
+    assert_eq!(greeting(&mut dial("127.41.0.9", lab.address(0))), "2");
+    let failed = lab
+        .fact("the failure", |kind| {
+            matches!(kind, Kind::ConnectFailed { .. })
+        })
+        .await;
+    assert!(
+        matches!(&failed, Kind::ConnectFailed { proxy, error, .. }
+        if &**proxy == "1" && error == "connection refused"),
+        "{failed:?}"
+    );
+    lab.fact("the second try", |kind| {
+        matches!(kind, Kind::FlowConnected { attempt: 2, .. })
+    })
+    .await;
+
+    backends[1].stop();
+    backends[2].stop();
+    let mut client = dial("127.41.0.9", lab.address(0));
+    assert_eq!(client.read(&mut [0]).unwrap(), 0, "closed in order");
+    lab.fact("nobody is there", |kind| {
+        matches!(kind, Kind::NoBackend { tried: 3, .. })
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_door_has_its_own_opinion_of_the_pool() {
+    let mut backends = backends(2);
+    let mut outer = door("outer", any_port("127.41.20.2"));
+    outer.check.fall = 1_000;
+    let lab = lab_of(
+        &backends,
+        vec![door("inner", any_port("127.41.10.2")), outer],
+    )
+    .await;
+    let address = backends[1].address;
+    backends[1].stop();
+
+    eventually("the inner door sees it", || {
+        (lab.health(0, "2") == Health::Down).then_some(())
+    })
+    .await;
+    assert_eq!(
+        lab.health(1, "2"),
+        Health::Falling,
+        "the outer door still hopes"
+    );
+    assert_eq!(lab.health(0, "1"), Health::Up);
+    let causes: Vec<String> = lab
+        .facts()
+        .into_iter()
+        .filter_map(|(node, kind)| match kind {
+            Kind::HealthChanged { proxy, to, cause } if node == 0 && &*proxy == "2" => {
+                Some(format!("{to}: {cause}"))
+            }
+            _ => None,
+        })
+        .collect();
+    let expected = [
+        "up: the first check passed",
+        "falling: 1 check failed: connection refused",
+        "down: 3 checks failed in a row: connection refused",
+    ];
+    assert_eq!(causes, expected);
+    assert_eq!(spread(&lab, 4).1, counts(&[("1", 4)]));
+
+    let _again = Backend::start("2", &address.to_string(), echo);
+    eventually("the inner door takes it back", || {
+        (lab.health(0, "2") == Health::Up).then_some(())
+    })
+    .await;
+    assert_eq!(spread(&lab, 4).1, counts(&[("1", 2), ("2", 2)]));
+}
+
+/// A fast hash of a long stream (FNV-1a over words): equal bytes give equal sums.
+fn sum(bytes: &[u8], start: u64) -> u64 {
+    bytes.iter().fold(start, |sum, byte| {
+        (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_mebibytes_go_through_unchanged_both_ways() {
+    const BLOCK: usize = 1 << 20;
+    let backends = backends(1);
+    let lab = lab_of(&backends, vec![door("inner", any_port("127.41.10.2"))]).await;
+
+    let mut client = dial("127.41.0.9", lab.address(0));
+    greeting(&mut client);
+    let mut writer = client.try_clone().unwrap();
+    let writing = thread::spawn(move || {
+        let mut sent = 0;
+        for block in 0..100_u8 {
+            let bytes: Vec<u8> = (0..BLOCK).map(|n| block ^ (n % 251) as u8).collect();
+            sent = sum(&bytes, sent);
+            writer.write_all(&bytes).unwrap();
+        }
+        writer.shutdown(Shutdown::Write).unwrap();
+        sent
+    });
+    let (mut received, mut length) = (0, 0);
+    let mut buffer = vec![0; 1 << 16];
+    while let n @ 1.. = client.read(&mut buffer).unwrap() {
+        received = sum(&buffer[..n], received);
+        length += n;
+    }
+    assert_eq!(length, 100 * BLOCK);
+    assert_eq!(received, writing.join().unwrap());
+    let bytes = (100 * BLOCK) as u64;
+    let closed = lab
+        .fact("the end", |kind| matches!(kind, Kind::FlowClosed { .. }))
+        .await;
+    assert!(
+        matches!(closed, Kind::FlowClosed { up, down, how: Ended::Finished, .. }
+        if up == bytes && down == bytes + 2),
+        "{closed:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drained_door_keeps_its_open_flows_and_refuses_new_ones() {
+    let backends = backends(1);
+    let lab = lab_of(&backends, vec![door("inner", any_port("127.41.10.2"))]).await;
+    let (mut open, _) = spread(&lab, 1);
+
+    lab.doors[0].operate(Act::Drain).await.unwrap();
+    let refused = TcpStream::connect(lab.address(0)).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+    let mut byte = [0];
+    open[0].write_all(b"x").unwrap();
+    open[0].read_exact(&mut byte).unwrap();
+    assert_eq!(byte, *b"x");
+    assert_eq!(lab.count(|kind| matches!(kind, Kind::Drained)), 0);
+    open.clear();
+    lab.fact("drained", |kind| matches!(kind, Kind::Drained))
+        .await;
+
+    lab.doors[0].operate(Act::Start).await.unwrap();
+    spread(&lab, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_cuts_flows_with_fin_and_a_start_takes_the_same_port() {
+    let backends = backends(1);
+    let lab = lab_of(&backends, vec![door("inner", any_port("127.41.10.2"))]).await;
+    let (mut open, _) = spread(&lab, 3);
+
+    lab.doors[0].operate(Act::Stop).await.unwrap();
+    for client in &mut open {
+        assert_eq!(client.read(&mut [0]).unwrap(), 0, "FIN, not RST");
+    }
+    eventually("all are counted", || {
+        let how = |kind: &Kind| {
+            matches!(
+                kind,
+                Kind::FlowClosed {
+                    how: Ended::Cut,
+                    ..
+                }
+            )
+        };
+        (lab.count(how) == 3).then_some(())
+    })
+    .await;
+    TcpStream::connect(lab.address(0)).unwrap_err();
+    assert_eq!(lab.health(0, "1"), Health::Unknown);
+
+    lab.doors[0].operate(Act::Start).await.unwrap();
+    eventually("the pool is checked again", || {
+        (lab.health(0, "1") == Health::Up).then_some(())
+    })
+    .await;
+    spread(&lab, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reset_is_passed_on_as_a_reset() {
+    fn reset(_: &str, mut stream: TcpStream) {
+        let _ = stream.read(&mut [0]);
+        twodoors::live::serve::reset(&stream);
+    }
+    let backends = [Backend::start("1", "127.41.30.1:0", reset)];
+    let lab = lab_of(&backends, vec![door("inner", any_port("127.41.10.2"))]).await;
+
+    let (mut open, _) = spread(&lab, 1);
+    open[0].write_all(b"x").unwrap();
+    let error = open[0].read(&mut [0]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    lab.fact("who did it", |kind| {
+        matches!(
+            kind,
+            Kind::FlowClosed {
+                how: Ended::BackendError,
+                ..
+            }
+        )
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_reader_holds_the_sender_back() {
+    fn flood(_: &str, mut stream: TcpStream) {
+        let block = vec![7; 1 << 20];
+        for _ in 0..64 {
+            if stream.write_all(&block).is_err() {
+                return;
+            }
+        }
+    }
+    let backends = [Backend::start("1", "127.41.30.1:0", flood)];
+    let lab = lab_of(&backends, vec![door("inner", any_port("127.41.10.2"))]).await;
+    let (mut open, _) = spread(&lab, 1);
+    // Others are served while this flow is stuck.
+    spread(&lab, 5);
+    let mut rest = Vec::new();
+    open[0].read_to_end(&mut rest).unwrap();
+    assert_eq!(rest.len(), 64 << 20);
 }

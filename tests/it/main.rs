@@ -9,5 +9,10 @@ mod tunnel;
 mod http;
 //! Tests of the library at its boundaries, on loopback sockets, with nothing but Rust.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests fail as tests do, and clippy knows only the tests themselves"
+)]
+
 mod balancer;
 mod support;
