@@ -211,3 +211,6 @@ impl Header {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

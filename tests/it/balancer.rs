@@ -10,6 +10,7 @@ use std::thread;
 
 use twodoors::model::fact::{Act, Ended, Health, Kind};
 use twodoors::model::topology::Algorithm;
+use twodoors::policy::{AnyInput, Context, Machine, Outbox, balancer};
 
 use self::lab::{Backend, Lab, dial, echo, greeting};
 use crate::support::{door, element, eventually};
@@ -360,7 +361,7 @@ async fn a_reset_is_passed_on_as_a_reset() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_slow_reader_holds_the_sender_back() {
+async fn a_slow_reader_delays_nobody_else_and_gets_everything() {
     fn flood(_: &str, mut stream: TcpStream) {
         let block = vec![7; 1 << 20];
         for _ in 0..64 {
@@ -377,4 +378,49 @@ async fn a_slow_reader_holds_the_sender_back() {
     let mut rest = Vec::new();
     open[0].read_to_end(&mut rest).unwrap();
     assert_eq!(rest.len(), 64 << 20);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_live_run_replays_without_sockets() {
+    let mut backends = backends(3);
+    let doors = vec![
+        door("inner", any_port("127.41.10.2")),
+        door("outer", any_port("127.41.20.2")),
+    ];
+    let lab = lab_of(&backends, doors).await;
+    backends[1].stop();
+    let (open, _) = spread(&lab, 12);
+    lab.doors[0].operate(Act::Drain).await.unwrap();
+    drop(open);
+    lab.fact("drained", |kind| matches!(kind, Kind::Drained))
+        .await;
+    lab.doors[1].operate(Act::Stop).await.unwrap();
+    lab.tasks.stop().await;
+
+    let topology = &lab.shared.topology;
+    let mut machines = [0, 1].map(|index| balancer::Balancer::new(topology, index));
+    let record = lab.record.0.lock().unwrap();
+    assert!(record.len() > 50, "{} calls", record.len());
+    for (node, now, input, outputs, facts) in record.iter() {
+        let machine = machines
+            .iter_mut()
+            .find(|machine| machine.node() == *node)
+            .unwrap();
+        let cx = Context {
+            now: *now,
+            topology,
+        };
+        let mut out = Outbox::default();
+        match input.clone() {
+            Some(AnyInput::Balancer(input)) => machine.handle(&cx, input, &mut out),
+            None => machine.wake(&cx, &mut out),
+            Some(other) => panic!("{other:?} is not for a door"),
+        }
+        let again: Vec<String> = out
+            .outputs
+            .iter()
+            .map(|output| format!("{output:?}"))
+            .collect();
+        assert_eq!((&again, &out.facts), (outputs, facts));
+    }
 }

@@ -10,12 +10,14 @@ use std::time::Duration;
 use twodoors::journal::Journal;
 use twodoors::live::balancer::Balancer;
 use twodoors::live::clock::Clock;
-use twodoors::live::runner::Shared;
+use twodoors::live::runner::{Call, Shared, Tap};
 use twodoors::live::serve;
 use twodoors::live::tasks::Tasks;
 use twodoors::model::fact::{Health, Kind};
-use twodoors::model::id::Seq;
+use twodoors::model::id::{Node, Seq};
+use twodoors::model::time::Time;
 use twodoors::model::topology;
+use twodoors::policy::AnyInput;
 
 use crate::support::{self, eventually};
 
@@ -119,7 +121,25 @@ pub(super) fn echo(_: &str, mut stream: TcpStream) {
 pub(super) struct Lab {
     pub(super) shared: Shared,
     pub(super) doors: Vec<Balancer>,
+    /// Each call of each machine.
+    pub(super) record: Arc<Record>,
+    /// Stops the doors when it is stopped.
     pub(super) tasks: Tasks,
+}
+
+/// One call of a machine: who, when, with what, and what came of it.
+pub(super) type Recorded = (Node, Time, Option<AnyInput>, Vec<String>, Vec<Kind>);
+
+/// Keeps each call.
+#[derive(Default)]
+pub(super) struct Record(pub(super) Mutex<Vec<Recorded>>);
+
+impl Tap for Record {
+    fn call(&self, call: Call<'_>) {
+        let facts = call.facts.to_vec();
+        let recorded = (call.node.clone(), call.now, call.input, call.outputs, facts);
+        self.0.lock().unwrap().push(recorded);
+    }
 }
 
 impl Lab {
@@ -138,11 +158,12 @@ impl Lab {
         }
         let networks = [("inside", "127.41.0.0/16"), ("outside", "127.42.0.0/16")];
         let topology = Arc::new(support::topology(&networks, backends, doors));
+        let record = Arc::new(Record::default());
         let shared = Shared {
             clock: Clock::start(),
             journal: Journal::new(&topology),
             topology,
-            tap: None,
+            tap: Some(Arc::clone(&record) as Arc<dyn Tap>),
         };
         let tasks = Tasks::new();
         let mut started = Vec::new();
@@ -154,6 +175,7 @@ impl Lab {
         let lab = Self {
             shared,
             doors: started,
+            record,
             tasks,
         };
         let expected = backends.len() * lab.doors.len();
