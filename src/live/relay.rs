@@ -62,8 +62,10 @@ impl Relay {
         let (close, closed) = oneshot::channel();
         self.flows().insert(flow, close);
         let relay = self.clone();
+        // Boxed, because each layer around a future keeps room for it twice: 1 KiB would become 4.
+        let run = Box::pin(pump::run(client, backend, closed));
         self.inner.tasks.spawn(async move {
-            let (up, down, how) = pump::run(client, backend, closed).await;
+            let (up, down, how) = run.await;
             relay.flows().remove(&flow);
             // Nobody listens any more only when the whole lab ends.
             let _ = relay.inner.events.send(Event {

@@ -424,3 +424,60 @@ async fn a_live_run_replays_without_sockets() {
         assert_eq!((&again, &out.facts), (outputs, facts));
     }
 }
+
+/// A listener that answers one connection, the first check, and leaves all others waiting.
+fn unresponsive() -> socket2::Socket {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&any_port("127.41.30.9").into()).unwrap();
+    socket.listen(0).unwrap();
+    socket
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backend_that_does_not_answer_is_given_up_in_time() {
+    let silent = unresponsive();
+    let backends = backends(1);
+    let mut inner = door("inner", any_port("127.41.10.2"));
+    inner.check.interval = twodoors::model::time::Span::from_secs(3_600);
+    inner.timeout_connect = twodoors::model::time::Span::from_ms(150);
+    let address = silent.local_addr().unwrap().as_socket().unwrap();
+    let lab = Lab::start(&[address, backends[0].address], vec![inner]).await;
+
+    let mut client = dial("127.41.0.9", lab.address(0));
+    client.write_all(b"early").unwrap();
+    assert_eq!(greeting(&mut client), "1");
+    let mut echoed = [0; 5];
+    client.read_exact(&mut echoed).unwrap();
+    assert_eq!(echoed, *b"early");
+    lab.fact("why it was given up", |kind| {
+        matches!(kind, Kind::ConnectFailed { error, .. } if error == "no answer within 150.0ms")
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_ends_with_fin_a_client_that_was_still_waiting_and_has_sent() {
+    let silent = unresponsive();
+    let mut inner = door("inner", any_port("127.41.10.2"));
+    inner.check.interval = twodoors::model::time::Span::from_secs(3_600);
+    let address = silent.local_addr().unwrap().as_socket().unwrap();
+    let lab = Lab::start(&[address], vec![inner]).await;
+    let mut client = dial("127.41.0.9", lab.address(0));
+    client.write_all(&[7; 40_000]).unwrap();
+    lab.fact("let in", |kind| matches!(kind, Kind::FlowOpened { .. }))
+        .await;
+
+    lab.doors[0].operate(Act::Stop).await.unwrap();
+    assert_eq!(client.read(&mut [0]).unwrap(), 0, "FIN, not RST");
+    let closed = lab
+        .fact("the end", |kind| matches!(kind, Kind::FlowClosed { .. }))
+        .await;
+    assert!(matches!(
+        closed,
+        Kind::FlowClosed {
+            proxy: None,
+            how: Ended::Cut,
+            ..
+        }
+    ));
+}
