@@ -4,10 +4,18 @@
 //! ends. `main` alone touches the process.
 
 pub mod check;
+pub mod client;
+pub mod ctl;
 pub mod init;
 pub mod schema;
+pub mod shell;
+pub mod state;
+pub mod status;
+pub mod table;
+pub mod up;
 
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -29,12 +37,22 @@ pub struct Cli {
 /// What can be asked for.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
+    /// Runs a lab live until Ctrl-C.
+    Up(up::Args),
+    /// Shows the state of a running lab.
+    Status(status::Args),
+    /// Acts on a running lab: stop, start, drain, reload.
+    Ctl(ctl::Args),
     /// Checks scenarios.
     Check(check::Args),
     /// Writes the embedded example.
     Init(init::Args),
     /// Prints the JSON Schema of scenario files.
     Schema(schema::Args),
+    /// Prints the completions of a shell.
+    Completions(shell::CompletionsArgs),
+    /// Prints the manual page.
+    Man(shell::ManArgs),
 }
 
 /// How the process ends; the numbers are part of the interface.
@@ -48,6 +66,8 @@ pub enum Exit {
     Usage = 2,
     /// It could not run.
     CouldNotRun = 3,
+    /// A second Ctrl-C.
+    Interrupted = 130,
 }
 
 impl From<Exit> for ExitCode {
@@ -69,8 +89,19 @@ pub struct Io<'a> {
 /// Runs a verb.
 pub fn run(cli: Cli, io: &mut Io<'_>) -> anyhow::Result<Exit> {
     match cli.verb {
+        Verb::Up(args) => up::run(&args, io),
+        Verb::Status(args) => status::run(&args, io),
+        Verb::Ctl(args) => ctl::run(&args, io),
         Verb::Check(args) => check::run(&args, io),
         Verb::Init(args) => init::run(&args, io),
         Verb::Schema(args) => schema::run(&args, io),
+        Verb::Completions(args) => shell::completions(&args, io),
+        Verb::Man(args) => shell::man(&args, io),
     }
+}
+
+/// Gives the folder that holds the state folders of this user's labs.
+fn where_labs_are() -> PathBuf {
+    let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+    state::base(runtime, &std::env::temp_dir())
 }

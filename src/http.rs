@@ -52,7 +52,7 @@ pub trait Control: Send + Sync {
     async fn reload(&self) -> Result<Reloaded, Vec<String>>;
 
     /// Stops, starts or drains a node.
-    fn operate(&self, node: &Node, act: Act) -> Result<(), ControlError>;
+    async fn operate(&self, node: &Node, act: Act) -> Result<(), ControlError>;
 }
 
 /// A reload that took.

@@ -1,1 +1,268 @@
-//! placeholder
+//! A whole lab, live: built from a scenario, started, operated, reloaded and stopped.
+//!
+//! In goes a loaded scenario; out come bound addresses, a journal, and the acts of an operator.
+//! Listeners are bound before anything starts, so a lab is whole or it is not there.
+
+pub mod limits;
+
+mod build;
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use arc_swap::ArcSwap;
+use thiserror::Error;
+
+use crate::journal::Journal;
+use crate::live::agent::Agent;
+use crate::live::balancer::Balancer;
+use crate::live::proxy::Proxy;
+use crate::live::runner::{Shared, Tap};
+use crate::live::tasks::Tasks;
+use crate::live::user::User;
+use crate::model::addr::ListenAddr;
+use crate::model::fact::{Act, Kind};
+use crate::model::id::{Generation, Name, Node};
+use crate::model::mistake::{Files, Mistake};
+use crate::model::topology::Topology;
+use crate::policy::answer::{self, Rules};
+use crate::scenario::{self, Loaded};
+
+/// What a lab is started from.
+pub struct Options {
+    /// The scenario, as it was named.
+    pub path: PathBuf,
+    /// Where its files are.
+    pub files: Arc<dyn Files + Send + Sync>,
+    /// The scenario, loaded.
+    pub loaded: Loaded,
+    /// Where DNS listens instead of where the scenario says.
+    pub dns: Option<SocketAddr>,
+    /// Who sees each call of each machine.
+    pub tap: Option<Arc<dyn Tap>>,
+}
+
+/// A running lab.
+pub struct Lab {
+    shared: Shared,
+    dns: SocketAddr,
+    rules: Arc<ArcSwap<Rules>>,
+    path: PathBuf,
+    files: Arc<dyn Files + Send + Sync>,
+    ca_pem: String,
+    known_hosts: String,
+    proxies: Vec<Proxy>,
+    balancers: Vec<Balancer>,
+    agents: Vec<Agent>,
+    users: Vec<User>,
+    tasks: Tasks,
+    /// One reload at a time.
+    reloading: Mutex<()>,
+}
+
+/// Why a lab did not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The scenario or its zones are wrong.
+    #[error("{} mistakes in the scenario", .0.len())]
+    Mistakes(Vec<Mistake>),
+    /// An address could not be bound.
+    #[error("{what} cannot listen on {address}: {error}; {cure}")]
+    Bind {
+        /// The node.
+        what: Node,
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        error: io::Error,
+        /// What helps.
+        cure: String,
+    },
+    /// Something else of the system.
+    #[error("{what}: {error}")]
+    System {
+        /// What was attempted.
+        what: &'static str,
+        /// In words.
+        error: String,
+    },
+}
+
+/// Why an operator's act was not done.
+#[derive(Debug, Error)]
+pub enum OperateError {
+    /// The lab has no such node.
+    #[error("the lab has no node {0}")]
+    Unknown(Node),
+    /// The system did not let it.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// A reload that took.
+#[derive(Debug)]
+pub struct Reloaded {
+    /// The generation now in force.
+    pub generation: Generation,
+    /// Names whose records changed, as `view/name`.
+    pub changed: Vec<String>,
+    /// What is odd but works.
+    pub warnings: Vec<Mistake>,
+}
+
+impl Lab {
+    /// Binds every listener and starts every node.
+    pub async fn start(options: Options) -> Result<Self, StartError> {
+        build::start(options).await
+    }
+
+    /// Gives the facts of this lab.
+    pub fn journal(&self) -> &Journal {
+        &self.shared.journal
+    }
+
+    /// Gives what this lab is made of.
+    pub fn topology(&self) -> &Arc<Topology> {
+        &self.shared.topology
+    }
+
+    /// Gives where DNS listens.
+    pub fn dns(&self) -> SocketAddr {
+        self.dns
+    }
+
+    /// Gives the rules in force.
+    pub fn rules(&self) -> Arc<Rules> {
+        self.rules.load_full()
+    }
+
+    /// Gives the web authority's certificate.
+    pub fn ca_pem(&self) -> &str {
+        &self.ca_pem
+    }
+
+    /// Gives the line that makes OpenSSH believe the pool's host certificates.
+    pub fn known_hosts(&self) -> &str {
+        &self.known_hosts
+    }
+
+    /// Gives each balancer's addresses.
+    pub fn doors(&self) -> impl Iterator<Item = (&Name, &[ListenAddr])> {
+        self.shared
+            .topology
+            .balancers
+            .iter()
+            .map(|door| (&door.name, &*door.listen))
+    }
+
+    /// Does an operator's act on a node.
+    pub async fn operate(&self, node: &Node, act: Act) -> Result<(), OperateError> {
+        let topology = &self.shared.topology;
+        let unknown = || OperateError::Unknown(node.clone());
+        let failed = |error: io::Error| OperateError::Failed(error.to_string());
+        match node {
+            Node::Agent(name) => {
+                let index = topology.agents.iter().position(|agent| agent.name == *name);
+                self.agents[index.ok_or_else(unknown)?].operate(act);
+            }
+            Node::Balancer(name) => {
+                let index = topology
+                    .balancers
+                    .iter()
+                    .position(|door| door.name == *name);
+                let door = &self.balancers[index.ok_or_else(unknown)?];
+                door.operate(act).await.map_err(failed)?;
+            }
+            Node::Proxy(name) => {
+                let index = topology
+                    .pool
+                    .proxies
+                    .iter()
+                    .position(|proxy| proxy.name == *name);
+                self.proxies[index.ok_or_else(unknown)?]
+                    .operate(act)
+                    .map_err(failed)?;
+            }
+            Node::User(name) => {
+                let index = topology.users.iter().position(|user| user.name == *name);
+                self.users[index.ok_or_else(unknown)?].operate(act);
+            }
+            Node::Dns | Node::Lab => {
+                let why = format!("{node} runs as long as the lab");
+                return Err(OperateError::Failed(why));
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads scenario and zones again. All views change together, or nothing does and every
+    /// mistake is given.
+    pub fn reload(&self) -> Result<Reloaded, Vec<Mistake>> {
+        let _one = self.reloading.lock().expect("a reload does not panic");
+        let result = self.load_again();
+        let fact = match &result {
+            Ok((rules, changed, _)) => {
+                let changed = changed.clone();
+                Kind::Reloaded {
+                    generation: rules.generation,
+                    changed,
+                }
+            }
+            Err(mistakes) => {
+                let mistakes = mistakes.iter().map(ToString::to_string).collect();
+                Kind::ReloadRefused { mistakes }
+            }
+        };
+        let reloaded = result.map(|(rules, changed, warnings)| {
+            let generation = rules.generation;
+            self.rules.store(Arc::new(rules));
+            Reloaded {
+                generation,
+                changed,
+                warnings,
+            }
+        });
+        self.shared
+            .journal
+            .add(self.shared.clock.now(), &Node::Lab, [fact]);
+        reloaded
+    }
+
+    #[expect(clippy::type_complexity, reason = "one caller takes it apart at once")]
+    fn load_again(&self) -> Result<(Rules, Vec<String>, Vec<Mistake>), Vec<Mistake>> {
+        let Loaded {
+            topology,
+            mut warnings,
+            ..
+        } = scenario::load(&self.path, &*self.files)?;
+        let changed_parts = build::fixed_parts_changed(&self.shared.topology, &topology);
+        if !changed_parts.is_empty() {
+            return Err(changed_parts
+                .into_iter()
+                .map(|part| scenario::needs_restart(&self.path, &*self.files, part))
+                .collect());
+        }
+        let old = self.rules.load_full();
+        let generation = Generation(old.generation.0 + 1);
+        let (rules, more) = Rules::load(&topology, generation, &*self.files)?;
+        warnings.extend(more);
+        let changed = answer::diff(&old, &rules);
+        Ok((rules, changed, warnings))
+    }
+
+    /// Stops every node and waits for the tasks to end.
+    pub async fn stop(&self) {
+        self.tasks.stop().await;
+    }
+}
+
+impl fmt::Debug for Lab {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lab")
+            .field("name", &self.shared.topology.name)
+            .finish_non_exhaustive()
+    }
+}

@@ -64,6 +64,27 @@ pub fn load(path: &Path, files: &dyn Files) -> Result<Loaded, Vec<Mistake>> {
     resolve::resolve(path, &tree, &shapes, files, mistakes)
 }
 
+/// Says, with its place, that a part of a scenario cannot change while its lab runs.
+pub fn needs_restart(path: &Path, files: &dyn Files, part: &str) -> Mistake {
+    let mut unused = Mistakes::default();
+    let tree = files
+        .read(path)
+        .ok()
+        .and_then(|text| tree::read(path, &text, &mut unused));
+    let steps: Vec<Step<'_>> = part.split('.').map(Step::Key).collect();
+    let mark = tree.map_or(Mark::START, |tree| place(&tree, &steps).0);
+    Mistake {
+        place: Place {
+            file: path.to_path_buf(),
+            line: mark.line,
+            column: mark.column,
+        },
+        path: part.to_owned(),
+        what: String::from("differs from the running lab, which can change views and zones only"),
+        cure: String::from("stop the lab and start it again"),
+    }
+}
+
 /// Gives the place of a value and its path in words; the place of the nearest mapping or list
 /// around it when it is not there.
 fn place(tree: &Node, steps: &[Step<'_>]) -> (Mark, String) {

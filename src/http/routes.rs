@@ -93,7 +93,7 @@ async fn operate(
                       or user and ACT stop, start or drain";
         return Err(Problem::new(StatusCode::NOT_FOUND, detail));
     };
-    match app.control.operate(&node, act) {
+    match app.control.operate(&node, act).await {
         Ok(()) => Ok(api::json(&api::Operated::new(&node, act))),
         Err(error @ ControlError::Unknown) => {
             let detail = format!("{error}: {node}");

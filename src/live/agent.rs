@@ -65,10 +65,22 @@ impl Agent {
         let apps = config.apps.iter().map(|app| app.name.to_string()).collect();
         let place = u32::try_from(index).expect("a scenario has fewer agents than 2^32");
         let machine = Machine::new(place, &config.name);
-        let work = Mutex::new(Work { tasks: tasks.child(), tunnels: BTreeMap::new() });
+        let work = Mutex::new(Work {
+            tasks: tasks.child(),
+            tunnels: BTreeMap::new(),
+        });
         let runner = Runner::new(machine, shared);
         let tasks = tasks.clone();
-        let agent = Self { inner: Arc::new(Inner { runner, index, means, apps, tasks, work }) };
+        let agent = Self {
+            inner: Arc::new(Inner {
+                runner,
+                index,
+                means,
+                apps,
+                tasks,
+                work,
+            }),
+        };
         let driven = agent.clone();
         agent.inner.tasks.spawn(async move {
             let runner = driven.inner.runner.clone();
@@ -89,7 +101,10 @@ impl Agent {
     }
 
     fn work(&self) -> MutexGuard<'_, Work> {
-        self.inner.work.lock().expect("what is kept here is only put in and taken out")
+        self.inner
+            .work
+            .lock()
+            .expect("what is kept here is only put in and taken out")
     }
 
     fn act(&self, output: Output) {
@@ -137,19 +152,29 @@ impl Agent {
     }
 
     fn failed(&self, dial: DialId, error: DialError) {
-        self.feed(Input::Failed { dial, stage: error.stage, error: error.error });
+        self.feed(Input::Failed {
+            dial,
+            stage: error.stage,
+            error: error.error,
+        });
     }
 
     async fn find(&self, dial: DialId, seed: &HostPort, tasks: &Tasks) {
         let found = async {
             let stream = self.connect(dial, Purpose::Find, seed, alpn::HTTP).await?;
             let found = webapi::find(stream, &seed.to_string(), tasks).await;
-            found.map_err(|error| DialError { stage: Stage::Find, error })
+            found.map_err(|error| DialError {
+                stage: Stage::Find,
+                error,
+            })
         };
         let limit = Duration::from(TIMEOUT);
         let found = timeout(limit, found).await.unwrap_or_else(|_| {
             let error = format!("no answer in {}s", limit.as_secs());
-            Err(DialError { stage: Stage::Find, error })
+            Err(DialError {
+                stage: Stage::Find,
+                error,
+            })
         });
         match found {
             Ok(document) => self.feed(Input::FindAnswered { dial, document }),
@@ -166,9 +191,18 @@ impl Agent {
     ) -> Result<tokio_rustls::client::TlsStream<tokio::net::TcpStream>, DialError> {
         let connected = |address| {
             let host = to.host.to_string();
-            self.feed(Input::Connected { dial, purpose, host, address });
+            self.feed(Input::Connected {
+                dial,
+                purpose,
+                host,
+                address,
+            });
         };
-        self.inner.means.dialer.dial(&to.host, to.port, &[protocol], connected).await
+        self.inner
+            .means
+            .dialer
+            .dial(&to.host, to.port, &[protocol], connected)
+            .await
     }
 
     async fn dial(&self, dial: DialId, address: &HostPort, tasks: &Tasks) {
@@ -189,23 +223,39 @@ impl Agent {
         to: &HostPort,
         tasks: &Tasks,
     ) -> Result<(ClientTunnel, ListenAddr), DialError> {
-        let stream = self.connect(dial, Purpose::Tunnel, to, alpn::REVERSE_TUNNEL).await?;
+        let stream = self
+            .connect(dial, Purpose::Tunnel, to, alpn::REVERSE_TUNNEL)
+            .await?;
         if stream.get_ref().1.alpn_protocol() != Some(alpn::REVERSE_TUNNEL.as_bytes()) {
             let error = format!("the proxy did not choose {}", alpn::REVERSE_TUNNEL);
-            return Err(DialError { stage: Stage::Tls, error });
+            return Err(DialError {
+                stage: Stage::Tls,
+                error,
+            });
         }
         let peer = stream.get_ref().0.peer_addr();
-        let peer = peer.map_err(|e| DialError { stage: Stage::Connect, error: e.to_string() })?;
+        let peer = peer.map_err(|e| DialError {
+            stage: Stage::Connect,
+            error: e.to_string(),
+        })?;
         let agent = self.clone();
         let judge = move |shown| agent.judge(dial, shown);
-        let Means { identity, trust, settings, .. } = &self.inner.means;
+        let Means {
+            identity,
+            trust,
+            settings,
+            ..
+        } = &self.inner.means;
         let tunnel = tunnel::connect(stream, identity, trust, judge, settings, tasks).await;
         let tunnel = tunnel.map_err(|error| {
             let error = match error {
                 TunnelError::HostKey(why) => format!("ssh: handshake failed: {why}"),
                 other => other.to_string(),
             };
-            DialError { stage: Stage::Ssh, error }
+            DialError {
+                stage: Stage::Ssh,
+                error,
+            }
         })?;
         Ok((tunnel, ListenAddr(peer)))
     }
@@ -213,7 +263,11 @@ impl Agent {
     /// Asks the machine what to make of a host key, inside the handshake.
     fn judge(&self, dial: DialId, shown: Shown) -> Result<(), String> {
         let unix_seconds = self.inner.runner.shared().clock.unix_seconds();
-        let input = Input::HostKeyShown { dial, shown, unix_seconds };
+        let input = Input::HostKeyShown {
+            dial,
+            shown,
+            unix_seconds,
+        };
         for output in self.inner.runner.feed(input) {
             match output {
                 Output::AcceptHostKey => return Ok(()),
@@ -244,7 +298,11 @@ impl Agent {
                     self.feed(Input::Gossip { dial, proxies });
                 }
                 ClientEvent::StreamCut { address, why } => {
-                    self.feed(Input::StreamCut { dial, app: address.into(), why });
+                    self.feed(Input::StreamCut {
+                        dial,
+                        app: address.into(),
+                        why,
+                    });
                 }
                 ClientEvent::Transport(request) => self.stream_asked(dial, request, tasks),
             }

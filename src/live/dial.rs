@@ -69,7 +69,11 @@ impl Dialer {
         options.attempts = RESOLVE_ATTEMPTS;
         options.edns0 = true;
         let resolver = builder.build().map_err(io::Error::other)?;
-        Ok(Self { from, resolver, roots })
+        Ok(Self {
+            from,
+            resolver,
+            roots,
+        })
     }
 
     /// Resolves a name to the first address of the answer; an address stands for itself.
@@ -78,17 +82,30 @@ impl Dialer {
             return Ok(address);
         }
         let absolute = format!("{}.", host.trim_end_matches('.'));
-        let failed = |error: String| DialError { stage: Stage::Resolve, error };
+        let failed = |error: String| DialError {
+            stage: Stage::Resolve,
+            error,
+        };
         let answer = self.resolver.lookup_ip(absolute).await;
         let answer = answer.map_err(|error| failed(format!("{host}: {error}")))?;
-        answer.iter().next().ok_or_else(|| failed(format!("{host}: the answer holds no address")))
+        answer
+            .iter()
+            .next()
+            .ok_or_else(|| failed(format!("{host}: the answer holds no address")))
     }
 
     /// Connects from the node's own address.
     pub async fn connect(&self, to: SocketAddr) -> Result<TcpStream, DialError> {
-        let failed = |error: String| DialError { stage: Stage::Connect, error };
+        let failed = |error: String| DialError {
+            stage: Stage::Connect,
+            error,
+        };
         let connect = async {
-            let socket = if to.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+            let socket = if to.is_ipv4() {
+                TcpSocket::new_v4()
+            } else {
+                TcpSocket::new_v6()
+            }?;
             if self.from.is_ipv4() == to.is_ipv4() {
                 socket.bind(SocketAddr::new(self.from, 0))?;
             }
@@ -99,7 +116,10 @@ impl Dialer {
         match timeout(TIMEOUT_CONNECT, connect).await {
             Ok(Ok(stream)) => Ok(stream),
             Ok(Err(error)) => Err(failed(format!("{to}: {error}"))),
-            Err(_) => Err(failed(format!("{to}: no answer in {}s", TIMEOUT_CONNECT.as_secs()))),
+            Err(_) => Err(failed(format!(
+                "{to}: no answer in {}s",
+                TIMEOUT_CONNECT.as_secs()
+            ))),
         }
     }
 
@@ -116,6 +136,9 @@ impl Dialer {
         connected(ListenAddr(address));
         tls::connect(stream, host, alpn, Arc::clone(&self.roots))
             .await
-            .map_err(|error| DialError { stage: Stage::Tls, error: error.to_string() })
+            .map_err(|error| DialError {
+                stage: Stage::Tls,
+                error: error.to_string(),
+            })
     }
 }

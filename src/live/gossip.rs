@@ -38,7 +38,13 @@ pub type Delivery = (Deliver, Input);
 impl Board {
     /// Adds an instance, which has not yet said that it is alive.
     pub fn join(&self, id: &Name, deliver: Deliver) {
-        self.lock().members.insert(id.clone(), Member { deliver, alive: false });
+        self.lock().members.insert(
+            id.clone(),
+            Member {
+                deliver,
+                alive: false,
+            },
+        );
     }
 
     /// Takes what an instance says of itself; gives what the others, and it, are to be told.
@@ -52,13 +58,20 @@ impl Board {
         for (other, member) in &inner.members {
             if other != id {
                 let id = id.clone();
-                let input = if alive { Input::PeerSeen { id } } else { Input::PeerGone { id } };
+                let input = if alive {
+                    Input::PeerSeen { id }
+                } else {
+                    Input::PeerGone { id }
+                };
                 deliveries.push((Arc::clone(&member.deliver), input));
             }
         }
         if began {
             let deliver = Arc::clone(&inner.members[id].deliver);
-            let peers = inner.members.iter().filter(|(other, m)| *other != id && m.alive);
+            let peers = inner
+                .members
+                .iter()
+                .filter(|(other, m)| *other != id && m.alive);
             let peers = peers.map(|(other, _)| Input::PeerSeen { id: other.clone() });
             let apps = inner.apps.iter().map(|(host_id, apps)| Input::Announced {
                 host_id: host_id.clone(),
@@ -76,7 +89,10 @@ impl Board {
         let others = inner.members.iter().filter(|(id, _)| *id != from);
         others
             .map(|(_, member)| {
-                let input = Input::Announced { host_id: host_id.clone(), apps: apps.to_vec() };
+                let input = Input::Announced {
+                    host_id: host_id.clone(),
+                    apps: apps.to_vec(),
+                };
                 (Arc::clone(&member.deliver), input)
             })
             .collect()
@@ -90,6 +106,8 @@ impl Board {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
-        self.inner.lock().expect("the board only keeps what it is told")
+        self.inner
+            .lock()
+            .expect("the board only keeps what it is told")
     }
 }

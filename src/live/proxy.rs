@@ -79,7 +79,13 @@ impl Proxy {
     /// Makes the instance with this place in the pool and starts its clockwork.
     ///
     /// `bound` is its listener; after a stop it binds the address again by itself.
-    pub fn new(index: usize, shared: Shared, means: Means, bound: TcpListener, tasks: &Tasks) -> Self {
+    pub fn new(
+        index: usize,
+        shared: Shared,
+        means: Means,
+        bound: TcpListener,
+        tasks: &Tasks,
+    ) -> Self {
         let config = &shared.topology.pool.proxies[index];
         let (name, id, listen) = (config.name.clone(), config.id.clone(), config.listen.0);
         let document = webapi::document(&shared.topology);
@@ -134,7 +140,10 @@ impl Proxy {
     }
 
     fn work(&self) -> MutexGuard<'_, Work> {
-        self.inner.work.lock().expect("what is kept here is only put in and taken out")
+        self.inner
+            .work
+            .lock()
+            .expect("what is kept here is only put in and taken out")
     }
 
     fn act(&self, output: Output) {
@@ -189,10 +198,14 @@ impl Proxy {
 
     fn begin_listening(&self) {
         let mut work = self.work();
-        let Some(listener) = work.bound.take() else { return };
+        let Some(listener) = work.bound.take() else {
+            return;
+        };
         let accepting = self.inner.tasks.child();
         let proxy = self.clone();
-        let accepted = serve::accept(listener, move |stream, source| proxy.accepted(stream, source));
+        let accepted = serve::accept(listener, move |stream, source| {
+            proxy.accepted(stream, source)
+        });
         accepting.spawn(async move {
             if let Err(error) = accepted.await {
                 tracing::error!(%error, "a listener of the pool failed");
@@ -249,14 +262,20 @@ impl Proxy {
     }
 
     fn refused(&self, conn: ConnId, client: Option<ClientAddr>, why: String) {
-        self.inner.runner.measured(Kind::ConnRefused { conn, client, why });
+        self.inner
+            .runner
+            .measured(Kind::ConnRefused { conn, client, why });
     }
 
     async fn serve_conn(&self, client: ClientAddr, hello: Hello<TcpStream>, tasks: &Tasks) {
         let input = Input::HelloRead {
             client,
             sni: hello.sni.as_deref().map(Into::into),
-            alpn: hello.alpn.iter().map(|name| Name::from(name.as_str())).collect(),
+            alpn: hello
+                .alpn
+                .iter()
+                .map(|name| Name::from(name.as_str()))
+                .collect(),
         };
         for output in self.inner.runner.feed(input) {
             match output {
@@ -264,9 +283,16 @@ impl Proxy {
                     hello.refuse(&self.inner.means.tls).await;
                     return;
                 }
-                Output::Serve { conn, service, protocol } => {
+                Output::Serve {
+                    conn,
+                    service,
+                    protocol,
+                } => {
                     match hello.finish(&self.inner.means.tls, protocol).await {
-                        Ok(stream) => self.serve_service(conn, client, service, stream, tasks).await,
+                        Ok(stream) => {
+                            self.serve_service(conn, client, service, stream, tasks)
+                                .await
+                        }
                         Err(error) => self.refused(conn, Some(client), error.to_string()),
                     }
                     self.feed(Input::ConnClosed { conn });
@@ -298,12 +324,24 @@ impl Proxy {
         stream: TlsStream<TcpStream>,
         tasks: &Tasks,
     ) {
-        let Means { identity, trust, settings, .. } = &self.inner.means;
+        let Means {
+            identity,
+            trust,
+            settings,
+            ..
+        } = &self.inner.means;
         let now = self.inner.runner.shared().clock.unix_seconds();
         match tunnel::accept(stream, identity, trust, now, settings, tasks).await {
-            Ok(ServerTunnel { agent, events, control }) => {
+            Ok(ServerTunnel {
+                agent,
+                events,
+                control,
+            }) => {
                 self.work().tunnels.insert(conn, control);
-                self.feed(Input::TunnelOpened { conn, host_id: agent.host_id.into() });
+                self.feed(Input::TunnelOpened {
+                    conn,
+                    host_id: agent.host_id.into(),
+                });
                 self.hold(conn, events).await;
             }
             Err(error) => self.refused(conn, Some(client), error.to_string()),
@@ -324,7 +362,10 @@ impl Proxy {
                     self.feed(Input::Heartbeat { conn, apps });
                 }
                 ServerEvent::StreamCut { address, why } => {
-                    self.inner.runner.measured(Kind::StreamCut { app: address.into(), why });
+                    self.inner.runner.measured(Kind::StreamCut {
+                        app: address.into(),
+                        why,
+                    });
                 }
             }
         }

@@ -57,7 +57,11 @@ where
             .next()
             .ok_or_else(|| io::Error::other(format!("{target} has no address")))?,
     };
-    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()
+    } else {
+        TcpSocket::new_v6()
+    }?;
     // A loopback app sees the agent's own address; another one the address of the route.
     if address.ip().is_loopback() && from.is_ipv4() == address.is_ipv4() {
         socket.bind(SocketAddr::new(from, 0))?;
@@ -83,8 +87,14 @@ fn answer(request: Request<Incoming>, app: &str, agent: &str) -> Answer {
     if path == "/echo" && request.method() == Method::POST {
         return Response::new(request.into_body().boxed_unsync());
     }
-    let via = request.headers().get("x-forwarded-host").and_then(|v| v.to_str().ok());
-    let client = request.headers().get("x-forwarded-for").and_then(|v| v.to_str().ok());
+    let via = request
+        .headers()
+        .get("x-forwarded-host")
+        .and_then(|v| v.to_str().ok());
+    let client = request
+        .headers()
+        .get("x-forwarded-for")
+        .and_then(|v| v.to_str().ok());
     let line = format!(
         "{app}: served by agent {agent} to {} for {}\n",
         client.unwrap_or("nobody known"),
@@ -97,7 +107,11 @@ fn text(status: StatusCode, text: String) -> Answer {
     Response::builder()
         .status(status)
         .header(header::CONTENT_TYPE, "text/plain; charset=utf-8")
-        .body(Full::new(Bytes::from(text)).map_err(|never| match never {}).boxed_unsync())
+        .body(
+            Full::new(Bytes::from(text))
+                .map_err(|never| match never {})
+                .boxed_unsync(),
+        )
         .expect("the header is valid")
 }
 

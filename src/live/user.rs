@@ -44,7 +44,14 @@ impl User {
         let machine = Machine::new(index, &shared.topology.users[index].name);
         let runner = Runner::new(machine, shared);
         let visit = Mutex::new(None);
-        let user = Self { inner: Arc::new(Inner { runner, dialer, tasks: tasks.clone(), visit }) };
+        let user = Self {
+            inner: Arc::new(Inner {
+                runner,
+                dialer,
+                tasks: tasks.clone(),
+                visit,
+            }),
+        };
         let driven = user.clone();
         tasks.spawn(async move {
             let runner = driven.inner.runner.clone();
@@ -76,7 +83,11 @@ impl User {
                     tasks.cancel();
                 }
             }
-            Output::Visit { request, host, port } => {
+            Output::Visit {
+                request,
+                host,
+                port,
+            } => {
                 let tasks = self.inner.tasks.child();
                 *self.visit_slot() = Some(tasks.clone());
                 let user = self.clone();
@@ -87,14 +98,22 @@ impl User {
     }
 
     fn visit_slot(&self) -> std::sync::MutexGuard<'_, Option<Tasks>> {
-        self.inner.visit.lock().expect("the slot is only set and taken")
+        self.inner
+            .visit
+            .lock()
+            .expect("the slot is only set and taken")
     }
 
     async fn visit(&self, request: RequestId, host: &str, port: u16, tasks: &Tasks) {
         let whole = self.ask(request, host, port, tasks);
-        let result = timeout(Duration::from(TIMEOUT), whole).await.unwrap_or_else(|_| {
-            Err((Failure::Timeout, format!("no answer in {}s", Duration::from(TIMEOUT).as_secs())))
-        });
+        let result = timeout(Duration::from(TIMEOUT), whole)
+            .await
+            .unwrap_or_else(|_| {
+                Err((
+                    Failure::Timeout,
+                    format!("no answer in {}s", Duration::from(TIMEOUT).as_secs()),
+                ))
+            });
         let input = match result {
             Ok(answered) => Input::Answered {
                 request,
@@ -102,9 +121,16 @@ impl User {
                 bytes: answered.bytes,
                 proxy: name(&answered.headers, HEADER_PROXY),
                 agent: name(&answered.headers, HEADER_AGENT),
-                no_tunnel: answered.headers.get(HEADER_REFUSAL).is_some_and(|v| v == "no_tunnel"),
+                no_tunnel: answered
+                    .headers
+                    .get(HEADER_REFUSAL)
+                    .is_some_and(|v| v == "no_tunnel"),
             },
-            Err((reason, error)) => Input::Failed { request, reason, error },
+            Err((reason, error)) => Input::Failed {
+                request,
+                reason,
+                error,
+            },
         };
         self.feed(input);
     }
@@ -117,13 +143,22 @@ impl User {
         tasks: &Tasks,
     ) -> Result<Answered, (Failure, String)> {
         let connected = |address| {
-            self.feed(Input::Connected { request, host: host.to_owned(), address });
+            self.feed(Input::Connected {
+                request,
+                host: host.to_owned(),
+                address,
+            });
         };
-        let stream = self.inner.dialer.dial(host, port, &["http/1.1"], connected).await;
+        let stream = self
+            .inner
+            .dialer
+            .dial(host, port, &["http/1.1"], connected)
+            .await;
         let stream = stream.map_err(dial_failure)?;
         let before = |error: hyper::Error| (Failure::Connect, format!("no answer: {error}"));
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(before)?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(before)?;
         tasks.spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a visit's connection ended");
@@ -143,7 +178,11 @@ impl User {
                 frame.map_err(|error| (Failure::Cut, format!("after {bytes} bytes: {error}")))?;
             bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
         }
-        Ok(Answered { status: parts.status.as_u16(), bytes, headers: parts.headers })
+        Ok(Answered {
+            status: parts.status.as_u16(),
+            bytes,
+            headers: parts.headers,
+        })
     }
 }
 
@@ -157,5 +196,8 @@ fn dial_failure(error: DialError) -> (Failure, String) {
 }
 
 fn name(headers: &HeaderMap, header: &str) -> Option<Name> {
-    headers.get(header).and_then(|value| value.to_str().ok()).map(Name::from)
+    headers
+        .get(header)
+        .and_then(|value| value.to_str().ok())
+        .map(Name::from)
 }

@@ -104,7 +104,9 @@ where
     let result = async {
         let answer = answer.map_err(|error| error.to_string())?;
         let status = answer.status();
-        let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX).collect().await;
+        let body = Limited::new(answer.into_body(), ANSWER_BYTES_MAX)
+            .collect()
+            .await;
         let body = body.map_err(|error| error.to_string())?.to_bytes();
         read(&body).map_err(|error| match status {
             StatusCode::OK => error,

@@ -32,7 +32,7 @@ impl Control for FakeControl {
         })
     }
 
-    fn operate(&self, node: &Node, act: Act) -> Result<(), ControlError> {
+    async fn operate(&self, node: &Node, act: Act) -> Result<(), ControlError> {
         match (node.kind(), node.name()) {
             ("balancer", "internal" | "external")
             | ("proxy", "1" | "2" | "3")

@@ -1,13 +1,4 @@
-//! What needs nothing but Rust: features at their boundaries, over loopback.
-
-mod dns;
-mod fuzz;
-mod scenario;
-//! What the parts do together, over real sockets of this machine, with nothing but Rust.
-
-mod tunnel;
-mod http;
-//! Tests of the library at its boundaries, on loopback sockets, with nothing but Rust.
+//! Features at their boundaries, over loopback sockets, with nothing but Rust.
 
 #![expect(
     clippy::unwrap_used,
@@ -15,4 +6,9 @@ mod http;
 )]
 
 mod balancer;
+mod dns;
+mod fuzz;
+mod http;
+mod scenario;
 mod support;
+mod tunnel;

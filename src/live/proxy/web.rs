@@ -83,8 +83,16 @@ impl Proxy {
         }
     }
 
-    async fn answer(&self, client: ClientAddr, request: Request<Incoming>, tasks: &Tasks) -> Answer {
-        let host = request.headers().get(header::HOST).and_then(|value| value.to_str().ok());
+    async fn answer(
+        &self,
+        client: ClientAddr,
+        request: Request<Incoming>,
+        tasks: &Tasks,
+    ) -> Answer {
+        let host = request
+            .headers()
+            .get(header::HOST)
+            .and_then(|value| value.to_str().ok());
         let host = host.or_else(|| request.uri().authority().map(|a| a.as_str()));
         let host = host.unwrap_or_default().to_ascii_lowercase();
         let outputs = self.inner.runner.feed(Input::RequestRead { client, host });
@@ -102,11 +110,27 @@ impl Proxy {
     ) -> Answer {
         for output in outputs {
             match output {
-                Output::RefuseRequest { status, no_tunnel, text } => {
+                Output::RefuseRequest {
+                    status,
+                    no_tunnel,
+                    text,
+                } => {
                     return refusal(status, no_tunnel, text);
                 }
-                Output::Route { request: id, conn, app, agent, host_id } => {
-                    let route = Route { request: id, conn, app, agent, host_id };
+                Output::Route {
+                    request: id,
+                    conn,
+                    app,
+                    agent,
+                    host_id,
+                } => {
+                    let route = Route {
+                        request: id,
+                        conn,
+                        app,
+                        agent,
+                        host_id,
+                    };
                     return self.forward(route, client, request, tasks).await;
                 }
                 Output::ServeWebApi => return self.web_api(request.uri().path()),
@@ -125,7 +149,10 @@ impl Proxy {
                     .body(full(body))
                     .expect("the header is valid")
             }
-            "/" => text(StatusCode::OK, format!("proxy {} of the lab\n", self.inner.name)),
+            "/" => text(
+                StatusCode::OK,
+                format!("proxy {} of the lab\n", self.inner.name),
+            ),
             _ => text(StatusCode::NOT_FOUND, format!("no page {path:?} here\n")),
         }
     }
@@ -173,11 +200,19 @@ impl Proxy {
                 set(&mut parts.headers, HEADER_AGENT, &agent);
                 let status = parts.status.as_u16();
                 let proxy = self.clone();
-                let body = Counted { body, bytes: 0, end: Some(End { proxy, id, status }) };
+                let body = Counted {
+                    body,
+                    bytes: 0,
+                    end: Some(End { proxy, id, status }),
+                };
                 Response::from_parts(parts, body.boxed_unsync())
             }
             Err(error) => {
-                self.feed(Input::RequestEnded { request: id, status: 502, bytes: 0 });
+                self.feed(Input::RequestEnded {
+                    request: id,
+                    status: 502,
+                    bytes: 0,
+                });
                 let mut answer = text(
                     StatusCode::BAD_GATEWAY,
                     format!("agent {agent} did not get an answer from its app: {error}\n"),
@@ -190,12 +225,19 @@ impl Proxy {
 
     /// The tunnel did not take the stream: the machine has the words, and may close the tunnel.
     fn stream_refused(&self, route: &Route, why: &str, broken: bool) -> Answer {
-        let input =
-            Input::StreamRefused { request: route.request, why: why.to_owned(), broken };
+        let input = Input::StreamRefused {
+            request: route.request,
+            why: why.to_owned(),
+            broken,
+        };
         let mut answer = None;
         for output in self.inner.runner.feed(input) {
             match output {
-                Output::RefuseRequest { status, no_tunnel, text } => {
+                Output::RefuseRequest {
+                    status,
+                    no_tunnel,
+                    text,
+                } => {
                     answer = Some(refusal(status, no_tunnel, text));
                 }
                 other => self.act(other),
@@ -217,7 +259,11 @@ fn outward(request: Request<Incoming>, client: ClientAddr) -> Request<Incoming> 
     if let Some(host) = host {
         parts.headers.insert("x-forwarded-host", host);
     }
-    set(&mut parts.headers, "x-forwarded-for", &client.ip().to_string());
+    set(
+        &mut parts.headers,
+        "x-forwarded-for",
+        &client.ip().to_string(),
+    );
     set(&mut parts.headers, "x-forwarded-proto", "https");
     Request::from_parts(parts, body)
 }
@@ -261,7 +307,9 @@ fn text(status: StatusCode, text: String) -> Answer {
 }
 
 fn full(body: Bytes) -> UnsyncBoxBody<Bytes, hyper::Error> {
-    Full::new(body).map_err(|never| match never {}).boxed_unsync()
+    Full::new(body)
+        .map_err(|never| match never {})
+        .boxed_unsync()
 }
 
 /// A body on its way to the user. Its end is told once, also when the user gives up.
@@ -281,7 +329,11 @@ impl Counted {
     fn ended(&mut self, whole: bool) {
         if let Some(End { proxy, id, status }) = self.end.take() {
             let status = if whole { status } else { 0 };
-            proxy.feed(Input::RequestEnded { request: id, status, bytes: self.bytes });
+            proxy.feed(Input::RequestEnded {
+                request: id,
+                status,
+                bytes: self.bytes,
+            });
         }
     }
 }

@@ -1,0 +1,413 @@
+//! `twodoors up`: runs a lab live until Ctrl-C.
+//!
+//! Prints one `ready` line for programs on `out`, and three commands to try on `err` for people.
+//! SIGHUP reloads; SIGINT and SIGTERM stop; a second one ends the process at once.
+
+use std::io::{IsTerminal, Write};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use async_trait::async_trait;
+use clap::Args as ClapArgs;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::state::{self, Door, Folder, LabFile};
+use super::{Exit, Io, where_labs_are};
+use crate::http::guard::Token;
+use crate::http::{Control, ControlError, Reloaded, Server};
+use crate::journal::Journal;
+use crate::lab::{Lab, OperateError, Options, StartError, limits};
+use crate::model::fact::Act;
+use crate::model::id::{Node, Seq};
+use crate::model::mistake::{Files, Mistake};
+use crate::model::topology::Topology;
+use crate::scenario::files::Disk;
+use crate::scenario::{self, embedded};
+
+/// How many facts `--log` takes at a time.
+const LOG_BATCH: usize = 1_000;
+
+/// Run a lab live until Ctrl-C.
+#[derive(Clone, Debug, ClapArgs)]
+pub struct Args {
+    /// The scenario; without one the embedded example runs.
+    pub scenario: Option<PathBuf>,
+
+    /// Where DNS listens instead of where the scenario says; port 0 takes a free one.
+    #[arg(long, env = "TWODOORS_DNS", value_name = "ADDR:PORT")]
+    pub dns: Option<SocketAddr>,
+
+    /// Where the page and the API listen; port 0 takes a free one.
+    #[arg(
+        long,
+        env = "TWODOORS_HTTP",
+        value_name = "ADDR:PORT",
+        default_value = "127.0.0.1:8080"
+    )]
+    pub http: SocketAddr,
+
+    /// A further name that a `Host` header may hold.
+    #[arg(long, value_name = "NAME")]
+    pub allow_host: Vec<String>,
+
+    /// The state folder; by default one of the scenario's name in the user's runtime folder.
+    #[arg(long, env = "TWODOORS_STATE", value_name = "DIR")]
+    pub state: Option<PathBuf>,
+
+    /// Print one line a decision.
+    #[arg(long)]
+    pub log: bool,
+
+    /// Record the inputs of every machine, one JSON object a line.
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
+}
+
+/// Runs the verb.
+pub fn run(args: &Args, io: &mut Io<'_>) -> anyhow::Result<Exit> {
+    let (path, files) = source(args.scenario.as_deref());
+    let loaded = match scenario::load(&path, &*files) {
+        Ok(loaded) => loaded,
+        Err(mistakes) => return print_mistakes(&mistakes, io),
+    };
+    for warning in &loaded.warnings {
+        writeln!(io.err, "warning: {warning}")?;
+    }
+    if !args.http.ip().is_loopback() {
+        writeln!(
+            io.err,
+            "warning: the page listens on {}, which others may reach; changes need the token",
+            args.http
+        )?;
+    }
+    if let Err(why) = limits::raise(&loaded.topology) {
+        writeln!(io.err, "error: {why}")?;
+        return Ok(Exit::CouldNotRun);
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    let options = Options {
+        path,
+        files,
+        loaded,
+        dns: args.dns,
+        tap: None,
+    };
+    runtime.block_on(Box::pin(serve(args, options, io)))
+}
+
+/// Gives the scenario's path and where its files are: the disk, or the embedded set.
+pub(super) fn source(scenario: Option<&Path>) -> (PathBuf, Arc<dyn Files + Send + Sync>) {
+    match scenario {
+        Some(path) => (path.to_path_buf(), Arc::new(Disk)),
+        None => (PathBuf::from(embedded::SCENARIO), Arc::new(embedded::FILES)),
+    }
+}
+
+fn print_mistakes(mistakes: &[Mistake], io: &mut Io<'_>) -> anyhow::Result<Exit> {
+    for mistake in mistakes {
+        writeln!(io.err, "error: {mistake}")?;
+    }
+    Ok(Exit::Usage)
+}
+
+async fn serve(args: &Args, options: Options, io: &mut Io<'_>) -> anyhow::Result<Exit> {
+    let embedded = args.scenario.is_none();
+    let page = match TcpListener::bind(args.http).await {
+        Ok(page) => page,
+        Err(error) => {
+            writeln!(
+                io.err,
+                "error: the page cannot listen on {}: {error}; another lab may run (`twodoors \
+                 status`), or choose another address with --http",
+                args.http
+            )?;
+            return Ok(Exit::CouldNotRun);
+        }
+    };
+    let http = page.local_addr()?;
+    // Signals are caught from here on, so that none is lost while the lab starts.
+    let (interrupt, terminate, hangup) = (
+        signal(SignalKind::interrupt())?,
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::hangup())?,
+    );
+    let lab = match Lab::start(options).await {
+        Ok(lab) => Arc::new(lab),
+        Err(StartError::Mistakes(mistakes)) => return print_mistakes(&mistakes, io),
+        Err(error) => {
+            writeln!(io.err, "error: {error}")?;
+            return Ok(Exit::CouldNotRun);
+        }
+    };
+    let folder = state_folder(args, lab.topology())?;
+    let token = Token::random();
+    write_state(&folder, &lab, http, &token)?;
+
+    let stop = CancellationToken::new();
+    let server = Server {
+        journal: lab.journal().clone(),
+        control: Arc::new(Hand {
+            lab: Arc::clone(&lab),
+            embedded,
+        }),
+        token: token.clone(),
+        allow_hosts: args.allow_host.clone(),
+    };
+    let page = server.serve(page, stop.clone());
+    tokio::pin!(page);
+
+    write_ready(&lab, http, &folder, io.out)?;
+    write_help(&lab, http, &folder, &token, io.err)?;
+    let work = operate(&lab, args.log, embedded, (interrupt, terminate, hangup), io);
+    let ended = tokio::select! {
+        ended = work => ended,
+        () = &mut page => Ok(()),
+    };
+    stop.cancel();
+    let whole = async {
+        page.await;
+        lab.stop().await;
+    };
+    let second = async {
+        let again = signal(SignalKind::interrupt());
+        match again {
+            Ok(mut again) => drop(again.recv().await),
+            Err(_) => std::future::pending().await,
+        }
+    };
+    let exit = tokio::select! {
+        () = whole => Exit::Success,
+        () = second => Exit::Interrupted,
+    };
+    folder.close();
+    ended?;
+    Ok(exit)
+}
+
+/// Takes signals and prints the log until the lab is to stop.
+async fn operate(
+    lab: &Lab,
+    log: bool,
+    embedded: bool,
+    (mut interrupt, mut terminate, mut hangup): (Signal, Signal, Signal),
+    io: &mut Io<'_>,
+) -> anyhow::Result<()> {
+    let journal = lab.journal();
+    let mut grown = journal.watch();
+    let mut seen = Seq(0);
+    loop {
+        if log {
+            seen = print_facts(journal, seen, io.out)?;
+        }
+        tokio::select! {
+            _ = interrupt.recv() => return Ok(()),
+            _ = terminate.recv() => return Ok(()),
+            _ = hangup.recv() => print_reload(lab, embedded, io)?,
+            changed = grown.changed(), if log => changed.context("the journal ended")?,
+        }
+    }
+}
+
+fn print_facts(journal: &Journal, mut seen: Seq, out: &mut dyn Write) -> anyhow::Result<Seq> {
+    loop {
+        let batch = journal.after(seen, LOG_BATCH);
+        if batch.gap {
+            writeln!(
+                out,
+                "(some facts were not printed: this terminal is too slow)"
+            )?;
+        }
+        let Some(last) = batch.facts.last() else {
+            break;
+        };
+        seen = last.seq;
+        for fact in &batch.facts {
+            writeln!(out, "{fact}")?;
+        }
+    }
+    out.flush()?;
+    Ok(seen)
+}
+
+fn print_reload(lab: &Lab, embedded: bool, io: &mut Io<'_>) -> anyhow::Result<()> {
+    match reload(lab, embedded) {
+        Ok(reloaded) => {
+            let changed = match &*reloaded.changed {
+                [] => String::from("nothing changed"),
+                names => format!("changed: {}", names.join(" ")),
+            };
+            writeln!(
+                io.out,
+                "reloaded generation={} {changed}",
+                reloaded.generation
+            )?;
+        }
+        Err(mistakes) => {
+            for mistake in &mistakes {
+                writeln!(io.err, "error: {mistake}")?;
+            }
+            let generation = lab.rules().generation;
+            writeln!(
+                io.err,
+                "nothing was reloaded; generation {generation} stays in force"
+            )?;
+        }
+    }
+    io.out.flush()?;
+    Ok(())
+}
+
+fn reload(lab: &Lab, embedded: bool) -> Result<Reloaded, Vec<String>> {
+    if embedded {
+        return Err(vec![String::from(
+            "this lab runs the embedded example, which has no files to read again; write them out \
+             with `twodoors init DIR` and run `twodoors up DIR/scenarios/split-dns.yaml`",
+        )]);
+    }
+    match lab.reload() {
+        Ok(reloaded) => {
+            for warning in &reloaded.warnings {
+                tracing::warn!(%warning, "reloaded");
+            }
+            let crate::lab::Reloaded {
+                generation,
+                changed,
+                ..
+            } = reloaded;
+            Ok(Reloaded {
+                generation,
+                changed,
+            })
+        }
+        Err(mistakes) => Err(mistakes.iter().map(ToString::to_string).collect()),
+    }
+}
+
+fn state_folder(args: &Args, topology: &Topology) -> anyhow::Result<Folder> {
+    let path = match &args.state {
+        Some(path) => path.clone(),
+        None => where_labs_are().join(&*topology.name),
+    };
+    Folder::create(&path).with_context(|| {
+        format!(
+            "the state folder {}; choose one with --state",
+            path.display()
+        )
+    })
+}
+
+fn write_state(folder: &Folder, lab: &Lab, http: SocketAddr, token: &Token) -> anyhow::Result<()> {
+    folder.write("ca.pem", lab.ca_pem())?;
+    folder.write(
+        "known_hosts",
+        &format!("{}\n", lab.known_hosts().trim_end()),
+    )?;
+    folder.write("token", &format!("{}\n", token.reveal()))?;
+    let balancers = lab.doors().map(|(name, listen)| Door {
+        name: name.to_string(),
+        listen: listen.iter().map(|address| address.0).collect(),
+    });
+    folder.write_lab(&LabFile {
+        schema: state::SCHEMA.to_owned(),
+        name: lab.topology().name.to_string(),
+        pid: std::process::id(),
+        dns: lab.dns(),
+        http,
+        balancers: balancers.collect(),
+    })?;
+    Ok(())
+}
+
+fn write_ready(
+    lab: &Lab,
+    http: SocketAddr,
+    folder: &Folder,
+    out: &mut dyn Write,
+) -> anyhow::Result<()> {
+    write!(
+        out,
+        "ready dns={} http={http} state={}",
+        lab.dns(),
+        folder.path().display()
+    )?;
+    for (name, listen) in lab.doors() {
+        let listen: Vec<String> = listen.iter().map(ToString::to_string).collect();
+        write!(out, " {name}={}", listen.join(","))?;
+    }
+    writeln!(out)?;
+    out.flush()?;
+    Ok(())
+}
+
+/// Prints what a person can do next. The link with the token is shown on a terminal only.
+fn write_help(
+    lab: &Lab,
+    http: SocketAddr,
+    folder: &Folder,
+    token: &Token,
+    err: &mut dyn Write,
+) -> anyhow::Result<()> {
+    let topology = lab.topology();
+    let secret = if std::io::stderr().is_terminal() {
+        format!("#t={}", token.reveal())
+    } else {
+        String::new()
+    };
+    writeln!(err, "\n  the page:     http://{http}/{secret}")?;
+    let dns = lab.dns();
+    if let (Some(public), Some(agent)) =
+        (topology.pool.public_addrs.first(), topology.agents.first())
+    {
+        writeln!(
+            err,
+            "  as an agent:  dig @{} -p {} -b {} {} +short",
+            dns.ip(),
+            dns.port(),
+            agent.address,
+            public.host
+        )?;
+        if let Some((user, door)) = topology.users.first().zip(topology.balancers.last())
+            && let (Some(app), Some(listen)) = (user.visits.first(), door.listen.first())
+        {
+            writeln!(
+                err,
+                "  as a user:    curl --interface {} --cacert {} --resolve {app}.{public}:{} \
+                 https://{app}.{public}/",
+                user.address,
+                folder.path().join("ca.pem").display(),
+                listen.ip(),
+            )?;
+        }
+    }
+    writeln!(err)?;
+    Ok(())
+}
+
+/// Makes changes for the page and `ctl`.
+struct Hand {
+    lab: Arc<Lab>,
+    embedded: bool,
+}
+
+#[async_trait]
+impl Control for Hand {
+    async fn reload(&self) -> Result<Reloaded, Vec<String>> {
+        reload(&self.lab, self.embedded)
+    }
+
+    async fn operate(&self, node: &Node, act: Act) -> Result<(), ControlError> {
+        self.lab
+            .operate(node, act)
+            .await
+            .map_err(|error| match error {
+                OperateError::Unknown(_) => ControlError::Unknown,
+                OperateError::Failed(why) => ControlError::NotPossible(why),
+            })
+    }
+}

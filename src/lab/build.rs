@@ -1,0 +1,267 @@
+//! From a scenario to running nodes: bind, issue, make, start. In that order.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::{Arc, Mutex};
+
+use arc_swap::ArcSwap;
+use tokio::sync::watch;
+
+use super::{Lab, Options, StartError};
+use crate::journal::Journal;
+use crate::live::agent::{self, Agent};
+use crate::live::authority::{Authority, HostRole};
+use crate::live::balancer::Balancer;
+use crate::live::clock::Clock;
+use crate::live::dial::Dialer;
+use crate::live::dns::Dns;
+use crate::live::gossip::Board;
+use crate::live::proxy::{self, Proxy};
+use crate::live::runner::Shared;
+use crate::live::tasks::Tasks;
+use crate::live::tunnel::Settings;
+use crate::live::user::User;
+use crate::live::{serve, tls};
+use crate::model::fact::{Act, Kind};
+use crate::model::id::{Generation, Node, Seq};
+use crate::model::topology::Topology;
+use crate::policy::answer::Rules;
+use crate::policy::principals;
+
+pub(super) async fn start(options: Options) -> Result<Lab, StartError> {
+    let Options {
+        path,
+        files,
+        loaded,
+        dns,
+        tap,
+    } = options;
+    let topology = Arc::new(loaded.topology);
+    let (rules, _) =
+        Rules::load(&topology, Generation(1), &*files).map_err(StartError::Mistakes)?;
+    let rules = Arc::new(ArcSwap::from_pointee(rules));
+    let clock = Clock::start();
+    let journal = Journal::new(&topology);
+    let shared = Shared {
+        topology: Arc::clone(&topology),
+        clock,
+        journal: journal.clone(),
+        tap,
+    };
+
+    // Bind everything first.
+    let listen = dns.unwrap_or(topology.dns.listen);
+    let server = Dns::new(&topology, Arc::clone(&rules), journal.clone(), move || {
+        clock.now()
+    });
+    let bound = server.bind(listen).await;
+    let bound = bound.map_err(|error| bind_error(Node::Dns, listen, error))?;
+    let dns = bound.address();
+    let mut pool = Vec::new();
+    for proxy in &topology.pool.proxies {
+        pool.push(bind(Node::Proxy(proxy.name.clone()), proxy.listen.0)?);
+    }
+    let mut doors = Vec::new();
+    for door in &topology.balancers {
+        let node = || Node::Balancer(door.name.clone());
+        let listeners: Result<Vec<_>, _> = door
+            .listen
+            .iter()
+            .map(|address| bind(node(), address.0))
+            .collect();
+        doors.push(listeners?);
+    }
+
+    // Issue certificates.
+    let now = clock.unix_seconds();
+    let issuing = |error: &dyn std::fmt::Display| StartError::System {
+        what: "the lab authority",
+        error: error.to_string(),
+    };
+    let authority = Authority::new(now).map_err(|e| issuing(&e))?;
+    let names = principals::web(&topology.pool.public_addrs);
+    let web = authority.issue_web(&names, now).map_err(|e| issuing(&e))?;
+    let web = tls::Server::new(web);
+    let known_hosts = authority.known_hosts_line("*").map_err(|e| issuing(&e))?;
+    let roots = Arc::new(authority.roots());
+    let dialer = |from| {
+        Dialer::new(from, dns, Arc::clone(&roots)).map_err(|error| StartError::System {
+            what: "a resolver",
+            error: error.to_string(),
+        })
+    };
+
+    // Make the nodes.
+    let tasks = Tasks::new();
+    let board = Board::default();
+    let cluster = topology.cluster();
+    let mut proxies = Vec::new();
+    for (index, (config, listener)) in topology.pool.proxies.iter().zip(pool).enumerate() {
+        let names = principals::proxy(&topology.pool, config, cluster);
+        let name = principals::proxy_nodename(config);
+        let identity = authority.issue_host(HostRole::Proxy, &name, &names, now);
+        let means = proxy::Means {
+            tls: web.clone(),
+            identity: identity.map_err(|e| issuing(&e))?,
+            trust: authority.trust(),
+            settings: Settings::default(),
+            board: board.clone(),
+        };
+        proxies.push(Proxy::new(index, shared.clone(), means, listener, &tasks));
+    }
+    let balancers: Vec<Balancer> = (0..topology.balancers.len())
+        .map(|index| Balancer::new(index, shared.clone()))
+        .collect();
+    let mut agents = Vec::new();
+    for (index, config) in topology.agents.iter().enumerate() {
+        let names = principals::agent(config, cluster);
+        let identity = authority.issue_host(HostRole::App, &config.name, &names, now);
+        let means = agent::Means {
+            dialer: dialer(config.address)?,
+            identity: identity.map_err(|e| issuing(&e))?,
+            trust: authority.trust(),
+            settings: Settings::default(),
+        };
+        agents.push(Agent::new(index, shared.clone(), means, &tasks));
+    }
+    let mut users = Vec::new();
+    for (index, config) in topology.users.iter().enumerate() {
+        users.push(User::new(
+            index,
+            shared.clone(),
+            dialer(config.address)?,
+            &tasks,
+        ));
+    }
+
+    // Start them, from the inside out.
+    tasks.spawn_watching(bound.run(tasks.token()));
+    let starting = |error: io::Error| StartError::System {
+        what: "a node",
+        error: error.to_string(),
+    };
+    for proxy in &proxies {
+        proxy.operate(Act::Start).map_err(starting)?;
+    }
+    for (door, listeners) in balancers.iter().zip(doors) {
+        door.start(listeners, &tasks).map_err(starting)?;
+    }
+    journal.add(clock.now(), &Node::Lab, [Kind::Ready]);
+    tasks.spawn(watch_mesh(
+        journal.clone(),
+        clock,
+        journal.watch(),
+        users.clone(),
+    ));
+    for agent in &agents {
+        agent.operate(Act::Start);
+    }
+    for user in &users {
+        user.operate(Act::Start);
+    }
+    Ok(Lab {
+        shared,
+        dns,
+        rules,
+        path,
+        files,
+        ca_pem: authority.ca_pem().to_owned(),
+        known_hosts,
+        proxies,
+        balancers,
+        agents,
+        users,
+        tasks,
+        reloading: Mutex::new(()),
+    })
+}
+
+/// Waits for the first full mesh, makes it a fact and tells the users.
+async fn watch_mesh(
+    journal: Journal,
+    clock: Clock,
+    mut grown: watch::Receiver<Seq>,
+    users: Vec<User>,
+) {
+    loop {
+        let (ready, mesh) = journal.ask(|state| (state.ready, state.mesh));
+        if let Some(ready) = ready
+            && mesh.now == mesh.full
+        {
+            let now = clock.now();
+            journal.add(
+                now,
+                &Node::Lab,
+                [Kind::MeshComplete {
+                    after: now.since(ready),
+                }],
+            );
+            for user in &users {
+                user.mesh_complete();
+            }
+            return;
+        }
+        if grown.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+fn bind(what: Node, address: SocketAddr) -> Result<TcpListener, StartError> {
+    serve::listen(address).map_err(|error| bind_error(what, address, error))
+}
+
+fn bind_error(what: Node, address: SocketAddr, error: io::Error) -> StartError {
+    let ip = address.ip();
+    let cure = match error.kind() {
+        io::ErrorKind::AddrInUse => format!(
+            "another program (another lab?) listens there: `ss -ltnup 'sport = {}'` names it",
+            address.port()
+        ),
+        io::ErrorKind::AddrNotAvailable if ip.is_loopback() => format!(
+            "this system has no such loopback address; on macOS add it: `sudo ifconfig lo0 alias \
+             {ip}`"
+        ),
+        io::ErrorKind::AddrNotAvailable => {
+            String::from("no interface of this machine has that address")
+        }
+        io::ErrorKind::PermissionDenied => {
+            String::from("ports below 1024 need privileges: choose a higher one")
+        }
+        _ => String::from("look at the scenario's addresses"),
+    };
+    StartError::Bind {
+        what,
+        address,
+        error,
+        cure,
+    }
+}
+
+/// Names the parts of a scenario that differ and that a running lab cannot take over.
+pub(super) fn fixed_parts_changed(old: &Topology, new: &Topology) -> Vec<&'static str> {
+    // Field by field, so that a new one is not forgotten.
+    let Topology {
+        name,
+        seed,
+        networks,
+        dns,
+        pool,
+        balancers,
+        agents,
+        users,
+    } = new;
+    [
+        ("name", old.name != *name),
+        ("seed", old.seed != *seed),
+        ("networks", old.networks != *networks),
+        ("dns.listen", old.dns.listen != dns.listen),
+        ("pool", old.pool != *pool),
+        ("balancers", old.balancers != *balancers),
+        ("agents", old.agents != *agents),
+        ("users", old.users != *users),
+    ]
+    .into_iter()
+    .filter_map(|(part, differs)| differs.then_some(part))
+    .collect()
+}
