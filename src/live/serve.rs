@@ -87,3 +87,43 @@ pub fn finish(stream: &impl AsFd) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::net::TcpStream;
+
+    use super::*;
+
+    /// Makes a pair where the client has sent what the server has not read.
+    fn unread() -> (TcpStream, TcpStream) {
+        let listener = listen(([127, 0, 0, 1], 0).into()).unwrap();
+        listener.set_nonblocking(false).unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (server, _) = listener.accept().unwrap();
+        client.write_all(&[7; 40_000]).unwrap();
+        // Loopback delivers before the write returns, but nobody promises that.
+        let mut all = vec![0; 40_000];
+        while server.peek(&mut all).unwrap() < all.len() {}
+        server.set_nonblocking(true).unwrap();
+        (client, server)
+    }
+
+    #[test]
+    fn finish_sends_fin_though_something_is_unread() {
+        let (mut client, server) = unread();
+        finish(&server);
+        drop(server);
+        assert_eq!(client.read(&mut [0]).unwrap(), 0);
+        assert!(client.take_error().unwrap().is_none(), "no RST follows");
+    }
+
+    #[test]
+    fn reset_sends_rst() {
+        let (mut client, server) = unread();
+        reset(&server);
+        drop(server);
+        let error = client.read(&mut [0]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+    }
+}

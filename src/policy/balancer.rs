@@ -6,16 +6,19 @@
 //! state is kept here. Bytes never come here: a relay reports how a flow ended.
 
 mod flow;
+mod message;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 use std::collections::BTreeMap;
 
 use self::flow::Flow;
+pub use self::message::{Input, Output};
+use self::watch::Watch;
 use super::balance::{self, Seen, Turn};
-use super::health::Opinion;
 use super::{Context, Machine, Outbox};
-use crate::model::addr::{BackendAddr, ClientAddr, ListenAddr};
+use crate::model::addr::{ClientAddr, ListenAddr};
 use crate::model::fact::{Act, Ended, Health, Kind};
 use crate::model::id::{FlowId, Name, Node};
 use crate::model::network::{self, Verdict};
@@ -29,108 +32,13 @@ use crate::model::topology;
 /// ports that Linux gives.
 pub const FLOWS_MAX: usize = 10_000;
 
-/// What a balancer is told.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Input {
-    /// A client connected.
-    Accepted {
-        /// Who.
-        client: ClientAddr,
-        /// Where it came in.
-        listener: ListenAddr,
-    },
-    /// A check ended.
-    Checked {
-        /// The number that [`Output::Check`] gave.
-        check: u64,
-        /// The instance, by its index in the pool.
-        proxy: u32,
-        /// Why it failed, in words; `None` when it passed.
-        error: Option<String>,
-    },
-    /// The connect that was asked for failed.
-    ConnectFailed {
-        /// The flow.
-        flow: FlowId,
-        /// In words.
-        error: String,
-    },
-    /// The connect that was asked for succeeded.
-    Connected {
-        /// The flow.
-        flow: FlowId,
-        /// The balancer's own address of the second connection.
-        from: Option<ClientAddr>,
-    },
-    /// The relay is done with a flow.
-    FlowEnded {
-        /// The flow.
-        flow: FlowId,
-        /// Bytes from the client.
-        up: u64,
-        /// Bytes to the client.
-        down: u64,
-        /// How.
-        how: Ended,
-    },
-    /// An operator acts on this balancer.
-    Operated {
-        /// The act.
-        act: Act,
-    },
-    /// An operator drains an instance, or no longer does.
-    ProxyDrained {
-        /// The instance, by its index in the pool.
-        proxy: u32,
-        /// Whether it gets no new flows.
-        drained: bool,
-    },
-}
-
-/// What a balancer asks for.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Output {
-    /// Check an instance, and say [`Input::Checked`] within the check's timeout.
-    Check {
-        /// To be given back; a result with another number is of an earlier life.
-        check: u64,
-        /// The instance, by its index in the pool.
-        proxy: u32,
-        /// Where.
-        backend: BackendAddr,
-    },
-    /// Close this client's connection; the flow has no second one.
-    Close {
-        /// The flow.
-        flow: FlowId,
-    },
-    /// Connect to an instance and send it the PROXY header.
-    Connect {
-        /// The flow.
-        flow: FlowId,
-        /// The instance, by its index in the pool.
-        proxy: u32,
-        /// Where.
-        backend: BackendAddr,
-        /// Which try this is, from 1.
-        attempt: u32,
-    },
-    /// Close the connections of all flows with FIN.
-    CutAll,
-    /// Listen again.
-    Listen,
-    /// Reset the client that was just accepted.
-    Refuse {
-        /// Who.
-        client: ClientAddr,
-    },
-    /// Join the two connections of a flow, and say [`Input::FlowEnded`] once.
-    Relay {
-        /// The flow.
-        flow: FlowId,
-    },
-    /// Close the listeners.
-    Unlisten,
+/// An instance as the flows of this door see it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Backend {
+    /// Whether an operator drains it.
+    drained: bool,
+    /// Flows that are at it or on their way.
+    open: u32,
 }
 
 /// What the operator wants of the balancer, as it stands.
@@ -150,19 +58,9 @@ pub struct Balancer {
     admin: Admin,
     flows: BTreeMap<FlowId, Flow>,
     flows_made: u64,
-    checks_made: u64,
     turn: Turn,
+    watch: Watch,
     backends: Vec<Backend>,
-}
-
-/// An instance as this door sees it.
-#[derive(Debug, Default)]
-struct Backend {
-    opinion: Opinion,
-    drained: bool,
-    open: u32,
-    check_at: Time,
-    checking: Option<u64>,
 }
 
 impl Balancer {
@@ -172,23 +70,22 @@ impl Balancer {
     /// # Panics
     /// When there is no such balancer.
     pub fn new(topology: &topology::Topology, index: usize) -> Self {
-        let proxies = topology.pool.proxies.iter();
+        let proxies = topology.pool.proxies.len();
         Self {
             index,
             name: topology.balancers[index].name.clone(),
             admin: Admin::Ready,
             flows: BTreeMap::new(),
             flows_made: 0,
-            checks_made: 0,
             turn: Turn::default(),
-            backends: proxies.map(|_| Backend::default()).collect(),
+            watch: Watch::new(proxies),
+            backends: vec![Backend::default(); proxies],
         }
     }
 
     /// Gives this door's opinion of an instance.
     pub fn health(&self, proxy: usize) -> Option<Health> {
-        let backend = self.backends.get(proxy)?;
-        Some(backend.opinion.health())
+        self.watch.health(proxy)
     }
 
     fn accepted(
@@ -252,8 +149,7 @@ impl Balancer {
         let choice = if attempts > config.retries {
             None
         } else {
-            let seen: Vec<Seen> = self.backends.iter().map(Backend::seen).collect();
-            balance::next(config.algorithm, &seen, &tried, &mut self.turn)
+            balance::next(config.algorithm, &self.seen(), &tried, &mut self.turn)
         };
         let Some(choice) = choice else {
             out.fact(Kind::NoBackend {
@@ -273,6 +169,16 @@ impl Balancer {
             backend: cx.topology.pool.proxies[choice.backend].listen,
             attempt: attempts + 1,
         });
+    }
+
+    fn seen(&self) -> Vec<Seen> {
+        let up = (0..).map(|index| self.watch.health(index).is_some_and(Health::usable));
+        let both = self.backends.iter().zip(up);
+        both.map(|(backend, up)| Seen {
+            usable: up && !backend.drained,
+            open: backend.open,
+        })
+        .collect()
     }
 
     fn connected(
@@ -347,32 +253,6 @@ impl Balancer {
         self.settle(out);
     }
 
-    fn checked(
-        &mut self,
-        cx: &Context<'_>,
-        check: u64,
-        proxy: u32,
-        error: Option<&str>,
-        out: &mut Outbox<Output>,
-    ) {
-        let index = proxy as usize;
-        let Some(backend) = self.backends.get_mut(index) else {
-            return;
-        };
-        if backend.checking != Some(check) {
-            return;
-        }
-        backend.checking = None;
-        let config = &cx.topology.balancers[self.index].check;
-        if let Some(change) = backend.opinion.observe(config, error) {
-            out.fact(Kind::HealthChanged {
-                proxy: proxy_name(cx, index),
-                to: change.to,
-                cause: change.cause,
-            });
-        }
-    }
-
     /// An act that changes nothing is no fact.
     fn operated(&mut self, cx: &Context<'_>, act: Act, out: &mut Outbox<Output>) {
         match (act, self.admin) {
@@ -384,9 +264,7 @@ impl Balancer {
             }
             (Act::Start, Admin::Draining | Admin::Drained | Admin::Stopped) => {
                 if self.admin == Admin::Stopped {
-                    for backend in &mut self.backends {
-                        backend.check_at = cx.now;
-                    }
+                    self.watch.start(cx.now);
                 }
                 self.admin = Admin::Ready;
                 out.fact(Kind::Operated { act });
@@ -412,16 +290,7 @@ impl Balancer {
         for id in waiting {
             self.ended(cx, id, (0, 0), Ended::Cut, out);
         }
-        for (index, backend) in self.backends.iter_mut().enumerate() {
-            backend.checking = None;
-            if let Some(change) = backend.opinion.forget("the balancer was stopped") {
-                out.fact(Kind::HealthChanged {
-                    proxy: proxy_name(cx, index),
-                    to: change.to,
-                    cause: change.cause,
-                });
-            }
-        }
+        self.watch.stop(cx, out);
     }
 
     /// Says that draining is over when it is.
@@ -429,15 +298,6 @@ impl Balancer {
         if self.admin == Admin::Draining && self.flows.is_empty() {
             self.admin = Admin::Drained;
             out.fact(Kind::Drained);
-        }
-    }
-}
-
-impl Backend {
-    fn seen(&self) -> Seen {
-        Seen {
-            usable: self.opinion.health().usable() && !self.drained,
-            open: self.open,
         }
     }
 }
@@ -457,7 +317,11 @@ impl Machine for Balancer {
                 check,
                 proxy,
                 error,
-            } => self.checked(cx, check, proxy, error.as_deref(), out),
+            } => {
+                let config = &cx.topology.balancers[self.index].check;
+                let result = (check, proxy as usize, error.as_deref());
+                self.watch.checked(cx, config, result, out);
+            }
             Input::ConnectFailed { flow, error } => self.connect_failed(cx, flow, error, out),
             Input::Connected { flow, from } => self.connected(cx, flow, from, out),
             Input::FlowEnded {
@@ -483,44 +347,17 @@ impl Machine for Balancer {
         if self.admin == Admin::Stopped {
             return None;
         }
-        let next = self.backends.iter().map(|backend| backend.check_at).min()?;
-        Some((next, "check"))
+        Some((self.watch.next_check()?, "check"))
     }
 
     fn wake(&mut self, cx: &Context<'_>, out: &mut Outbox<Output>) {
         if self.admin == Admin::Stopped {
             return;
         }
-        let interval = cx.topology.balancers[self.index].check.interval;
-        let count = self.backends.len() as u64;
-        for (index, backend) in self.backends.iter_mut().enumerate() {
-            if backend.check_at > cx.now {
-                continue;
-            }
-            if backend.checking.is_none() {
-                self.checks_made += 1;
-                backend.checking = Some(self.checks_made);
-                out.push(Output::Check {
-                    check: self.checks_made,
-                    proxy: number(index),
-                    backend: cx.topology.pool.proxies[index].listen,
-                });
-            }
-            // The first checks run at once; from then on they are spread over the interval, so that
-            // a pool is not hit by all its checks in the same instant.
-            let wait = if backend.opinion.health() == Health::Unknown {
-                let share = interval.as_us() / count;
-                crate::model::time::Span::from_us(share).times(index as u64 + 1)
-            } else {
-                interval
-            };
-            backend.check_at = cx.now + wait.max(INTERVAL_MIN);
-        }
+        self.watch
+            .wake(cx, &cx.topology.balancers[self.index].check, out);
     }
 }
-
-/// The shortest time between two checks: a scenario without an interval must not spin.
-const INTERVAL_MIN: crate::model::time::Span = crate::model::time::Span::from_ms(1);
 
 fn proxy_name(cx: &Context<'_>, index: usize) -> Name {
     cx.topology.pool.proxies[index].name.clone()

@@ -5,8 +5,10 @@ mod lab;
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use twodoors::model::fact::{Act, Ended, Health, Kind};
 use twodoors::model::topology::Algorithm;
@@ -211,11 +213,11 @@ async fn each_door_has_its_own_opinion_of_the_pool() {
     let causes: Vec<String> = lab
         .facts()
         .into_iter()
-        .filter_map(|(node, kind)| match kind {
-            Kind::HealthChanged { proxy, to, cause } if node == 0 && &*proxy == "2" => {
-                Some(format!("{to}: {cause}"))
-            }
-            _ => None,
+        .filter_map(|(node, kind)| {
+            let Kind::HealthChanged { proxy, to, cause } = kind else {
+                return None;
+            };
+            (node == 0 && &*proxy == "2").then(|| format!("{to}: {cause}"))
         })
         .collect();
     let expected = [
@@ -253,7 +255,8 @@ async fn a_hundred_mebibytes_go_through_unchanged_both_ways() {
     let writing = thread::spawn(move || {
         let mut sent = 0;
         for block in 0..100_u8 {
-            let bytes: Vec<u8> = (0..BLOCK).map(|n| block ^ (n % 251) as u8).collect();
+            let pattern = (0..251).cycle().map(|n: u8| n ^ block);
+            let bytes: Vec<u8> = pattern.take(BLOCK).collect();
             sent = sum(&bytes, sent);
             writer.write_all(&bytes).unwrap();
         }
@@ -480,4 +483,63 @@ async fn a_stop_ends_with_fin_a_client_that_was_still_waiting_and_has_sent() {
             ..
         }
     ));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_flow_is_lost_while_operators_and_clients_hurry() {
+    fn hurry(address: std::net::SocketAddr, stop: &AtomicBool) {
+        while !stop.load(Ordering::SeqCst) {
+            let Ok(mut stream) = TcpStream::connect(address) else {
+                thread::yield_now();
+                continue;
+            };
+            stream
+                .set_read_timeout(Some(Duration::from_secs(10)))
+                .unwrap();
+            let _ = stream.write_all(b"x");
+            // The name, the echo, or the end: whatever comes, something must.
+            if let Err(error) = stream.read(&mut [0; 8]) {
+                assert_ne!(
+                    error.kind(),
+                    ErrorKind::WouldBlock,
+                    "a client was forgotten"
+                );
+            }
+        }
+    }
+    let backends = backends(2);
+    let lab = lab_of(&backends, vec![door("inner", any_port("127.41.10.2"))]).await;
+    let (address, stop) = (lab.address(0), Arc::new(AtomicBool::new(false)));
+    let clients: Vec<_> = (0..4)
+        .map(|_| {
+            let stop = Arc::clone(&stop);
+            thread::spawn(move || hurry(address, &stop))
+        })
+        .collect();
+    for round in 0..40 {
+        let act = if round % 3 == 0 {
+            Act::Drain
+        } else {
+            Act::Stop
+        };
+        lab.doors[0].operate(act).await.unwrap();
+        lab.doors[0].operate(Act::Start).await.unwrap();
+        eventually("flows go on", || {
+            let flows = lab.count(|kind| matches!(kind, Kind::FlowConnected { .. }));
+            (flows >= 5 * (round + 1)).then_some(())
+        })
+        .await;
+    }
+    stop.store(true, Ordering::SeqCst);
+    for client in clients {
+        client.join().unwrap();
+    }
+    eventually("each flow that opened has closed", || {
+        let opened = lab.count(|kind| matches!(kind, Kind::FlowOpened { .. }));
+        let closed = lab.count(|kind| matches!(kind, Kind::FlowClosed { .. }));
+        (opened == closed).then_some(())
+    })
+    .await;
+    let failed = lab.count(|kind| matches!(kind, Kind::ConnectFailed { .. }));
+    assert_eq!(failed, 0);
 }

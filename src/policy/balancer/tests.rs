@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::model::addr::HostPort;
+use crate::model::addr::{BackendAddr, HostPort};
 use crate::model::draw::Seed;
 use crate::model::time::Span;
 use crate::model::topology::{Algorithm, Check, Dns, Pool, Proxy, Topology};
@@ -501,15 +501,14 @@ fn in_any_history_each_flow_is_opened_once_and_closed_once() {
         let mut seen = 0;
         random(case, &mut Door::new(topology(3)), |door, out| {
             for fact in &out.facts {
-                match fact {
-                    Kind::FlowOpened { flow, .. } => {
-                        seen += 1;
-                        assert_eq!(flow.0, seen, "numbered in order");
-                        assert!(open.insert(*flow));
-                    }
-                    Kind::FlowClosed { flow, .. } => assert!(open.remove(flow), "{flow}"),
-                    Kind::Drained => assert!(open.is_empty()),
-                    _ => {}
+                if let Kind::FlowOpened { flow, .. } = fact {
+                    seen += 1;
+                    assert_eq!(flow.0, seen, "numbered in order");
+                    assert!(open.insert(*flow));
+                } else if let Kind::FlowClosed { flow, .. } = fact {
+                    assert!(open.remove(flow), "{flow} was open");
+                } else if *fact == Kind::Drained {
+                    assert!(open.is_empty());
                 }
             }
             assert_eq!(door.machine.flows.len(), open.len());
@@ -531,7 +530,7 @@ fn the_same_history_gives_the_same_outputs_and_facts() {
     for case in 0..20 {
         let mut first = Vec::new();
         let calls = random(case, &mut Door::new(topology(3)), |_, out| {
-            first.push(format!("{out:?}"))
+            first.push(format!("{out:?}"));
         });
         let mut door = Door::new(topology(3));
         let again = calls.into_iter().map(|(now, input)| {

@@ -1,0 +1,120 @@
+//! When a door checks which instance, and what it thinks of each.
+
+use super::{Outbox, Output, number, proxy_name};
+use crate::model::fact::{Health, Kind};
+use crate::model::time::{Span, Time};
+use crate::model::topology::Check;
+use crate::policy::Context;
+use crate::policy::health::{Change, Opinion};
+
+/// The shortest time between two checks: a scenario without an interval must not spin.
+const INTERVAL_MIN: Span = Span::from_ms(1);
+
+/// The pool as the checks of one door see it.
+#[derive(Debug)]
+pub(super) struct Watch {
+    checks_made: u64,
+    watched: Vec<Watched>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Watched {
+    opinion: Opinion,
+    /// When the next check is due.
+    due: Time,
+    /// The check that is not answered yet.
+    running: Option<u64>,
+}
+
+impl Watch {
+    /// Begins without an opinion; all checks are due at once.
+    pub(super) fn new(proxies: usize) -> Self {
+        Self {
+            checks_made: 0,
+            watched: vec![Watched::default(); proxies],
+        }
+    }
+
+    /// Gives the opinion of an instance; `None` when there is no such instance.
+    pub(super) fn health(&self, proxy: usize) -> Option<Health> {
+        let watched = self.watched.get(proxy)?;
+        Some(watched.opinion.health())
+    }
+
+    /// Gives the instant of the next check.
+    pub(super) fn next_check(&self) -> Option<Time> {
+        self.watched.iter().map(|watched| watched.due).min()
+    }
+
+    /// Asks for the checks that are due, except where the one before is not answered yet.
+    pub(super) fn wake(&mut self, cx: &Context<'_>, check: &Check, out: &mut Outbox<Output>) {
+        let count = self.watched.len() as u64;
+        for (index, watched) in self.watched.iter_mut().enumerate() {
+            if watched.due > cx.now {
+                continue;
+            }
+            if watched.running.is_none() {
+                self.checks_made += 1;
+                watched.running = Some(self.checks_made);
+                out.push(Output::Check {
+                    check: self.checks_made,
+                    proxy: number(index),
+                    backend: cx.topology.pool.proxies[index].listen,
+                });
+            }
+            // The first checks run at once; from then on they are spread over the interval, so that
+            // a pool is not hit by all its checks in the same instant.
+            let wait = if watched.opinion.health() == Health::Unknown {
+                Span::from_us(check.interval.as_us() / count).times(index as u64 + 1)
+            } else {
+                check.interval
+            };
+            watched.due = cx.now + wait.max(INTERVAL_MIN);
+        }
+    }
+
+    /// Takes the result of a check: its number, the instance, and why it failed.
+    pub(super) fn checked(
+        &mut self,
+        cx: &Context<'_>,
+        config: &Check,
+        (check, proxy, error): (u64, usize, Option<&str>),
+        out: &mut Outbox<Output>,
+    ) {
+        let Some(watched) = self.watched.get_mut(proxy) else {
+            return;
+        };
+        if watched.running != Some(check) {
+            return;
+        }
+        watched.running = None;
+        if let Some(change) = watched.opinion.observe(config, error) {
+            out.fact(changed(cx, proxy, change));
+        }
+    }
+
+    /// Forgets all opinions, and the checks that run.
+    pub(super) fn stop(&mut self, cx: &Context<'_>, out: &mut Outbox<Output>) {
+        for (proxy, watched) in self.watched.iter_mut().enumerate() {
+            watched.running = None;
+            if let Some(change) = watched.opinion.forget("the balancer was stopped") {
+                out.fact(changed(cx, proxy, change));
+            }
+        }
+    }
+
+    /// Makes all checks due.
+    pub(super) fn start(&mut self, now: Time) {
+        for watched in &mut self.watched {
+            watched.due = now;
+        }
+    }
+}
+
+fn changed(cx: &Context<'_>, proxy: usize, change: Change) -> Kind {
+    Kind::HealthChanged {
+        proxy: proxy_name(cx, proxy),
+        to: change.to,
+        cause: change.cause,
+    }
+}
