@@ -30,30 +30,30 @@ pub struct Choice {
     pub why: Chosen,
 }
 
-/// Chooses the next candidate among the usable backends that the flow has not `tried`.
+/// Chooses the next candidate among the usable of `count` backends that the flow has not `tried`.
 ///
 /// A retry takes a turn too: else the successor of a backend that is broken but not yet down would
 /// get the broken one's flows and its own.
 pub fn next(
     algorithm: Algorithm,
-    backends: &[Seen],
+    count: usize,
+    see: impl Fn(usize) -> Seen,
     tried: &[usize],
     turn: &mut Turn,
 ) -> Option<Choice> {
-    let count = backends.len();
     let mut candidates = (0..count)
         .map(|step| (turn.0 + step) % count)
-        .filter(|index| backends[*index].usable && !tried.contains(index));
+        .filter(|index| see(*index).usable && !tried.contains(index));
     let backend = match algorithm {
         // The first of equals wins, and the scan begins at the turn: ties go in turn.
-        Algorithm::LeastConnections => candidates.min_by_key(|index| backends[*index].open),
+        Algorithm::LeastConnections => candidates.min_by_key(|index| see(*index).open),
         Algorithm::RoundRobin => candidates.next(),
     }?;
     turn.0 = (backend + 1) % count;
     let why = match algorithm {
         _ if !tried.is_empty() => Chosen::AfterFailure,
         Algorithm::LeastConnections => Chosen::FewestConnections {
-            open: backends[backend].open,
+            open: see(backend).open,
         },
         Algorithm::RoundRobin => Chosen::Turn,
     };

@@ -149,7 +149,12 @@ impl Balancer {
         let choice = if attempts > config.retries {
             None
         } else {
-            balance::next(config.algorithm, &self.seen(), &tried, &mut self.turn)
+            let see = |index: usize| Seen {
+                usable: self.watch.is_usable(index) && !self.backends[index].drained,
+                open: self.backends[index].open,
+            };
+            let count = self.backends.len();
+            balance::next(config.algorithm, count, see, &tried, &mut self.turn)
         };
         let Some(choice) = choice else {
             out.fact(Kind::NoBackend {
@@ -169,16 +174,6 @@ impl Balancer {
             backend: cx.topology.pool.proxies[choice.backend].listen,
             attempt: attempts + 1,
         });
-    }
-
-    fn seen(&self) -> Vec<Seen> {
-        let up = (0..).map(|index| self.watch.health(index).is_some_and(Health::usable));
-        let both = self.backends.iter().zip(up);
-        both.map(|(backend, up)| Seen {
-            usable: up && !backend.drained,
-            open: backend.open,
-        })
-        .collect()
     }
 
     fn connected(

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::*;
+use super::{Algorithm, Choice, Chosen, Seen, Turn};
 use crate::model::draw::Seed;
 
 fn up(open: &[u32]) -> Vec<Seen> {
@@ -11,6 +11,22 @@ fn up(open: &[u32]) -> Vec<Seen> {
         open: *open,
     };
     open.iter().map(seen).collect()
+}
+
+/// Asks about backends in a slice.
+fn next(
+    algorithm: Algorithm,
+    backends: &[Seen],
+    tried: &[usize],
+    turn: &mut Turn,
+) -> Option<Choice> {
+    super::next(
+        algorithm,
+        backends.len(),
+        |index| backends[index],
+        tried,
+        turn,
+    )
 }
 
 /// Asks for `flows` new flows and gives the backends chosen.

@@ -41,6 +41,11 @@ impl Watch {
         Some(watched.opinion.health())
     }
 
+    /// Tells whether an instance may get flows.
+    pub(super) fn is_usable(&self, proxy: usize) -> bool {
+        self.health(proxy).is_some_and(Health::usable)
+    }
+
     /// Gives the instant of the next check.
     pub(super) fn next_check(&self) -> Option<Time> {
         self.watched.iter().map(|watched| watched.due).min()
