@@ -4,15 +4,14 @@
 //! connection comes from the door's own address, so that a list of connections shows which door a
 //! flow went through.
 
+mod connect;
+
 use std::collections::VecDeque;
-use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
-use std::time::Duration;
 
-use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_util::sync::CancellationToken;
 
@@ -23,7 +22,6 @@ use super::{proxy_protocol, serve};
 use crate::model::addr::{BackendAddr, ClientAddr, ListenAddr};
 use crate::model::fact::{Act, Ended};
 use crate::model::id::{FlowId, Node};
-use crate::model::time::Span;
 use crate::model::topology;
 use crate::policy::balancer::{self, Input, Output};
 
@@ -204,6 +202,7 @@ impl Balancer {
                 client,
                 source,
                 destination,
+                own: Some(listener.ip()),
             };
             let outputs = VecDeque::from(outputs);
             this.carry(flow, outputs, cut).await;
@@ -221,7 +220,7 @@ impl Balancer {
                 } => {
                     let header = proxy_protocol::header(flow.source, flow.destination);
                     let timeout = self.config().timeout_connect;
-                    let connect = self.connect(backend, &header, timeout);
+                    let connect = connect::open(flow.own, backend, &header, timeout);
                     let Some(result) = cut.run_until_cancelled(connect).await else {
                         // The machine has ended the flow when it asked for the cut.
                         return serve::finish(&flow.client);
@@ -301,28 +300,10 @@ impl Balancer {
     /// An active check: it connects, says that it speaks for itself, and closes.
     async fn check(&self, backend: BackendAddr) -> Result<(), String> {
         let timeout = self.config().check.timeout;
-        self.connect(backend, &proxy_protocol::local(), timeout)
+        let own = self.config().listen.first().map(|listen| listen.ip());
+        connect::open(own, backend, &proxy_protocol::local(), timeout)
             .await
             .map(drop)
-    }
-
-    /// Connects from the door's own address and sends the header; the error is in words.
-    async fn connect(
-        &self,
-        backend: BackendAddr,
-        header: &[u8],
-        timeout: Span,
-    ) -> Result<TcpStream, String> {
-        let connect = async {
-            let mut stream = connect_from(self.own_ip(), backend.0).await?;
-            stream.write_all(header).await?;
-            Ok(stream)
-        };
-        within(timeout, connect).await
-    }
-
-    fn own_ip(&self) -> Option<IpAddr> {
-        self.config().listen.first().map(|listen| listen.ip())
     }
 
     fn config(&self) -> &topology::Balancer {
@@ -340,71 +321,8 @@ struct Carried {
     client: TcpStream,
     source: SocketAddr,
     destination: SocketAddr,
-}
-
-/// How many source ports are tried for one connection. The system gives each at random among those
-/// that may be shared; one that has a connection to this very backend is of no use. With a door full
-/// of flows to one backend, a third of the ports are: all of 8 in one case of 6,000.
-const PORTS_TRIED: u32 = 8;
-
-/// Connects from `own`, when that is an address of the backend's family.
-async fn connect_from(own: Option<IpAddr>, backend: SocketAddr) -> io::Result<TcpStream> {
-    let own = own.filter(|own| !own.is_unspecified() && own.is_ipv4() == backend.is_ipv4());
-    let mut tried = 1;
-    loop {
-        match connect_once(own, backend).await {
-            Err(error) if port_taken(&error) && own.is_some() && tried < PORTS_TRIED => tried += 1,
-            result => return result,
-        }
-    }
-}
-
-async fn connect_once(own: Option<IpAddr>, backend: SocketAddr) -> io::Result<TcpStream> {
-    let socket = match backend {
-        SocketAddr::V4(_) => TcpSocket::new_v4()?,
-        SocketAddr::V6(_) => TcpSocket::new_v6()?,
-    };
-    if let Some(own) = own {
-        // Without it a port in TIME_WAIT could not be taken again, and the door's address would run
-        // out of them at 470 connections a second.
-        socket.set_reuseaddr(true)?;
-        socket.bind(SocketAddr::new(own, 0))?;
-    }
-    socket.connect(backend).await
-}
-
-fn port_taken(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::AddrInUse | io::ErrorKind::AddrNotAvailable
-    )
-}
-
-async fn within<T>(timeout: Span, work: impl Future<Output = io::Result<T>>) -> Result<T, String> {
-    match tokio::time::timeout(Duration::from(timeout), work).await {
-        Ok(Ok(done)) => Ok(done),
-        Ok(Err(error)) => Err(words(&error)),
-        Err(_) => Err(format!("no answer within {timeout}")),
-    }
-}
-
-/// Gives the kind where it says enough: `connection refused`, without the system's number.
-fn words(error: &io::Error) -> String {
-    const CLEAR: [io::ErrorKind; 8] = [
-        io::ErrorKind::AddrInUse,
-        io::ErrorKind::AddrNotAvailable,
-        io::ErrorKind::BrokenPipe,
-        io::ErrorKind::ConnectionRefused,
-        io::ErrorKind::ConnectionReset,
-        io::ErrorKind::HostUnreachable,
-        io::ErrorKind::NetworkUnreachable,
-        io::ErrorKind::TimedOut,
-    ];
-    if CLEAR.contains(&error.kind()) {
-        error.kind().to_string()
-    } else {
-        error.to_string()
-    }
+    /// The door's address that it came in at, from which the second connection goes out.
+    own: Option<IpAddr>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

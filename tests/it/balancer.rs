@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use twodoors::model::addr::ListenAddr;
 use twodoors::model::fact::{Act, Ended, Health, Kind};
 use twodoors::model::topology::Algorithm;
 use twodoors::policy::{AnyInput, Context, Machine, Outbox, balancer};
@@ -35,7 +36,9 @@ fn any_port(address: &str) -> std::net::SocketAddr {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flow_reaches_a_backend_with_its_clients_address_in_the_header() {
     let backends = backends(1);
-    let lab = lab_of(&backends, vec![door("inner", any_port("127.41.10.2"))]).await;
+    let mut inner = door("inner", any_port("127.41.10.1"));
+    inner.listen.insert(0, ListenAddr(any_port("127.41.10.2")));
+    let lab = lab_of(&backends, vec![inner]).await;
 
     let mut client = dial("127.42.0.9", lab.address(0));
     assert_eq!(greeting(&mut client), "1");
@@ -51,11 +54,21 @@ async fn a_flow_reaches_a_backend_with_its_clients_address_in_the_header() {
     assert_eq!(
         source.ip(),
         lab.address(0).ip(),
-        "it comes from the door's own address"
+        "from the door's own address"
     );
     assert!(
         backends[0].seen.checks.load(Ordering::SeqCst) > 0,
         "checks are LOCAL"
+    );
+    drop(headers);
+
+    let second = lab.shared.topology.balancers[0].listen[1];
+    greeting(&mut dial("127.42.0.9", second.0));
+    let (_, source) = backends[0].seen.headers.lock().unwrap()[1].clone();
+    assert_eq!(
+        source.ip(),
+        second.ip(),
+        "from the address that the client used"
     );
 }
 
