@@ -1,9 +1,9 @@
 //! From a question to an answer: the only way, for every listener, `explain` and the proof.
 //!
 //! In go the rules in force and a question; out comes an answer: response code, flags, sections
-//! with the file and line of every record, and the reason. It follows CNAMEs from zone to zone of
-//! one view (RFC 6604) and fills the sections as BIND does with `minimal-responses yes`. What fits
-//! into a datagram is the writer's affair.
+//! with the file and line of every record, and the reason. It follows CNAMEs within one zone, as
+//! BIND, Knot and NSD do without recursion (RFC 6604 for the code), and fills the sections as BIND
+//! does with `minimal-responses yes`. What fits into a datagram is the writer's affair.
 
 mod diff;
 mod rules;
@@ -25,8 +25,8 @@ use super::zone::{Found, Item, Key, Node, Set, Zone, lookup};
 pub use self::diff::diff;
 pub use self::rules::{Rules, View};
 
-/// How many CNAMEs one answer follows; BIND stops after 11, others at 16.
-pub const CHAIN_MAX: usize = 16;
+/// How many CNAMEs one answer follows, as BIND's `max-query-restarts`.
+pub const CHAIN_MAX: usize = 11;
 
 /// The largest datagram that is sent, and what the server says it takes (DNS flag day 2020).
 pub const PAYLOAD_MAX: u16 = 1232;
@@ -152,7 +152,7 @@ pub enum Step<'r> {
     NoZone,
     /// The operation is not served.
     Opcode,
-    /// An alias leads to a name outside the zones of the view.
+    /// An alias leads to a name outside the zone that was asked first; the asker goes on there.
     Outside,
     /// Zone transfers are not served.
     Transfer,
@@ -191,7 +191,11 @@ pub fn decide<'r>(rules: &'r Rules, question: &Question) -> Answer<'r> {
     let view = &rules.views[view];
     answer.view = Some(view);
     if matches!(question.record_type, RecordType::AXFR | RecordType::IXFR) {
-        return answer.refused(ResponseCode::Refused, Step::Transfer);
+        let rcode = match view.zone_at(&Key::new(&question.name)) {
+            Some(_) => ResponseCode::Refused,
+            None => ResponseCode::NotAuth,
+        };
+        return answer.refused(rcode, Step::Transfer);
     }
     answer.follow(view, &question.name, question.record_type);
     answer
@@ -220,8 +224,8 @@ fn refusal(question: &Question) -> Option<(ResponseCode, Step<'static>)> {
     match u16::from(question.record_type) {
         // MAILB and MAILA (RFC 1035 section 3.2.3) are obsolete; so BIND.
         253 | 254 => Some((ResponseCode::NotImp, Step::Type)),
-        // OPT, TSIG and TKEY are no types to ask for; so BIND.
-        41 | 249 | 250 => Some((ResponseCode::FormErr, Step::Type)),
+        // OPT and the meta types (RFC 6895 section 3.1) are no types to ask for; so BIND.
+        41 | 128..=250 => Some((ResponseCode::FormErr, Step::Type)),
         _ => None,
     }
 }
@@ -260,6 +264,7 @@ impl<'r> Answer<'r> {
         let mut name = Cow::Borrowed(name);
         // The names asked so far, to see a loop; an answer has few.
         let mut asked: Vec<Key> = Vec::new();
+        let mut home: Option<&Zone> = None;
         loop {
             let key = Key::new(&name);
             let first = asked.is_empty();
@@ -271,16 +276,20 @@ impl<'r> Answer<'r> {
                 None
             };
             if let Some(step) = stop {
+                self.rcode = ResponseCode::ServFail;
                 self.reason.step = step;
                 return;
             }
-            let Some(zone) = view.zone_for(&key, record_type) else {
+            let zone = view.zone_for(&key, record_type);
+            let zone = zone.filter(|zone| home.is_none_or(|home| std::ptr::eq(home, *zone)));
+            let Some(zone) = zone else {
                 if first {
                     self.rcode = ResponseCode::Refused;
                 }
                 self.reason.step = if first { Step::NoZone } else { Step::Outside };
                 return;
             };
+            home = Some(zone);
             let found = lookup(zone, &key, record_type);
             let Found::Alias { set, wildcard } = found else {
                 self.finish(zone, &name, found, first);
@@ -390,6 +399,7 @@ pub const fn rcode_word(rcode: ResponseCode) -> &'static str {
         ResponseCode::NXDomain => "NXDOMAIN",
         ResponseCode::NotImp => "NOTIMP",
         ResponseCode::Refused => "REFUSED",
+        ResponseCode::NotAuth => "NOTAUTH",
         ResponseCode::BADVERS => "BADVERS",
         _ => "OTHER",
     }
@@ -423,7 +433,7 @@ impl fmt::Display for Step<'_> {
             Self::NoView => "no view lets the source in",
             Self::NoZone => "no zone of the view holds the name",
             Self::Opcode => "operation not served",
-            Self::Outside => "leads outside the zones of the view",
+            Self::Outside => "leads outside the zone",
             Self::Transfer => "zone transfers not served",
             Self::Type => "type not served",
         })

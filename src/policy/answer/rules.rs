@@ -88,6 +88,11 @@ impl View {
         self.zones.values()
     }
 
+    /// Finds the zone with this apex.
+    pub fn zone_at(&self, apex: &Key) -> Option<&Zone> {
+        self.zones.get(apex.whole()).map(Arc::as_ref)
+    }
+
     /// Finds the zone that speaks for a name: the most specific one.
     pub fn zone_for(&self, name: &Key, record_type: RecordType) -> Option<&Zone> {
         let zone = |labels| self.zones.get(name.ancestor(labels)).map(Arc::as_ref);

@@ -1,7 +1,8 @@
 //! Reads master files into records that keep their places (RFC 1035 section 5, RFC 2308 section 4).
 //!
 //! In go a file and an origin; out come the records in order, and every mistake up to a bound.
-//! $ORIGIN, $TTL and $INCLUDE are known; an included file leaves origin, TTL and owner as they were.
+//! $ORIGIN, $TTL and $INCLUDE are known; an included file leaves origin, TTL and owner as they were
+//! (BIND keeps its `$TTL`, which RFC 2308 does not ask for).
 //! Whether the records make a zone is not asked here.
 
 use std::path::{Path, PathBuf};

@@ -1,0 +1,528 @@
+//! Our answers against those of BIND's named, over the same views and zones.
+//!
+//! named listens on 127.0.0.1 only; the source address of the question chooses the view in both.
+//! Questions are made from the zones: every name, a child, a sibling and the parent of it, by all
+//! types, networks, transports, with and without EDNS. rcode, AA and TC are compared, answer and
+//! authority as sets, and the glue of referrals; of a truncated answer only the header; of ANY
+//! only the response code (RFC 8482).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use hickory_proto::op::{Message, OpCode};
+use hickory_proto::rr::{DNSClass, Name, Record, RecordType};
+use socket2::{Domain, Protocol, Socket, Type};
+use twodoors::model::addr::{ClientAddr, ListenAddr};
+use twodoors::model::topology::Topology;
+use twodoors::policy::answer::{Question, Rules, Step, Transport, decide};
+
+use crate::kit::{edns, query, query_of, root, rules, serve, topology, view};
+
+const NAMED: &str = "/usr/sbin/named";
+const NETWORKS: [(&str, &str, &str); 2] = [
+    ("private", "127.43.0.0/16", "127.43.0.9"),
+    ("public", "127.44.0.0/16", "127.44.0.9"),
+];
+const STRANGER: &str = "127.45.0.9";
+const TYPES: [RecordType; 12] = [
+    RecordType::A,
+    RecordType::AAAA,
+    RecordType::CNAME,
+    RecordType::DS,
+    RecordType::MX,
+    RecordType::NS,
+    RecordType::PTR,
+    RecordType::SOA,
+    RecordType::SRV,
+    RecordType::TXT,
+    RecordType::Unknown(65280),
+    RecordType::ANY,
+];
+
+fn zones(view: &str) -> Vec<(String, String)> {
+    let fixture = |origin: &str| {
+        let path = format!("tests/fixtures/zones/{view}/{origin}zone");
+        (origin.to_owned(), path)
+    };
+    let shipped = format!("zones/{view}/example.com.zone");
+    vec![
+        fixture("example.test."),
+        fixture("kid.example.test."),
+        fixture("other.test."),
+        (String::from("example.com."), shipped),
+    ]
+}
+
+fn both_views() -> Topology {
+    let views = NETWORKS.iter().map(|(name, network, _)| {
+        let zones = zones(name);
+        let zones: Vec<_> = zones
+            .iter()
+            .map(|(o, f)| (o.as_str(), f.as_str()))
+            .collect();
+        view(name, &[network], &zones)
+    });
+    topology(views.collect())
+}
+
+/// BIND's named, an ordinary child that ends with the test.
+struct Named {
+    child: Child,
+    folder: PathBuf,
+    address: SocketAddr,
+}
+
+impl Named {
+    /// Starts named; a port that was taken meanwhile is tried anew.
+    fn start() -> Self {
+        assert!(
+            Path::new(NAMED).exists(),
+            "{NAMED} is missing: install bind9 (tests/runinstall does), without its service"
+        );
+        for attempt in 0..3 {
+            if let Some(named) = Self::try_start(attempt) {
+                return named;
+            }
+        }
+        panic!("named did not start in three tries; its words are above");
+    }
+
+    fn try_start(attempt: u32) -> Option<Self> {
+        let port = free_port();
+        let name = format!("twodoors-named-{}-{attempt}-{port}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&folder).unwrap();
+        let file = folder.join("named.conf");
+        std::fs::write(&file, configuration(&folder, port)).unwrap();
+        let log = std::fs::File::create(folder.join("log")).unwrap();
+        let child = Command::new(NAMED)
+            .args(["-g", "-n", "1", "-c"])
+            .arg(&file)
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        let mut named = Self {
+            child,
+            folder,
+            address,
+        };
+        named.is_ready().then_some(named)
+    }
+
+    /// Waits, for at most 20 s, until it answers for a zone.
+    fn is_ready(&mut self) -> bool {
+        let start = Instant::now();
+        let question = query("example.com.", RecordType::SOA, None)
+            .to_vec()
+            .unwrap();
+        let mut client = Client::new(NETWORKS[0].2, Duration::from_millis(200));
+        while start.elapsed() < Duration::from_secs(20) {
+            if let Some(answer) = client.udp(self.address, &question)
+                && Message::from_vec(&answer).is_ok_and(|message| !message.answers.is_empty())
+            {
+                return true;
+            }
+            if self.child.try_wait().unwrap().is_some() {
+                break;
+            }
+        }
+        let log = std::fs::read_to_string(self.folder.join("log")).unwrap_or_default();
+        eprintln!("named said:\n{log}");
+        false
+    }
+}
+
+impl Drop for Named {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn free_port() -> u16 {
+    for _ in 0..16 {
+        let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = udp.local_addr().unwrap();
+        if TcpListener::bind(address).is_ok() {
+            return address.port();
+        }
+    }
+    panic!("no port is free for UDP and TCP");
+}
+
+fn configuration(folder: &Path, port: u16) -> String {
+    let mut text = format!(
+        "options {{\n directory \"{}\";\n listen-on port {port} {{ 127.0.0.1; }};\n \
+         listen-on-v6 {{ none; }};\n pid-file none;\n session-keyfile none;\n recursion no;\n \
+         minimal-responses yes;\n check-names primary ignore;\n empty-zones-enable no;\n \
+         dnssec-validation no;\n notify no;\n zero-no-soa-ttl no;\n allow-transfer {{ none; }};\n \
+         max-cache-size 8m;\n}};\ncontrols {{ }};\n",
+        folder.display()
+    );
+    for (name, network, _) in NETWORKS {
+        text.push_str(&format!(
+            "view {name} {{\n match-clients {{ {network}; }};\n"
+        ));
+        for (origin, file) in zones(name) {
+            // named opens includes relative to its own folder, so it gets copies beside it.
+            let copy = folder
+                .join(name)
+                .join(Path::new(&file).file_name().unwrap());
+            std::fs::create_dir_all(copy.parent().unwrap()).unwrap();
+            let zone = std::fs::read_to_string(root().join(&file)).unwrap();
+            let shared = root().join("tests/fixtures/zones/shared");
+            let zone = zone.replace("../shared", &shared.display().to_string());
+            std::fs::write(&copy, zone).unwrap();
+            text.push_str(&format!(
+                " zone \"{origin}\" {{ type primary; file \"{}\"; }};\n",
+                copy.display()
+            ));
+        }
+        text.push_str("};\n");
+    }
+    text
+}
+
+/// Asks from one address; keeps its streams.
+struct Client {
+    from: IpAddr,
+    datagrams: UdpSocket,
+    streams: BTreeMap<SocketAddr, TcpStream>,
+    patience: Duration,
+}
+
+impl Client {
+    fn new(from: &str, patience: Duration) -> Self {
+        let from: IpAddr = from.parse().unwrap();
+        let datagrams = UdpSocket::bind((from, 0)).unwrap();
+        datagrams.set_read_timeout(Some(patience)).unwrap();
+        let streams = BTreeMap::new();
+        Self {
+            from,
+            datagrams,
+            streams,
+            patience,
+        }
+    }
+
+    fn udp(&mut self, server: SocketAddr, message: &[u8]) -> Option<Vec<u8>> {
+        self.datagrams.send_to(message, server).unwrap();
+        let mut answer = vec![0; 65_535];
+        loop {
+            let (length, from) = self.datagrams.recv_from(&mut answer).ok()?;
+            // An answer that came too late for its question is not this one's.
+            if from == server && answer[..2] == message[..2] {
+                answer.truncate(length);
+                return Some(answer);
+            }
+        }
+    }
+
+    fn tcp(&mut self, server: SocketAddr, message: &[u8]) -> Option<Vec<u8>> {
+        let (from, patience) = (self.from, self.patience);
+        let stream = self.streams.entry(server).or_insert_with(|| {
+            let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP)).unwrap();
+            socket.bind(&SocketAddr::new(from, 0).into()).unwrap();
+            socket.connect(&server.into()).unwrap();
+            socket.set_tcp_nodelay(true).unwrap();
+            socket.set_read_timeout(Some(patience)).unwrap();
+            socket.into()
+        });
+        let mut framed = u16::try_from(message.len()).unwrap().to_be_bytes().to_vec();
+        framed.extend(message);
+        stream.write_all(&framed).ok()?;
+        let mut length = [0; 2];
+        stream.read_exact(&mut length).ok()?;
+        let mut answer = vec![0; usize::from(u16::from_be_bytes(length))];
+        stream.read_exact(&mut answer).ok()?;
+        Some(answer)
+    }
+
+    fn ask(&mut self, server: SocketAddr, message: &Message, tcp: bool) -> Message {
+        let bytes = message.to_vec().unwrap();
+        let answer = if tcp {
+            self.tcp(server, &bytes)
+        } else {
+            self.udp(server, &bytes)
+        };
+        let answer = answer.unwrap_or_else(|| panic!("{server} does not answer {message}"));
+        Message::from_vec(&answer).unwrap_or_else(|error| panic!("{server}: {error}"))
+    }
+}
+
+/// What is compared of an answer.
+#[derive(Debug, PartialEq, Eq)]
+struct Meaning {
+    rcode: String,
+    authoritative: bool,
+    truncated: bool,
+    answer: BTreeSet<String>,
+    authority: BTreeSet<String>,
+    glue: BTreeSet<String>,
+}
+
+fn meaning(message: &Message, any: bool) -> Meaning {
+    let metadata = &message.metadata;
+    let truncated = metadata.truncation && !any;
+    let words = |records: &[Record]| -> BTreeSet<String> {
+        if any || truncated {
+            return BTreeSet::new();
+        }
+        let words = records.iter().map(|record| {
+            let (name, kind) = (record.name.to_lowercase(), record.record_type());
+            format!("{name} {} {kind} {:?}", record.ttl, record.data)
+        });
+        words.collect()
+    };
+    let referral = !metadata.authoritative && !message.authorities.is_empty();
+    let glue = if referral {
+        &message.additionals[..]
+    } else {
+        &[]
+    };
+    Meaning {
+        rcode: format!("{:?}", metadata.response_code),
+        authoritative: metadata.authoritative && !any,
+        truncated,
+        answer: words(&message.answers),
+        authority: words(&message.authorities),
+        glue: words(glue),
+    }
+}
+
+/// The names to ask for: each of the zones, a child, a sibling, its parent.
+fn names(rules: &Rules) -> BTreeSet<Name> {
+    let nodes = rules.views.iter().flat_map(|view| view.zones());
+    let owners = nodes.flat_map(|zone| zone.nodes().map(|node| node.name.clone()));
+    let mut names = BTreeSet::new();
+    for owner in owners {
+        let parent = owner.base_name();
+        for (below, label) in [(&owner, "child"), (&parent, "sibling"), (&owner, "x.y")] {
+            for part in [label, "*"] {
+                let mut name = below.clone();
+                for label in part.split('.').rev() {
+                    name = name.prepend_label(label).unwrap();
+                }
+                names.insert(name);
+            }
+        }
+        names.insert(parent);
+        names.insert(owner);
+    }
+    names.insert(Name::root());
+    names.insert(Name::from_ascii("not.served.invalid.").unwrap());
+    names
+}
+
+/// The word for what a question meets, by our own reason.
+fn construct(rules: &Rules, from: &str, message: &Message) -> String {
+    let query = &message.queries[0];
+    let question = Question {
+        source: ClientAddr(SocketAddr::new(from.parse().unwrap(), 1)),
+        destination: ListenAddr(SocketAddr::from(([127, 0, 0, 1], 53))),
+        transport: Transport::Tcp,
+        opcode: OpCode::Query,
+        count: 1,
+        name: query.name.clone(),
+        record_type: query.query_type,
+        class: query.query_class,
+        edns: None,
+    };
+    let reason = decide(rules, &question).reason;
+    let step = match reason.step {
+        Step::Delegation(_) => String::from("delegation"),
+        Step::Wildcard(_) => String::from("wildcard"),
+        Step::NoTypeWildcard(_) => String::from("no such type at wildcard"),
+        other => other.to_string(),
+    };
+    let alias = if reason.aliases > 0 { "CNAME, " } else { "" };
+    format!("{alias}{step}")
+}
+
+/// What the comparison found.
+#[derive(Default)]
+struct Tally {
+    asked: usize,
+    truncated: usize,
+    glue_cut: usize,
+    met: BTreeMap<String, usize>,
+    differences: Vec<String>,
+}
+
+/// Asks both servers one question and compares.
+fn compare(
+    tally: &mut Tally,
+    client: &mut Client,
+    servers: [SocketAddr; 2],
+    message: &Message,
+    tcp: bool,
+) {
+    let any = message.queries[0].query_type == RecordType::ANY;
+    let [ours, theirs] = servers.map(|server| client.ask(server, message, tcp));
+    let (our, their) = (meaning(&ours, any), meaning(&theirs, any));
+    tally.asked += 1;
+    tally.truncated += usize::from(our.truncated);
+    if our == their {
+        return;
+    }
+    // RFC 9471 wants TC when glue does not fit; BIND 9.18 leaves it out and says nothing.
+    if !tcp && our.truncated && !their.glue.is_empty() {
+        let whole = meaning(&client.ask(servers[1], message, true), any);
+        let less = whole.glue.is_superset(&their.glue) && whole.glue.len() > their.glue.len();
+        if less && whole.authority == their.authority && !their.authoritative {
+            tally.glue_cut += 1;
+            return;
+        }
+    }
+    if tally.differences.len() < 20 {
+        let query = &message.queries[0];
+        let how = format!(
+            "{} {} tcp {tcp} edns {}",
+            query.name,
+            query.query_type,
+            message.edns.is_some()
+        );
+        tally.differences.push(format!(
+            "{how} from {}\n ours   {our:?}\n theirs {their:?}",
+            client.from
+        ));
+    }
+}
+
+#[test]
+fn answers_mean_what_bind_means() {
+    let topology = both_views();
+    let served = serve(&topology);
+    let (rules, _) = rules(&topology).unwrap();
+    let named = Named::start();
+    let servers = [served.address, named.address];
+    let carriers = [
+        (false, None),
+        (false, Some(1232)),
+        (true, None),
+        (true, Some(4096)),
+    ];
+    let mut tally = Tally::default();
+    for (_, _, from) in NETWORKS {
+        let mut client = Client::new(from, Duration::from_secs(5));
+        for name in names(&rules) {
+            for record_type in TYPES {
+                for (tcp, payload) in carriers {
+                    let message = query_of(name.clone(), record_type, payload.map(edns));
+                    compare(&mut tally, &mut client, servers, &message, tcp);
+                    *tally
+                        .met
+                        .entry(construct(&rules, from, &message))
+                        .or_default() += 1;
+                }
+            }
+        }
+    }
+    let Tally {
+        asked,
+        truncated,
+        glue_cut,
+        met,
+        differences,
+    } = tally;
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
+    let met: Vec<_> = met
+        .iter()
+        .map(|(construct, count)| format!("{construct}: {count}"))
+        .collect();
+    println!(
+        "{asked} questions agree with BIND; {}; truncated: {truncated}; with TC for glue where BIND says nothing: {glue_cut}",
+        met.join("; ")
+    );
+    for construct in [
+        "CNAME, back at a name",
+        "CNAME, delegation",
+        "CNAME, exact match",
+        "CNAME, leads outside",
+        "CNAME, no such name",
+        "CNAME, no such type",
+        "CNAME, wildcard",
+        "delegation",
+        "exact match",
+        "no such name",
+        "no such type",
+        "no such type at wildcard",
+        "no zone of the view",
+        "wildcard",
+    ] {
+        let seen = met.iter().any(|line| line.starts_with(construct));
+        assert!(seen, "no question met: {construct}");
+    }
+    assert!(truncated > glue_cut, "no answer was truncated");
+}
+
+#[test]
+fn refusals_mean_what_bind_means() {
+    let served = serve(&both_views());
+    let named = Named::start();
+    let mut stranger = Client::new(STRANGER, Duration::from_secs(5));
+    let mut client = Client::new(NETWORKS[0].2, Duration::from_secs(5));
+    let plain = query("www.example.test.", RecordType::A, None);
+    let mut hesiod = plain.clone();
+    hesiod.queries[0].query_class = DNSClass::HS;
+    let mut chaos = plain.clone();
+    chaos.queries[0].query_class = DNSClass::CH;
+    let mut status = plain.clone();
+    status.metadata.op_code = OpCode::Status;
+    let mut unknown = plain.clone();
+    unknown.metadata.op_code = OpCode::Unknown(9);
+    let mut version = query("www.example.test.", RecordType::A, Some(edns(1232)));
+    version.edns.as_mut().unwrap().set_version(1);
+    let mut two = plain.clone();
+    two.queries.push(two.queries[0].clone());
+    let types = [41, 249, 250, 251, 252, 253, 254, 128, 0, 65535];
+    let types = types.map(|number| query("www.example.test.", RecordType::from(number), None));
+    let mut wrong = Vec::new();
+    let messages = [plain.clone(), hesiod, chaos, status, unknown, version, two];
+    for message in messages.iter().chain(&types) {
+        for tcp in [false, true] {
+            // BIND closes a stream after some of these; each gets its own.
+            client.streams.clear();
+            let ours = client.ask(served.address, message, tcp);
+            let theirs = client.ask(named.address, message, tcp);
+            if meaning(&ours, false) != meaning(&theirs, false) {
+                let of = |answer: &Message| answer.metadata.response_code;
+                let query = &message.queries[0];
+                wrong.push(format!(
+                    "{:?} {} {:?} tcp {tcp}: ours {} theirs {}",
+                    message.metadata.op_code,
+                    query.query_class,
+                    query.query_type,
+                    of(&ours),
+                    of(&theirs)
+                ));
+            }
+        }
+    }
+    let ours = stranger.ask(served.address, &plain, false);
+    let theirs = stranger.ask(named.address, &plain, false);
+    assert_eq!(meaning(&ours, false), meaning(&theirs, false));
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The broken twin: what the comparison is for must be seen by it.
+#[test]
+fn a_difference_is_seen() {
+    let served = serve(&both_views());
+    let message = query("proxy.example.com.", RecordType::A, None);
+    let mut answers = NETWORKS.map(|(_, _, from)| {
+        let mut client = Client::new(from, Duration::from_secs(5));
+        client.ask(served.address, &message, false)
+    });
+    assert_ne!(meaning(&answers[0], false), meaning(&answers[1], false));
+    let same = answers[0].clone();
+    answers[0].metadata.authoritative = false;
+    assert_ne!(meaning(&answers[0], false), meaning(&same, false));
+}
