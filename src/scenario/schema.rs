@@ -156,8 +156,7 @@ impl<'a> Checker<'a> {
         self.missing(schema, node, entries, path);
         let least = schema.get("minProperties").and_then(Json::as_u64);
         if least.is_some_and(|least| (entries.len() as u64) < least) {
-            let cure = add_example(schema, "");
-            self.add(node, path, "this is empty", cure);
+            self.add(node, path, "the mapping is empty", like_example(schema));
         }
         Json::Object(sound)
     }
@@ -209,8 +208,7 @@ impl<'a> Checker<'a> {
         let least = schema.get("minItems").and_then(Json::as_u64).unwrap_or(0);
         let most = schema.get("maxItems").and_then(Json::as_u64);
         if (items.len() as u64) < least {
-            let cure = add_example(schema, "");
-            self.add(node, path, "the list is empty", cure);
+            self.add(node, path, "the list is empty", like_example(schema));
         }
         if let Some(most) = most.filter(|most| items.len() as u64 > *most) {
             let what = format!("the list has {} entries", items.len());
@@ -290,9 +288,7 @@ impl<'a> Checker<'a> {
                 } else {
                     format!("{found} is found where {} is wanted", kind(wanted))
                 };
-                let cure = schema.get_example().map_or_else(String::new, |example| {
-                    format!("write it like {}", flow(example))
-                });
+                let cure = like_example(schema);
                 (what, cure)
             }
         };
@@ -360,11 +356,15 @@ fn extension(schema: &Chain<'_>, key: &str) -> bool {
 }
 
 fn add_example(schema: &Chain<'_>, key: &str) -> String {
-    let Some(example) = schema.get_example() else {
-        return String::new();
-    };
-    let colon = if key.is_empty() { "" } else { ": " };
-    format!("add {key}{colon}{}", flow(example))
+    schema.get_example().map_or_else(String::new, |example| {
+        format!("add {key}: {}", flow(example))
+    })
+}
+
+fn like_example(schema: &Chain<'_>) -> String {
+    schema.get_example().map_or_else(String::new, |example| {
+        format!("write it like {}", flow(example))
+    })
 }
 
 /// Writes an example as a person would in YAML: one line, quotes only where needed.

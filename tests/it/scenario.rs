@@ -1,8 +1,15 @@
 //! Scenario files: the shipped one, and valid and broken ones beside their expected messages.
+//!
+//! `TWODOORS_BLESS=1 cargo test --test it scenario` writes the expected messages anew.
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
 
+use twodoors::cli::{Exit, Io, check};
 use twodoors::scenario::{embedded, load};
+
+const FIXTURES: &str = "tests/fixtures/scenarios";
 
 #[test]
 fn the_embedded_scenario_has_no_mistake_and_no_warning() {
@@ -10,4 +17,67 @@ fn the_embedded_scenario_has_no_mistake_and_no_warning() {
     assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
     assert_eq!(loaded.topology.mesh_size(), 12);
     assert_eq!(loaded.read.len(), 8);
+}
+
+#[test]
+fn valid_scenarios_resolve_to_what_stands_beside_them() {
+    for path in fixtures("valid") {
+        check(&path, Exit::Success);
+    }
+}
+
+#[test]
+fn broken_scenarios_say_what_stands_beside_them() {
+    for path in fixtures("invalid") {
+        check(&path, Exit::Usage);
+    }
+}
+
+#[test]
+fn twelve_mistakes_of_different_kinds_are_twelve_lines() {
+    let (_, said) = examine(&Path::new(FIXTURES).join("invalid/twelve.yaml"));
+    assert_eq!(said.lines().count(), 12, "{said}");
+}
+
+/// Compares what `check` says of a scenario with the file beside it.
+fn check(path: &Path, expected: Exit) {
+    let (exit, said) = examine(path);
+    assert_eq!(exit, expected, "{}: {said}", path.display());
+    let beside = path.with_extension("expected");
+    if std::env::var_os("TWODOORS_BLESS").is_some() {
+        fs::write(&beside, &said).expect("the fixture can be written");
+    }
+    let wanted = fs::read_to_string(&beside).unwrap_or_default();
+    assert_eq!(said, wanted, "{} says otherwise", beside.display());
+}
+
+fn examine(path: &Path) -> (Exit, String) {
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let args = check::Args {
+        scenarios: vec![path.to_path_buf()],
+        json: false,
+    };
+    let mut io = Io {
+        out: &mut out,
+        err: &mut err,
+        color: false,
+    };
+    let exit = check::run(&args, &mut io).expect("memory can be written");
+    err.extend(out);
+    (exit, String::from_utf8(err).expect("messages are text"))
+}
+
+/// Lists the scenarios of a folder; each has its expected message, and each message its scenario.
+fn fixtures(folder: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(Path::new(FIXTURES).join(folder)).expect("the folder is there");
+    let paths = entries.map(|entry| entry.expect("an entry can be read").path());
+    let paths: BTreeSet<PathBuf> = paths.filter(|path| path.is_file()).collect();
+    for path in &paths {
+        let other = path.with_extension("yaml");
+        assert!(paths.contains(&other), "{} has no scenario", path.display());
+    }
+    let is_scenario = |path: &PathBuf| path.extension().is_some_and(|end| end == "yaml");
+    let scenarios: Vec<PathBuf> = paths.into_iter().filter(is_scenario).collect();
+    assert!(!scenarios.is_empty(), "{folder} has no scenarios");
+    scenarios
 }
