@@ -19,7 +19,7 @@ pub mod tree;
 
 use std::path::{Path, PathBuf};
 
-use crate::model::mistake::{Files, Mistake, Place};
+use crate::model::mistake::{Files, Mistake};
 use crate::model::topology::Topology;
 
 use self::tree::{Mark, Node, Step};
@@ -53,6 +53,9 @@ pub fn load(path: &Path, files: &dyn Files) -> Result<Loaded, Vec<Mistake>> {
         return Err(mistakes.into_list(path));
     };
     let sound = schema::check(&schema::scenario(), path, &tree, &mut mistakes);
+    if !sound.is_object() {
+        return Err(mistakes.into_list(path));
+    }
     let shapes = match serde_json::from_value(sound) {
         Ok(shapes) => shapes,
         Err(error) => {
@@ -106,6 +109,7 @@ fn place(tree: &Node, steps: &[Step<'_>]) -> (Mark, String) {
 #[derive(Debug, Default)]
 pub struct Mistakes {
     list: Vec<Mistake>,
+    more: bool,
 }
 
 impl Mistakes {
@@ -119,15 +123,11 @@ impl Mistakes {
         cure: impl Into<String>,
     ) {
         if self.list.len() >= MISTAKES_MAX {
+            self.more = true;
             return;
         }
-        let place = Place {
-            file: file.to_path_buf(),
-            line: mark.line,
-            column: mark.column,
-        };
         self.list.push(Mistake {
-            place,
+            place: mark.of(file),
             path: path.to_owned(),
             what: what.into(),
             cure: cure.into(),
@@ -137,6 +137,7 @@ impl Mistakes {
     /// Adds all of another collection.
     pub fn append(&mut self, other: Self) {
         let room = MISTAKES_MAX.saturating_sub(self.list.len());
+        self.more |= other.more || other.list.len() > room;
         self.list.extend(other.list.into_iter().take(room));
     }
 
@@ -151,6 +152,15 @@ impl Mistakes {
         self.list
             .sort_by(|a, b| (a.place.file != first, a).cmp(&(b.place.file != first, b)));
         self.list.dedup();
+        if self.more {
+            let what = format!("there are more mistakes than the {MISTAKES_MAX} shown");
+            self.list.push(Mistake {
+                place: Mark::START.of(first),
+                path: String::new(),
+                what,
+                cure: String::from("mend these first"),
+            });
+        }
         self.list
     }
 }

@@ -6,7 +6,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 
 use crate::model::addr::HostPort;
 use crate::model::time::Span;
@@ -137,14 +137,21 @@ pub fn switch(text: &str) -> Result<bool, Wrong> {
     }
 }
 
+/// Gives the cure for a number of seconds without its unit.
+pub fn add_unit(number: &str) -> String {
+    match number.parse::<f64>() {
+        Ok(seconds) if number.contains('.') && (0.0..1e6).contains(&seconds) => {
+            format!("write {:.0}ms", seconds * 1e3)
+        }
+        _ => format!("write {number}s"),
+    }
+}
+
 /// Reads a length of time: one or more numbers, each with its unit.
 pub fn duration(text: &str) -> Result<Span, Wrong> {
     let cure = "write a number with its unit, like 250ms, 2s or 5m";
     if !text.is_empty() && text.chars().all(|c| c.is_ascii_digit() || c == '.') {
-        return Err(wrong(
-            format!("{text} has no unit"),
-            format!("write {text}s"),
-        ));
+        return Err(wrong(format!("{text} has no unit"), add_unit(text)));
     }
     let Ok(duration) = humantime::parse_duration(text) else {
         return Err(wrong(format!("{text:?} is not a duration"), cure));
@@ -173,7 +180,7 @@ pub fn cidr(text: &str) -> Result<IpNet, Wrong> {
     if let Ok(address) = text.parse::<IpAddr>() {
         return Ok(IpNet::from(address.to_canonical()));
     }
-    let Ok(network) = text.parse::<IpNet>() else {
+    let Ok(network) = text.parse::<IpNet>().map(canonical) else {
         return Err(wrong(
             format!("{text:?} is not a network in CIDR form"),
             "write it like 127.10.0.0/16",
@@ -186,6 +193,18 @@ pub fn cidr(text: &str) -> Result<IpNet, Wrong> {
         ));
     }
     Ok(network)
+}
+
+/// Makes a network of IPv4-mapped addresses one of IPv4, as sources are looked up.
+fn canonical(network: IpNet) -> IpNet {
+    let IpNet::V6(six) = network else {
+        return network;
+    };
+    let four = six.addr().to_ipv4_mapped();
+    let length = six.prefix_len().checked_sub(96);
+    four.zip(length)
+        .and_then(|(address, length)| Ipv4Net::new(address, length).ok())
+        .map_or(network, IpNet::V4)
 }
 
 /// Reads an address, IPv4-mapped IPv6 made IPv4.
@@ -203,13 +222,18 @@ pub fn ip_address(text: &str) -> Result<IpAddr, Wrong> {
 /// Reads an address with a port.
 pub fn socket_address(text: &str) -> Result<SocketAddr, Wrong> {
     text.parse::<SocketAddr>().map_err(|_| {
-        let cure = match text.parse::<IpAddr>() {
-            Ok(IpAddr::V4(_)) => format!("add the port, like {text}:3080"),
-            Ok(IpAddr::V6(_)) => format!("add the port, like [{text}]:3080"),
-            Err(_) => String::from("write it like 127.10.0.2:3080"),
-        };
-        wrong(format!("{text:?} is not an address and a port"), cure)
+        wrong(
+            format!("{text:?} is not an address and a port"),
+            "write it like 127.10.0.2:3080",
+        )
     })
+}
+
+/// Gives the cure for an address whose port is missing: the port of the example.
+pub fn with_port(text: &str, example: &str) -> Option<String> {
+    let address = text.parse::<IpAddr>().ok()?;
+    let port = example.parse::<SocketAddr>().ok()?.port();
+    Some(format!("write {}", SocketAddr::new(address, port)))
 }
 
 /// Reads a host and a port, both required.

@@ -31,13 +31,20 @@ pub fn cure(word: &str, allowed: &[&str]) -> String {
 /// Finds the allowed word at the smallest edit distance, if it is near enough to be meant; the
 /// first of equals.
 pub fn nearest<'a>(word: &str, allowed: &[&'a str]) -> Option<&'a str> {
+    nearest_within(word, allowed, usize::MAX)
+}
+
+/// Does the same with a bound of its own on the distance, where many unknown words are right
+/// elsewhere.
+pub fn nearest_within<'a>(word: &str, allowed: &[&'a str], most: usize) -> Option<&'a str> {
     let word = word.to_lowercase();
     let length = word.chars().count();
     if length == 0 || length > LENGTH_MAX {
         return None;
     }
-    // A third of the letters may be wrong: `extenal`, `algoritm`, `roundrobin`.
-    let limit = (length / 3).max(1);
+    // A third of the letters may be wrong: `extrenal`, `algoritm`, `roundrobin`; of two letters
+    // none.
+    let limit = (length / 3).min(most);
     allowed
         .iter()
         .filter(|other| other.len() <= 2 * LENGTH_MAX)

@@ -9,6 +9,7 @@ mod nodes;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::model::addr::{BackendAddr, ListenAddr};
 use crate::model::draw::Seed;
@@ -22,6 +23,7 @@ use crate::model::topology::{
 };
 
 use super::files::beside;
+use super::teleport::AgentFile;
 use super::tree::{Node, Step, Value};
 use super::{Loaded, Mistakes, file, format, hint, place, teleport};
 
@@ -56,7 +58,10 @@ pub fn resolve(
         mistakes,
         warnings: Mistakes::default(),
         read: vec![path.to_path_buf()],
+        texts: BTreeMap::new(),
+        agent_files: BTreeMap::new(),
         networks: Vec::new(),
+        searched: BTreeMap::new(),
         taken: BTreeMap::new(),
         apps: BTreeMap::new(),
         apps_known: true,
@@ -68,7 +73,14 @@ pub fn resolve(
             warnings: resolver.warnings.into_list(path),
             read: resolver.read,
         }),
-        _ => Err(resolver.mistakes.into_list(path)),
+        _ => {
+            if resolver.mistakes.is_empty() {
+                // Nothing is left out in silence; if it were, this keeps the promise of a mistake.
+                let what = "this scenario cannot be resolved";
+                resolver.mistakes.add(path, tree.mark, "", what, "");
+            }
+            Err(resolver.mistakes.into_list(path))
+        }
     }
 }
 
@@ -79,7 +91,13 @@ struct Resolver<'a> {
     mistakes: Mistakes,
     warnings: Mistakes,
     read: Vec<PathBuf>,
+    /// What every named file held, so that each is read once.
+    texts: BTreeMap<PathBuf, Result<Arc<str>, String>>,
+    /// The configuration of agents by file, so that each is checked once.
+    agent_files: BTreeMap<PathBuf, Option<Arc<AgentFile>>>,
     networks: Vec<Network>,
+    /// How many hosts of a network are known to be taken, in the order of looking.
+    searched: BTreeMap<String, usize>,
     /// Who has an address.
     taken: BTreeMap<IpAddr, String>,
     /// Which agent serves an app.
@@ -430,15 +448,18 @@ impl Resolver<'_> {
     }
 
     /// Reads a file that the scenario names.
-    fn file(&mut self, steps: &[Step<'_>], path: &str) -> Option<(PathBuf, String)> {
+    fn file(&mut self, steps: &[Step<'_>], path: &str) -> Option<(PathBuf, Arc<str>)> {
         let path = beside(self.path, path);
-        match self.files.read(&path) {
-            Ok(text) => {
-                if !self.read.contains(&path) {
-                    self.read.push(path.clone());
-                }
-                Some((path, text))
+        let text = self.texts.get(&path).cloned().unwrap_or_else(|| {
+            let text = self.files.read(&path).map(Arc::from);
+            if text.is_ok() && path != self.path {
+                self.read.push(path.clone());
             }
+            self.texts.insert(path.clone(), text.clone());
+            text
+        });
+        match text {
+            Ok(text) => Some((path, text)),
             Err(why) => {
                 let what = format!("{} cannot be read: {why}", path.display());
                 self.wrong(steps, what, "paths are relative to this file");

@@ -29,6 +29,7 @@ pub const KEYWORDS: &[&str] = &[
     "format",
     "items",
     "maxItems",
+    "maxProperties",
     "maximum",
     "minItems",
     "minProperties",
@@ -132,7 +133,13 @@ impl<'a> Checker<'a> {
         let mut sound = Map::new();
         let properties = schema.get("properties").and_then(Json::as_object);
         let additional = schema.get("additionalProperties");
-        for entry in entries {
+        let most = schema.get("maxProperties").and_then(Json::as_u64);
+        if let Some(most) = most.filter(|most| entries.len() as u64 > *most) {
+            let what = format!("the mapping has {} entries", entries.len());
+            self.add(node, path, what, format!("at most {most}"));
+        }
+        let most = most.and_then(|most| usize::try_from(most).ok());
+        for entry in entries.iter().take(most.unwrap_or(usize::MAX)) {
             let below = join(path, &entry.key);
             if let Some(property) = properties.and_then(|known| known.get(&entry.key)) {
                 let value = self.node(property, &entry.node, &below);
@@ -182,11 +189,19 @@ impl<'a> Checker<'a> {
             .map(|known| known.keys().map(String::as_str).collect())
             .unwrap_or_default();
         allowed.sort_unstable();
-        let what = match schema.get("x-unknown").and_then(Json::as_str) {
-            Some(words) => format!("{:?}: {words}", entry.key),
-            None => format!("unknown key {:?}", entry.key),
+        let (what, cure) = match schema.get("x-unknown").and_then(Json::as_str) {
+            Some(words) => (
+                format!("{:?}: {words}", entry.key),
+                hint::nearest_within(&entry.key, &allowed, 2).map_or_else(
+                    || String::from("take it out; without effect it would mislead"),
+                    |near| format!("did you mean {near}?"),
+                ),
+            ),
+            None => (
+                format!("unknown key {:?}", entry.key),
+                hint::cure(&entry.key, &allowed),
+            ),
         };
-        let cure = hint::cure(&entry.key, &allowed);
         self.mistakes.add(self.file, entry.mark, path, what, cure);
     }
 
@@ -217,7 +232,9 @@ impl<'a> Checker<'a> {
         let Some(each) = schema.get("items") else {
             return Json::Array(Vec::new());
         };
-        let sound = items.iter().enumerate().map(|(index, item)| {
+        let most = most.and_then(|most| usize::try_from(most).ok());
+        let looked_at = items.iter().take(most.unwrap_or(usize::MAX));
+        let sound = looked_at.enumerate().map(|(index, item)| {
             let below = format!("{path}[{index}]");
             self.node(each, item, &below)
         });
@@ -234,8 +251,12 @@ impl<'a> Checker<'a> {
             }
         }
         if let Some(name) = schema.get("format").and_then(Json::as_str)
-            && let Err(wrong) = format::check(name, text)
+            && let Err(mut wrong) = format::check(name, text)
         {
+            let example = schema.get_example().and_then(Json::as_str);
+            if let Some(cure) = example.and_then(|example| format::with_port(text, example)) {
+                wrong.cure = cure;
+            }
             self.add(node, path, wrong.what, wrong.cure);
             return Json::Null;
         }
@@ -275,7 +296,14 @@ impl<'a> Checker<'a> {
         };
         let (what, cure) = match (written, wanted, format) {
             (Some(number), "string", Some("duration" | "start")) => {
-                (format!("{number} has no unit"), format!("write {number}s"))
+                (format!("{number} has no unit"), format::add_unit(&number))
+            }
+            (Some(number), "string", None) if schema.get("enum").is_some() => {
+                let words = schema.get("enum").and_then(Json::as_array);
+                let words = words.into_iter().flatten().filter_map(Json::as_str);
+                let allowed: Vec<&str> = words.collect();
+                let what = format!("{number} is not known here");
+                (what, format!("one of: {}", allowed.join(", ")))
             }
             (Some(number), "string", Some("name" | "app-name" | "path" | "origin") | None) => (
                 format!("{number} is a number where text is wanted"),

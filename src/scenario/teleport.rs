@@ -170,25 +170,25 @@ impl<'a> File<'a> {
     }
 
     fn proxy(mut self) -> Option<ProxyFile> {
-        self.version_rules();
         let services = std::mem::take(&mut self.shape.proxy_service).unwrap_or_default();
         let auth = std::mem::take(&mut self.shape.auth_service).unwrap_or_default();
-        let on = |switch: &Option<Switch>| switch.as_ref().is_none_or(Switch::on);
-        if !on(&services.enabled) {
+        let proxy_on = self.on("proxy_service", services.enabled.as_ref(), true);
+        let auth_on = self.on("auth_service", auth.enabled.as_ref(), true);
+        if proxy_on == Some(false) {
             self.wrong(
                 &["proxy_service", "enabled"],
                 "the file of the pool has the Proxy Service switched off",
                 "write enabled: yes",
             );
         }
-        if self.server().is_some() && on(&services.enabled) {
+        if self.server().is_some() && proxy_on == Some(true) {
             self.wrong(
                 &["teleport", "proxy_server"],
                 "proxy_server can not be specified when proxy service is enabled",
                 "take it out",
             );
         }
-        if !on(&auth.enabled) {
+        if auth_on == Some(false) {
             self.wrong(
                 &["auth_service", "enabled"],
                 "this version takes proxy_listener_mode from an Auth Service in the pool's file",
@@ -266,17 +266,19 @@ impl<'a> File<'a> {
 
     fn agent(mut self) -> Option<AgentFile> {
         self.version_rules();
-        let on = |switch: Option<&Switch>| switch.is_none_or(Switch::on);
         let proxy = self.shape.proxy_service.as_ref();
-        if on(proxy.and_then(|proxy| proxy.enabled.as_ref())) && self.server().is_some() {
+        let proxy = proxy.and_then(|proxy| proxy.enabled.as_ref());
+        let auth = self.shape.auth_service.as_ref();
+        let auth = auth.and_then(|auth| auth.enabled.as_ref());
+        let auth_on = self.on("auth_service", auth, true);
+        if self.on("proxy_service", proxy, true) == Some(true) && self.server().is_some() {
             self.wrong(
                 &["teleport", "proxy_server"],
                 "proxy_server can not be specified when proxy service is enabled",
                 "the Proxy Service is on by default: add proxy_service: {enabled: no}",
             );
         }
-        let auth = self.shape.auth_service.as_ref();
-        if on(auth.and_then(|auth| auth.enabled.as_ref())) {
+        if auth_on == Some(true) {
             self.warn(
                 &["auth_service"],
                 "the Auth Service is on by default: a real agent would start one of its own",
@@ -302,8 +304,8 @@ impl<'a> File<'a> {
     fn apps(&mut self) -> Vec<Name> {
         let service = std::mem::take(&mut self.shape.app_service).unwrap_or_default();
         // Other services are on by default, this one is not.
-        let on = service.enabled.as_ref().is_some_and(Switch::on);
-        if !on && self.sound {
+        let on = self.on("app_service", service.enabled.as_ref(), false);
+        if on == Some(false) && self.sound {
             self.wrong(
                 &["app_service", "enabled"],
                 "config: no service is enabled; of an agent's services this version has app_service",
@@ -339,14 +341,9 @@ impl<'a> File<'a> {
         names
     }
 
-    /// The rules of the versions (`configuration`, `applyAuthOrProxyAddress`).
+    /// The rules of the versions, for an agent (`configuration`, `applyAuthOrProxyAddress`).
     fn version_rules(&mut self) {
-        let version = self.shape.version.as_deref().unwrap_or("v1");
-        let old = version != "v3";
-        let proxy = self.shape.proxy_service.as_ref();
-        let is_agent = proxy
-            .and_then(|proxy| proxy.enabled.as_ref())
-            .is_some_and(|switch| !switch.on());
+        let old = self.shape.version.as_deref().unwrap_or("v1") != "v3";
         if !self.sound {
             return;
         }
@@ -360,17 +357,27 @@ impl<'a> File<'a> {
                 "proxy_server is supported from config version v3 onwards",
                 cure,
             );
-        } else if self.server().is_none() && is_agent {
-            let what = if old {
-                "auth_servers is what v1 and v2 name the cluster with, and this version does not read it"
+        } else if self.server().is_none() {
+            let cure = if old {
+                "v1 and v2 name it in auth_servers, which this version does not read: write version: v3 and teleport: {proxy_server: proxy.example.com:3080}"
             } else {
-                "config: auth_server or proxy_server is required"
+                "add teleport: {proxy_server: proxy.example.com:3080}"
             };
             self.wrong(
                 &["teleport", "proxy_server"],
-                what,
-                "write version: v3 and teleport: {proxy_server: proxy.example.com:3080}",
+                "config: auth_server or proxy_server is required",
+                cure,
             );
+        }
+    }
+
+    /// Tells whether a service is switched on; `None` when its switch is unsound.
+    fn on(&self, service: &str, switch: Option<&Switch>, default: bool) -> Option<bool> {
+        let written = self.tree.at(&[Step::Key(service), Step::Key("enabled")]);
+        match (switch, written) {
+            (Some(switch), _) => Some(switch.on()),
+            (None, Some(_)) => None,
+            (None, None) => Some(default),
         }
     }
 

@@ -10,7 +10,10 @@ use std::path::Path;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, StrInput};
 
+use crate::model::mistake::Place;
+
 use super::Mistakes;
+use super::schema::join;
 
 /// How long a file may be; a scenario of ten thousand agents stays below it.
 pub const BYTES_MAX: usize = 4 << 20;
@@ -73,6 +76,15 @@ pub struct Entry {
 impl Mark {
     /// The first character of a file.
     pub const START: Self = Self { line: 1, column: 1 };
+
+    /// Names the file that the mark is in.
+    pub fn of(self, file: &Path) -> Place {
+        Place {
+            file: file.to_path_buf(),
+            line: self.line,
+            column: self.column,
+        }
+    }
 }
 
 impl From<&Marker> for Mark {
@@ -145,14 +157,20 @@ pub fn read(file: &Path, text: &str, mistakes: &mut Mistakes) -> Option<Node> {
         anchors: BTreeMap::new(),
         nodes: 0,
         twice: Vec::new(),
+        path: Vec::new(),
     };
     let outcome = reader.document();
     for twice in reader.twice {
-        let Twice { key, mark, first } = twice;
+        let Twice {
+            key,
+            path,
+            mark,
+            first,
+        } = twice;
         mistakes.add(
             file,
             mark,
-            &key,
+            &path,
             format!("the key {key:?} is given twice"),
             format!("keep one; the other is in line {}", first.line),
         );
@@ -176,6 +194,7 @@ struct Broken {
 /// A key that was given twice in one mapping.
 struct Twice {
     key: String,
+    path: String,
     mark: Mark,
     first: Mark,
 }
@@ -192,6 +211,14 @@ struct Reader<'a> {
     anchors: BTreeMap<usize, Anchored>,
     nodes: usize,
     twice: Vec<Twice>,
+    /// The way from the root to the node that is being read.
+    path: Vec<Part>,
+}
+
+/// One step of the way that is being read.
+enum Part {
+    Index(usize),
+    Key(String),
 }
 
 /// A node, and how deep it nests below itself.
@@ -310,7 +337,9 @@ impl<'a> Reader<'a> {
             if event == Event::SequenceEnd {
                 break;
             }
+            self.path.push(Part::Index(items.len()));
             let item = self.node(event, at, depth + 1)?;
+            self.path.pop();
             below = below.max(item.depth + 1);
             items.push(item.node);
         }
@@ -335,15 +364,19 @@ impl<'a> Reader<'a> {
                 return Err(broken(at, "a key must be one word", ""));
             };
             let (event, value_at) = self.next()?;
+            self.path.push(Part::Key(key.clone()));
             let built = self.node(event, value_at, depth + 1)?;
+            let place = places.contains_key(&key).then(|| self.way());
+            self.path.pop();
             below = below.max(built.depth + 1);
             if merge {
                 merged.push(built.node);
-            } else if let Some(first) = places.get(&key) {
-                let first = *first;
+            } else if let (Some(path), Some(first)) = (place, places.get(&key).copied()) {
+                let mark = at;
                 self.twice.push(Twice {
                     key,
-                    mark: at,
+                    path,
+                    mark,
                     first,
                 });
             } else {
@@ -379,6 +412,14 @@ impl<'a> Reader<'a> {
         Ok(match built.node.value {
             Value::Text(text) => Some(text),
             _ => None,
+        })
+    }
+
+    fn way(&self) -> String {
+        let start = String::new();
+        self.path.iter().fold(start, |way, part| match part {
+            Part::Index(index) => format!("{way}[{index}]"),
+            Part::Key(key) => join(&way, key),
         })
     }
 

@@ -2,6 +2,8 @@
 //!
 //! `TWODOORS_BLESS=1 cargo test --test it scenario` writes the expected messages anew.
 
+mod mutated;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

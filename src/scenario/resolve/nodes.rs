@@ -1,6 +1,7 @@
 //! Agents and users: their networks, addresses, apps and visits.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::{
     Agent, App, EVERY_MIN, FIRST_HOST, HOSTS_MAX, LabNode, Name, Network, Resolver, Seed, Span,
@@ -100,7 +101,7 @@ impl Resolver<'_> {
     /// Finds the first free host of a node's network, from [`FIRST_HOST`] on, then below it.
     fn free(&mut self, wish: &Wish<'_>) -> Option<IpAddr> {
         let name = wish.network?;
-        let network = self.network(name)?;
+        let network = self.network(name)?.clone();
         if network.ranges.is_empty() {
             return None;
         }
@@ -114,15 +115,22 @@ impl Resolver<'_> {
                     .first_network(*address)
                     .is_some_and(|first| &*first == name)
         };
-        // Bounded for IPv6, whose networks have more hosts than can be looked at.
+        // What was taken stays taken, so the search goes on where the last one ended. Bounded for
+        // IPv6, whose networks have more hosts than can be looked at.
+        let searched = self.searched.get(name).copied().unwrap_or(0);
         let found = hosts(FIRST_HOST - 1)
             .take(HOSTS_MAX)
             .chain(hosts(0).take(HOSTS_MAX))
-            .find(is_free);
+            .enumerate()
+            .skip(searched)
+            .find(|(_, address)| is_free(address));
+        let end = found.map_or(usize::MAX, |(index, _)| index);
+        self.searched.insert(name.to_owned(), end);
+        let found = found.map(|(_, address)| address);
         if let Some(address) = found {
             self.taken.insert(address, wish.who());
         } else {
-            let ranges = ranges(network);
+            let ranges = ranges(&network);
             self.wrong(
                 &[K(wish.list), I(wish.index), K("network")],
                 format!("the network {name} has no free address in {ranges}"),
@@ -155,7 +163,11 @@ impl Resolver<'_> {
     /// Gives the cure for a name that is no network's.
     pub(super) fn network_cure(&self, name: &str, more: &[&str]) -> String {
         let networks = self.networks.iter().map(|network| &*network.name);
-        let allowed: Vec<&str> = networks.chain(more.iter().copied()).collect();
+        let more = more.iter().copied();
+        let allowed: Vec<&str> = networks
+            .filter(|name| !matches!(*name, "any" | "none"))
+            .chain(more)
+            .collect();
         hint::cure(name, &allowed)
     }
 
@@ -193,7 +205,13 @@ impl Resolver<'_> {
         let steps = [K("agents"), I(index)];
         let path = agent.teleport.as_deref()?;
         let (path, text) = self.file(&with(&steps, &[K("teleport")]), path)?;
-        let file = teleport::agent(&path, &text, &mut self.mistakes, &mut self.warnings)?;
+        let known = self.agent_files.get(&path).cloned();
+        let file = known.unwrap_or_else(|| {
+            let file = teleport::agent(&path, &text, &mut self.mistakes, &mut self.warnings);
+            let file = file.map(Arc::new);
+            self.agent_files.insert(path.clone(), file.clone());
+            file
+        })?;
         let owner = agent.name.as_deref().unwrap_or("?");
         for app in &file.apps {
             if let Some(other) = self.apps.get(app) {
@@ -229,7 +247,7 @@ impl Resolver<'_> {
             name,
             network: agent.network.as_deref().unwrap_or_default().into(),
             address: address.unwrap_or(nowhere),
-            proxy_server: file.proxy_server,
+            proxy_server: file.proxy_server.clone(),
             apps: apps.collect(),
         })
     }

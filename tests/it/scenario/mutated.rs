@@ -1,0 +1,153 @@
+//! Mutated and hostile scenario files: an answer in bounded time, never a panic.
+
+use std::time::Duration;
+
+use twodoors::model::draw::Seed;
+
+use super::fixtures;
+
+#[path = "../../fuzz/scenarios.rs"]
+mod fuzz;
+
+/// What a mutation puts in: what means something to YAML, to the schema, or to numbers.
+const WORDS: &[&str] = &[
+    "&a ",
+    "*a",
+    "<<: ",
+    "[",
+    "]",
+    "{",
+    "}",
+    ": ",
+    "- ",
+    "? ",
+    "\n",
+    "\n---\n",
+    "\t",
+    "#",
+    "|\n",
+    "\"",
+    "'",
+    "!",
+    "!!str ",
+    "%",
+    "0",
+    "-1",
+    "1e999",
+    "99999999999999999999999999999999999999999",
+    "~",
+    "any",
+    "none",
+    "name: ",
+    "127.10.0.0/16",
+    "::/0",
+    "0.0.0.0:0",
+    "2s",
+    "x-a: ",
+    "\u{0}",
+    "\u{feff}",
+    "\u{1f6aa}",
+];
+
+#[test]
+fn mutated_scenarios_get_an_answer() {
+    let mut texts: Vec<Vec<u8>> = fixtures("valid")
+        .iter()
+        .chain(&fixtures("invalid"))
+        .map(|path| std::fs::read(path).expect("the fixture can be read"))
+        .filter(|text| text.len() < 4_000)
+        .collect();
+    let embedded = twodoors::scenario::embedded::ALL.iter();
+    texts.extend(embedded.map(|(_, text)| text.as_bytes().to_vec()));
+    for round in 0..600 {
+        let luck = Luck { round };
+        let text = luck.of("text", 0, texts.len());
+        let mut bytes = texts[text].clone();
+        for step in 0..=luck.of("steps", 0, 8) {
+            luck.mutate(step as u64, &mut bytes);
+        }
+        fuzz::scenario(&bytes);
+    }
+}
+
+#[test]
+fn hostile_texts_end_in_bounded_time() {
+    let many = 200_000;
+    let hostile = [
+        "[".repeat(many),
+        "{".repeat(many),
+        "- ".repeat(many),
+        "? ".repeat(many),
+        "a: ".repeat(many),
+        "[a, ".repeat(many),
+        "&a ".repeat(many),
+        "!a ".repeat(many),
+        "\"".repeat(many),
+        format!("\"{}", "\\n".repeat(many)),
+        "a\n".repeat(many),
+        "---\n".repeat(many),
+        "%a b\n".repeat(many),
+        "# \n".repeat(many),
+        " ".repeat(many),
+        "x: |\n".repeat(many),
+        format!("a: |\n{}", " b\n".repeat(many)),
+        format!("[{}]", "a: b, ".repeat(many)),
+        (0..many / 4).map(|n| format!("k{n}: 1\n")).collect(),
+        (0..many / 4)
+            .map(|n| format!("x-{n}: &a{n} [1]\n"))
+            .collect(),
+        format!("x-a: &a {{b: 1}}\nagents: [{}]", "*a, ".repeat(many / 4)),
+        format!(
+            "agents: [{}]",
+            "{name: a, network: internal, teleport: t}, ".repeat(9_999)
+        ),
+        format!(
+            "name: a\nnetworks: {{internal: [127.10.0.0/16]}}\nagents: [{}]",
+            "{name: a, network: internal, teleport: teleport/orders.yaml}, ".repeat(9_999)
+        ),
+    ];
+    for text in hostile {
+        let start = cpu_time();
+        fuzz::scenario(text.as_bytes());
+        let took = cpu_time().saturating_sub(start);
+        let begins: String = text.chars().take(20).collect();
+        assert!(took < Duration::from_secs(20), "{begins:?} took {took:?}");
+    }
+}
+
+/// The time that this process has used, so that a busy machine fails no test.
+fn cpu_time() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/schedstat").unwrap_or_default();
+    let nanos = stat.split(' ').next().and_then(|nanos| nanos.parse().ok());
+    Duration::from_nanos(nanos.unwrap_or(0))
+}
+
+struct Luck {
+    round: u64,
+}
+
+impl Luck {
+    fn of(&self, purpose: &str, n: u64, below: usize) -> usize {
+        let entity = self.round.to_string();
+        let drawn = Seed(2).draw(&entity, purpose, n);
+        usize::try_from(drawn % below.max(1) as u64).expect("below a usize")
+    }
+
+    fn mutate(&self, step: u64, bytes: &mut Vec<u8>) {
+        let at = self.of("at", step, bytes.len() + 1);
+        let end = (at + self.of("length", step, 40)).min(bytes.len());
+        match self.of("kind", step, 5) {
+            0 if at < bytes.len() => bytes[at] ^= 1 << self.of("bit", step, 8),
+            1 => drop(bytes.drain(at..end)),
+            2 => {
+                let part = bytes[at..end].to_vec();
+                bytes.splice(at..at, part);
+            }
+            3 => bytes.truncate(at.max(20)),
+            _ => {
+                let word = WORDS[self.of("word", step, WORDS.len())];
+                bytes.splice(at..at, word.bytes());
+            }
+        }
+    }
+}
