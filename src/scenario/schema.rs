@@ -156,7 +156,7 @@ impl<'a> Checker<'a> {
                 }
                 let value = self.node(value_schema, &entry.node, &below);
                 sound.insert(entry.key.clone(), value);
-            } else {
+            } else if additional == Some(&Json::Bool(false)) {
                 self.unknown_key(schema, properties, entry, &below);
             }
         }

@@ -9,6 +9,8 @@ mod balancer;
 mod dns;
 mod fuzz;
 mod http;
+//! The integration tests: one binary, one module a room.
+
 mod scenario;
 mod support;
 mod tunnel;

@@ -2,7 +2,9 @@
 //!
 //! `TWODOORS_BLESS=1 cargo test --test it scenario` writes the expected messages anew.
 
+mod drift;
 mod mutated;
+mod verbs;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -37,8 +39,13 @@ fn broken_scenarios_say_what_stands_beside_them() {
 
 #[test]
 fn twelve_mistakes_of_different_kinds_are_twelve_lines() {
-    let (_, said) = examine(&Path::new(FIXTURES).join("invalid/twelve.yaml"));
+    let (_, said) = examine(&twelve());
     assert_eq!(said.lines().count(), 12, "{said}");
+}
+
+/// The scenario with twelve mistakes.
+fn twelve() -> PathBuf {
+    Path::new(FIXTURES).join("invalid/twelve.yaml")
 }
 
 /// Compares what `check` says of a scenario with the file beside it.
