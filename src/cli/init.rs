@@ -4,7 +4,7 @@
 //! working. It never overwrites.
 
 use std::fs::{self, OpenOptions};
-use std::io::{ErrorKind, Write};
+use std::io::Write;
 use std::path::PathBuf;
 
 use anyhow::Context;
@@ -68,10 +68,6 @@ fn write_new(path: &PathBuf, text: &str) -> anyhow::Result<()> {
         .write(true)
         .create_new(true)
         .open(path)
-        .map_err(|error| match error.kind() {
-            ErrorKind::AlreadyExists => anyhow::anyhow!("it is there already"),
-            _ => error.into(),
-        })
         .with_context(|| format!("{} cannot be written", path.display()))?;
     file.write_all(text.as_bytes())
         .with_context(|| format!("{} cannot be written", path.display()))

@@ -37,16 +37,18 @@ impl Files for Disk {
 }
 
 fn words(error: &std::io::Error) -> String {
-    match error.kind() {
-        ErrorKind::NotFound => String::from("there is no such file"),
-        ErrorKind::PermissionDenied => String::from("this user may not read it"),
-        _ => error.to_string(),
+    if error.kind() == ErrorKind::NotFound {
+        String::from("there is no such file")
+    } else if error.kind() == ErrorKind::PermissionDenied {
+        String::from("this user may not read it")
+    } else {
+        error.to_string()
     }
 }
 
 /// Joins a path to the folder of the file that names it, and takes out `.` and `name/..`.
 pub fn beside(file: &Path, path: &str) -> PathBuf {
-    let folder = file.parent().unwrap_or(Path::new(""));
+    let folder = file.parent().unwrap_or_else(|| Path::new(""));
     tidy(&folder.join(path))
 }
 

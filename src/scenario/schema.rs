@@ -118,7 +118,7 @@ impl<'a> Checker<'a> {
                     let wanted = chain.get("type").and_then(Json::as_str);
                     wanted.is_some_and(|wanted| is(node, wanted))
                 };
-                let Some(branch) = branches.iter().find(fits).or(branches.first()) else {
+                let Some(branch) = branches.iter().find(fits).or_else(|| branches.first()) else {
                     break;
                 };
                 next = branch;
@@ -292,7 +292,7 @@ impl<'a> Checker<'a> {
         let written = match &node.value {
             Value::Integer(number) => Some(number.to_string()),
             Value::Real(text) => Some(text.clone()),
-            _ => None,
+            Value::Bool(_) | Value::List(_) | Value::Map(_) | Value::Null | Value::Text(_) => None,
         };
         let (what, cure) = match (written, wanted, format) {
             (Some(number), "string", Some("duration" | "start")) => {
@@ -410,7 +410,7 @@ fn flow(example: &Json) -> String {
                 .collect();
             format!("{{{}}}", entries.join(", "))
         }
-        other => other.to_string(),
+        Json::Null | Json::Bool(_) | Json::Number(_) => example.to_string(),
     }
 }
 

@@ -211,10 +211,11 @@ impl<'a> File<'a> {
                 "write proxy_listener_mode: multiplex",
             );
         }
-        let web_listen_addr = services.web_listen_addr.unwrap_or("0.0.0.0:3080".into());
+        let web_listen_addr = services.web_listen_addr;
+        let web_listen_addr = web_listen_addr.as_deref().unwrap_or("0.0.0.0:3080");
         let web = self.address(
             &["proxy_service", "web_listen_addr"],
-            &web_listen_addr,
+            web_listen_addr,
             PORT_WEB,
         );
         let port = web.as_ref().map_or(PORT_WEB, |web| web.port);
