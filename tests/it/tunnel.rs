@@ -5,6 +5,8 @@
     reason = "in a test's helper as in a test: a failure is the end"
 )]
 
+mod endings;
+mod identity;
 mod load;
 
 use std::sync::Arc;

@@ -498,7 +498,7 @@ async fn until(
 impl State {
     /// Says what to send next.
     fn step(&mut self, end_sent: bool) -> Step {
-        if self.failed.is_some() || (self.dropped && !self.shutdown) {
+        if self.failed.is_some() {
             return Step::Close;
         }
         if self.uncredited >= CREDIT_STEP && !self.ended {
@@ -522,9 +522,10 @@ impl State {
         if self.shutdown && self.written.is_empty() && !end_sent {
             return Step::End;
         }
-        match (self.dropped, self.written.is_empty()) {
-            (true, true) => Step::Close,
-            (true, false) => Step::Linger,
+        // Dropped without an end is a break: what still could leave has left, the rest does not.
+        match (self.dropped, self.shutdown && !self.written.is_empty()) {
+            (true, true) => Step::Linger,
+            (true, false) => Step::Close,
             (false, _) => Step::Wait,
         }
     }

@@ -94,7 +94,7 @@ struct Load {
     up: u64,
     /// Whether a ninth stream is opened and never read.
     unread: bool,
-    /// Whether the agent starts key exchanges by itself all the time.
+    /// Whether the agent starts a key exchange twice a second, whatever its limits.
     rekey: bool,
 }
 
@@ -149,7 +149,7 @@ where
     if load.rekey {
         work.spawn(async move {
             loop {
-                sleep(Duration::from_millis(50)).await;
+                sleep(Duration::from_millis(500)).await;
                 if control.rekey().await.is_err() {
                     return;
                 }

@@ -1,0 +1,276 @@
+//! How tunnels and streams go on and end: messages, half-close, closing, cutting.
+
+use tokio::io::duplex;
+use tokio::time::sleep;
+use twodoors::live::tunnel::Refused;
+
+use super::*;
+
+async fn pair(lab: &Lab) -> (ServerTunnel, ClientTunnel) {
+    let (near, far) = duplex(64 * 1024);
+    soon(lab.tunnel(near, far)).await
+}
+
+async fn stream(server: &ServerTunnel, client: &mut ClientTunnel) -> (TunnelStream, TunnelStream) {
+    let wanted = dial("orders");
+    let (near, far) = soon(async {
+        tokio::join!(server.control.open_transport(&wanted), async {
+            transport(&mut client.events).await.accept()
+        })
+    })
+    .await;
+    (near.unwrap(), far)
+}
+
+#[tokio::test]
+async fn gossip_and_advice_reach_the_agent_in_order() {
+    let lab = Lab::new();
+    let (server, mut client) = pair(&lab).await;
+    assert!(server.control.send_discovery(&["p1", "p2"]));
+    assert!(server.control.send_discovery(&["p1"]));
+    assert!(server.control.advise_reconnect());
+    for expected in [&["p1", "p2"][..], &["p1"]] {
+        match soon(client.events.recv()).await {
+            Some(ClientEvent::Discovery { ids }) => assert_eq!(ids, expected),
+            other => panic!("{other:?}"),
+        }
+    }
+    let advice = soon(client.events.recv()).await;
+    assert!(matches!(advice, Some(ClientEvent::Advice)), "{advice:?}");
+}
+
+#[tokio::test]
+async fn each_side_of_a_stream_can_end_before_the_other() {
+    let lab = Lab::new();
+    let (server, mut client) = pair(&lab).await;
+    let mut text = String::new();
+
+    let (mut user, mut app) = stream(&server, &mut client).await;
+    user.shutdown().await.unwrap();
+    soon(app.read_to_string(&mut text)).await.unwrap();
+    app.write_all(b"after the user's end").await.unwrap();
+    app.shutdown().await.unwrap();
+    soon(user.read_to_string(&mut text)).await.unwrap();
+
+    let (mut user, mut app) = stream(&server, &mut client).await;
+    app.shutdown().await.unwrap();
+    soon(user.read_to_string(&mut text)).await.unwrap();
+    user.write_all(b", after the app's end").await.unwrap();
+    user.shutdown().await.unwrap();
+    soon(app.read_to_string(&mut text)).await.unwrap();
+    assert_eq!(text, "after the user's end, after the app's end");
+}
+
+#[tokio::test]
+async fn a_stream_dropped_without_an_end_is_an_error_for_the_other_side() {
+    let lab = Lab::new();
+    let (server, mut client) = pair(&lab).await;
+    let (mut user, mut app) = stream(&server, &mut client).await;
+    app.write_all(b"half an ans").await.unwrap();
+    let mut begun = [0; 11];
+    soon(user.read_exact(&mut begun)).await.unwrap();
+    drop(app);
+    let error = soon(user.read(&mut begun)).await.unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+    // What was written before an end arrives even when the stream is dropped right after.
+    let (mut user, mut app) = stream(&server, &mut client).await;
+    app.write_all(b"whole").await.unwrap();
+    app.shutdown().await.unwrap();
+    drop(app);
+    let mut text = String::new();
+    soon(user.read_to_string(&mut text)).await.unwrap();
+    assert_eq!(text, "whole");
+}
+
+#[tokio::test]
+async fn a_refusal_comes_back_in_the_agents_words() {
+    let lab = Lab::new();
+    let (server, mut client) = pair(&lab).await;
+    let wanted = dial("billing");
+    let refuse = async {
+        let request = transport(&mut client.events).await;
+        assert_eq!(request.dial, wanted);
+        request.refuse("no app \"billing\" here");
+    };
+    let (opened, ()) =
+        soon(async { tokio::join!(server.control.open_transport(&wanted), refuse) }).await;
+    let refused = Refused::Agent(String::from("no app \"billing\" here"));
+    assert_eq!(opened.unwrap_err(), refused);
+}
+
+#[tokio::test]
+async fn an_agent_that_does_not_answer_is_given_up() {
+    let mut lab = Lab::new();
+    lab.settings.timeout_dial = Duration::from_millis(200);
+    let (server, _client) = pair(&lab).await;
+    let opened = soon(server.control.open_transport(&dial("orders"))).await;
+    assert!(matches!(opened, Err(Refused::Timeout(_))), "{opened:?}");
+}
+
+#[tokio::test]
+async fn streams_of_one_tunnel_are_bounded() {
+    let lab = Lab::new();
+    let (server, mut client) = pair(&lab).await;
+    let mut open = Vec::new();
+    for _ in 0..tunnel::STREAMS_MAX {
+        open.push(stream(&server, &mut client).await);
+    }
+    let one_more = soon(server.control.open_transport(&dial("orders"))).await;
+    assert_eq!(one_more.unwrap_err(), Refused::Busy);
+    drop(open);
+    // Their places come back once they are closed on the wire.
+    let wanted = dial("orders");
+    let again = async {
+        while let Err(refused) = server.control.open_transport(&wanted).await {
+            assert_eq!(refused, Refused::Busy);
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let accept = async {
+        drop(transport(&mut client.events).await.accept());
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = soon(again) => {}
+        () = accept => {}
+    }
+}
+
+#[tokio::test]
+async fn both_sides_learn_that_a_tunnel_was_closed_and_its_streams_break() {
+    let lab = Lab::new();
+    let (mut server, mut client) = pair(&lab).await;
+    let (mut user, mut app) = stream(&server, &mut client).await;
+    server.control.close("the proxy stops");
+    match soon(client.events.recv()).await {
+        Some(ClientEvent::Closed { why }) => assert_eq!(why, "the proxy stops"),
+        other => panic!("{other:?}"),
+    }
+    assert!(matches!(
+        soon(server.events.recv()).await,
+        Some(ServerEvent::Closed { .. })
+    ));
+    soon(user.read(&mut [0; 1])).await.unwrap_err();
+    soon(app.read(&mut [0; 1])).await.unwrap_err();
+    let opened = soon(server.control.open_transport(&dial("orders"))).await;
+    assert!(matches!(opened, Err(Refused::Closed(_))), "{opened:?}");
+}
+
+#[tokio::test]
+async fn a_tunnel_closes_when_the_agent_lets_go_of_it() {
+    let lab = Lab::new();
+    let (mut server, client) = pair(&lab).await;
+    drop(client);
+    let closed = soon(server.events.recv()).await;
+    assert!(
+        matches!(closed, Some(ServerEvent::Closed { .. })),
+        "{closed:?}"
+    );
+    assert_eq!(soon(server.events.recv()).await, None);
+}
+
+#[tokio::test]
+async fn a_tunnel_closes_when_the_proxy_lets_go_of_it() {
+    let lab = Lab::new();
+    let (server, mut client) = pair(&lab).await;
+    drop(server);
+    let closed = soon(client.events.recv()).await;
+    assert!(
+        matches!(closed, Some(ClientEvent::Closed { .. })),
+        "{closed:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_link_that_breaks_is_noticed_by_both_sides() {
+    let lab = Lab::new();
+    let (near, mut near_end) = duplex(64 * 1024);
+    let (mut far_end, far) = duplex(64 * 1024);
+    let cable = lab.tasks.spawn(async move {
+        // Ends when the test pulls the cable.
+        let _ = tokio::io::copy_bidirectional(&mut near_end, &mut far_end).await;
+    });
+    let (mut server, mut client) = soon(lab.tunnel(near, far)).await;
+    cable.abort();
+    let closed = soon(server.events.recv()).await;
+    assert!(
+        matches!(closed, Some(ServerEvent::Closed { .. })),
+        "{closed:?}"
+    );
+    let closed = soon(client.events.recv()).await;
+    assert!(
+        matches!(closed, Some(ClientEvent::Closed { .. })),
+        "{closed:?}"
+    );
+}
+
+#[tokio::test]
+async fn stopping_the_tasks_ends_a_tunnel_under_load() {
+    let lab = Lab::new();
+    let (server, mut client) = pair(&lab).await;
+    let (mut user, mut app) = stream(&server, &mut client).await;
+    let bulk = async { while app.write(&[1; 4096]).await.is_ok() {} };
+    let read = async { while user.read(&mut [0; 4096]).await.is_ok_and(|n| n > 0) {} };
+    let stop = async {
+        sleep(Duration::from_millis(50)).await;
+        lab.tasks.stop().await;
+    };
+    soon(async { tokio::join!(bulk, read, stop) }).await;
+}
+
+/// Writes to a stream that nobody reads until it is cut; reads a little now and then if told so.
+async fn unread(reading: bool) -> Option<ServerEvent> {
+    let mut lab = Lab::new();
+    lab.settings.stream_stall = Duration::from_millis(200);
+    let (mut server, mut client) = pair(&lab).await;
+    let (mut user, mut app) = stream(&server, &mut client).await;
+    let length = tunnel::STREAM_WINDOW * 2;
+    let write = async {
+        let written = app.write_all(&vec![1; length]).await;
+        if written.is_ok() {
+            app.shutdown().await.unwrap();
+        }
+    };
+    let read = async {
+        let mut buffer = vec![0; 16 * 1024];
+        let mut came = 0;
+        while reading && came < length {
+            // Slower than the stall in sum, never for as long as it.
+            sleep(Duration::from_millis(50)).await;
+            came += user.read(&mut buffer).await.unwrap();
+        }
+    };
+    let watch = async {
+        if reading {
+            None
+        } else {
+            server.events.recv().await
+        }
+    };
+    soon(async { tokio::join!(write, read, watch) }).await.2
+}
+
+#[tokio::test]
+async fn an_unread_stream_is_cut_and_a_slowly_read_one_is_not() {
+    match unread(false).await {
+        Some(ServerEvent::StreamCut { address, why }) => {
+            assert_eq!(address, "orders");
+            assert!(why.starts_with("nobody read for 0.2s"), "{why}");
+        }
+        other => panic!("{other:?}"),
+    }
+    // The twin: the same stream, read slowly, comes whole.
+    assert_eq!(unread(true).await, None);
+}
+
+#[tokio::test]
+async fn an_idle_stream_with_little_unread_is_left_alone() {
+    let mut lab = Lab::new();
+    lab.settings.stream_stall = Duration::from_millis(50);
+    let (server, mut client) = pair(&lab).await;
+    let (mut user, mut app) = stream(&server, &mut client).await;
+    app.write_all(&[1; 1000]).await.unwrap();
+    sleep(Duration::from_millis(300)).await;
+    let mut came = [0; 1000];
+    soon(user.read_exact(&mut came)).await.unwrap();
+}
