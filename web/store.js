@@ -1,0 +1,100 @@
+// @ts-check
+// What the page knows: the newest snapshot and the latest facts. It has no rules of its own.
+
+/** @import {Link} from './api.js' */
+/** @import {Fact, Snapshot} from './types.js' */
+
+/** How many facts are kept for the log. */
+export const FACTS_MAX = 2_000;
+
+/**
+ * @typedef {object} State
+ * @property {Snapshot | null} snapshot
+ * @property {Fact[]} facts oldest first
+ * @property {Link} link
+ */
+
+/** Holds the state and tells one drawer of changes, at most once a frame. */
+export class Store {
+  /** @type {State} */
+  #now = { snapshot: null, facts: [], link: 'loading' };
+  /** @type {State} What is shown; it stands still while paused. */
+  #shown = this.#now;
+  /** @type {Fact[]} */
+  #fresh = [];
+  #held = 0;
+  #paused = false;
+  #waiting = false;
+  /** @type {(state: State, fresh: Fact[]) => void} */
+  #draw;
+
+  /** @param {(state: State, fresh: Fact[]) => void} draw */
+  constructor(draw) {
+    this.#draw = draw;
+    document.addEventListener('visibilitychange', () => this.touch());
+  }
+
+  get paused() {
+    return this.#paused;
+  }
+
+  /** Facts that came while paused. */
+  get held() {
+    return this.#held;
+  }
+
+  get state() {
+    return this.#shown;
+  }
+
+  /** @param {Snapshot} snapshot */
+  takeSnapshot(snapshot) {
+    const before = this.#now.snapshot;
+    const facts = before && before.run !== snapshot.run ? [] : this.#now.facts;
+    this.#now = { ...this.#now, snapshot, facts };
+    this.touch();
+  }
+
+  /** @param {Fact[]} facts */
+  takeFacts(facts) {
+    const newest = this.#now.facts.at(-1)?.seq ?? 0;
+    const fresh = facts.filter((fact) => fact.seq > newest);
+    this.#now = { ...this.#now, facts: [...this.#now.facts, ...fresh].slice(-FACTS_MAX) };
+    if (this.#paused) this.#held += fresh.length;
+    else this.#fresh.push(...fresh);
+    this.touch();
+  }
+
+  /** Forgets the facts: some are missing after them. */
+  forget() {
+    this.#now = { ...this.#now, facts: [] };
+    this.touch();
+  }
+
+  /** @param {Link} link */
+  takeLink(link) {
+    this.#now = { ...this.#now, link };
+    this.touch();
+  }
+
+  /** @param {boolean} paused */
+  pause(paused) {
+    this.#paused = paused;
+    this.#held = 0;
+    this.touch();
+  }
+
+  /** Asks for a frame; a hidden page gets none. */
+  touch() {
+    if (this.#waiting || document.hidden) return;
+    this.#waiting = true;
+    requestAnimationFrame(() => {
+      this.#waiting = false;
+      const link = this.#now.link;
+      this.#shown = this.#paused ? { ...this.#shown, link } : this.#now;
+      const fresh = this.#fresh;
+      this.#fresh = [];
+      this.#draw(this.#shown, fresh);
+    });
+  }
+}

@@ -1,0 +1,37 @@
+// @ts-check
+// The matrix of agents by proxies.
+
+/** @import {Snapshot, Tunnel} from '../types.js' */
+
+import { byId, h, rows } from '../dom.js';
+import { span } from '../format.js';
+import { cell, laneOf, laneOfDoor, nodeLink, pill, plain, state } from './parts.js';
+import { columns } from './pool.js';
+
+/** @param {Snapshot} lab */
+export function drawAgents(lab) {
+  columns(byId('agents-head'), [['agent'], ['network'],
+    ...lab.proxies.map(({ name }) => /** @type {[string]} */ ([`proxy ${name}`])), ['last failure']]);
+  rows(byId('agents-rows'), lab.agents, (agent) => agent.name, (agent) => [
+    cell(`${agent.name} ${agent.admin}`, () => [nodeLink(`agent/${agent.name}`, agent.name),
+      agent.admin === 'ready' ? null : ' ', agent.admin === 'ready' ? null : state(agent.admin)]),
+    cell(agent.network, () => [pill(agent.network, laneOf(lab, agent.network))]),
+    ...agent.tunnels.map((tunnel) => tunnelCell(lab, tunnel)),
+    plain(agent.last_error ?? '', 'quiet wrap'),
+  ]);
+}
+
+/** @param {Snapshot} lab @param {Tunnel} tunnel */
+function tunnelCell(lab, tunnel) {
+  const word = tunnel.up ? 'up' : tunnel.made ? 'lost' : 'none';
+  const words = JSON.stringify([word, tunnel.balancer, tunnel.gap_us, tunnel.after_rise_us]);
+  return cell(words, () => {
+    if (word === 'none') return [h('span', { class: 'quiet' }, 'not yet')];
+    const gap = tunnel.up && tunnel.gap_us !== null
+      ? h('span', { class: 'quiet gap' }, `gap ${span(tunnel.gap_us)}`,
+        tunnel.after_rise_us === null ? null : `, ${span(tunnel.after_rise_us)} after up`)
+      : null;
+    return [state(word), ' ', tunnel.up && tunnel.balancer !== null
+      ? pill(tunnel.balancer, laneOfDoor(lab, tunnel.balancer)) : null, gap];
+  });
+}
