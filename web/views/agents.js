@@ -10,12 +10,12 @@ import { columns } from './pool.js';
 
 /** @param {Snapshot} lab */
 export function drawAgents(lab) {
-  columns(byId('agents-head'), [['agent'], ['network'],
+  columns(byId('agents-head'), [['agent'],
     ...lab.proxies.map(({ name }) => /** @type {[string]} */ ([`proxy ${name}`])), ['last failure']]);
   rows(byId('agents-rows'), lab.agents, (agent) => agent.name, (agent) => [
-    cell(`${agent.name} ${agent.admin}`, () => [nodeLink(`agent/${agent.name}`, agent.name),
-      agent.admin === 'ready' ? null : ' ', agent.admin === 'ready' ? null : state(agent.admin)]),
-    cell(agent.network, () => [pill(agent.network, laneOf(lab, agent.network))]),
+    cell(`${agent.name} ${agent.admin}`, () => [nodeLink(`agent/${agent.name}`, agent.name), ' ',
+      pill(agent.network, laneOf(lab, agent.network)),
+      agent.admin === 'ready' ? null : h('span', { class: 'under' }, state(agent.admin))]),
     ...agent.tunnels.map((tunnel) => tunnelCell(lab, tunnel)),
     plain(agent.last_error ?? '', 'quiet wrap'),
   ]);
@@ -28,10 +28,11 @@ function tunnelCell(lab, tunnel) {
   return cell(words, () => {
     if (word === 'none') return [h('span', { class: 'quiet' }, 'not yet')];
     const gap = tunnel.up && tunnel.gap_us !== null
-      ? h('span', { class: 'quiet gap' }, `gap ${span(tunnel.gap_us)}`,
-        tunnel.after_rise_us === null ? null : `, ${span(tunnel.after_rise_us)} after up`)
-      : null;
+      ? [h('span', { class: 'under' }, `gap ${span(tunnel.gap_us)}`),
+        tunnel.after_rise_us === null ? null
+          : h('span', { class: 'under' }, `${span(tunnel.after_rise_us)} after up`)]
+      : [];
     return [state(word), ' ', tunnel.up && tunnel.balancer !== null
-      ? pill(tunnel.balancer, laneOfDoor(lab, tunnel.balancer)) : null, gap];
+      ? pill(tunnel.balancer, laneOfDoor(lab, tunnel.balancer)) : null, ...gap];
   });
 }

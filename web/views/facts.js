@@ -16,7 +16,8 @@ const TRAFFIC = new Set(['dns_counted', 'dns_answered', 'flow_opened', 'flow_con
 
 /** @param {Fact[]} facts @param {boolean} traffic */
 export function drawLog(facts, traffic) {
-  const shown = traffic ? facts : facts.filter(({ kind }) => !TRAFFIC.has(kind));
+  const shown = traffic ? facts : facts.filter((fact) => !TRAFFIC.has(fact.kind)
+    && !(fact.kind === 'door_used' && fact.purpose === 'visit'));
   lines(byId('log'), shown);
 }
 

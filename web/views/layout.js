@@ -170,8 +170,8 @@ const ROW = 30;
 const ROW_GAP = 6;
 const VIEW_H = 64;
 const DOOR_H = 88;
-const PROXY_H = 58;
-const AGENT_H = 42;
+const PROXY_H = 66;
+const AGENT_H = 46;
 
 /**
  * @param {Plan} plan

@@ -3,9 +3,9 @@
 
 /** @import {Snapshot} from '../types.js' */
 
-import { byId, h, rows, say } from '../dom.js';
+import { byId, h, rows } from '../dom.js';
 import { bytes, count, instant, plural, visible } from '../format.js';
-import { cell, laneOf, laneOfDoor, nodeLink, pill, plain, state } from './parts.js';
+import { cell, laneOf, nodeLink, plain, state } from './parts.js';
 
 /**
  * Makes a table's head anew when its columns changed.
@@ -26,12 +26,12 @@ export function drawPool(lab) {
   if (lab.balancers.some((door) => door.networks.some(({ network }) => network === null))) {
     networks.push(null);
   }
-  columns(byId('doors-head'), [['door'], ['listens'], ['state'],
+  columns(byId('doors-head'), [['door'], ['state'],
     ...networks.map((name) => /** @type {[string, string]} */ ([`from ${name ?? 'elsewhere'}`, 'n'])),
     ['open', 'n'], ['refused', 'n'], ['bytes', 'n']]);
   rows(byId('doors-rows'), lab.balancers, (door) => door.name, (door) => [
-    cell(door.name, () => [nodeLink(`balancer/${door.name}`, door.name)], laneOf(lab, door.network)),
-    plain(door.listen.join(' '), 'mono'),
+    cell(door.name, () => [nodeLink(`balancer/${door.name}`, door.name),
+      h('span', { class: 'under mono' }, door.listen.join(' '))], laneOf(lab, door.network)),
     cell(door.admin, () => [state(door.admin)]),
     ...networks.map((name) => {
       const opened = door.networks.find(({ network }) => network === name)?.opened ?? 0;
@@ -54,7 +54,7 @@ export function drawPool(lab) {
       const words = `${seen.health} ${seen.since_us} ${seen.total} ${seen.open}`;
       return cell(words, () => {
         const whole = h('span', { title: `${seen.cause}, at ${instant(seen.since_us)}` },
-          state(seen.health), ' ', h('span', { class: 'quiet' }, `${plural(seen.total, 'flow')}, ${count(seen.open)} open`));
+          state(seen.health), ' ', h('span', { class: 'under' }, `${plural(seen.total, 'flow')}, ${count(seen.open)} open`));
         return [whole];
       });
     }),

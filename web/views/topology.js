@@ -2,9 +2,9 @@
 // The picture: two tinted lanes, a door in each, one pool behind both.
 
 /** @import {Box, Edge, Layout} from './layout.js' */
-/** @import {Balancer, Fact, Snapshot} from '../types.js' */
+/** @import {Fact, Snapshot} from '../types.js' */
 
-import { byId, each, h, rows, s, say, set } from '../dom.js';
+import { byId, each, rows, s, say, set } from '../dom.js';
 import { count, plural, short, visible } from '../format.js';
 import { layout } from './layout.js';
 import { icon } from './parts.js';
@@ -23,6 +23,7 @@ const still = matchMedia('(prefers-reduced-motion: reduce)');
  * @property {string} title
  * @property {string} [sub]
  * @property {string} [note]
+ * @property {string} [last] where the state would stand
  * @property {string} [number] on the right
  * @property {string} state one word, empty when all is well
  * @property {'user' | 'agent' | 'door' | null} icon
@@ -135,9 +136,9 @@ export class Topology {
     });
     each(this.#labels, labelled, ({ edge }) => edge.id, () => s('text'), (label, { edge, text }) => {
       const { mood } = edgeState(edge, lab);
-      const ink = mood === 'bad' ? 'bad' : edge.lane === null ? 'ink-none' : `ink-${edge.lane % 4}`;
+      const ink = mood === 'bad' ? 'is-bad' : edge.lane === null ? 'ink-none' : `ink-${edge.lane % 4}`;
       const dim = near !== null && !(near.has(edge.from) && near.has(edge.to));
-      set(label, { x: edge.middle[0], y: edge.middle[1] - 7, class: `edge-label ${ink}${dim ? ' dim' : ''}` });
+      set(label, { x: edge.middle[0], y: edge.middle[1] - 7, class: `edge-label ${edge.to.startsWith('balancer/') ? 'in-lane ' : ''}${ink}${dim ? ' dim' : ''}` });
       say(label, text);
     });
   }
@@ -169,7 +170,7 @@ export class Topology {
     const hops = [];
     let at = stops[0] ?? '';
     let lane = 0;
-    for (let next of stops.slice(1)) {
+    for (const next of stops.slice(1)) {
       const from = at;
       const edge = places.edges.find((e) => e.from === from
         && (next === 'view' ? e.to.startsWith('view/') : e.to === next));
@@ -256,21 +257,23 @@ function fillBox(group, box, words) {
   const left = words.icon ? 30 : 12;
   const tall = height > 34;
   const number = words.number ?? '';
+  const nameY = !tall ? height / 2 + 4.5 : height < 50 ? 20 : 22;
   const fits = Math.floor((w - left - 10 - (tall ? 0 : number.length * 7)) / 7.6);
   const parts = [
     s('title', {}, [visible(box.name), words.state, words.sub, words.note].filter(Boolean).join(' · ')),
     s('rect', { class: 'shape', width: w, height, rx: box.kind === 'client' ? height / 2 : 6 }),
   ];
   if (words.icon) {
-    parts.push(s('g', { class: 'icon', transform: `translate(10 ${tall ? 11 : height / 2 - 7})` }, icon(words.icon)));
+    parts.push(s('g', { class: 'icon', transform: `translate(10 ${nameY - 11.5})` }, icon(words.icon)));
   }
-  parts.push(s('text', { class: 'name', x: left, y: tall ? 22 : height / 2 + 4.5 }, short(visible(words.title), fits)));
+  parts.push(s('text', { class: 'name', x: left, y: nameY }, short(visible(words.title), fits)));
   if (number) {
-    parts.push(s('text', { class: 'number', x: w - 12, y: tall ? 22 : height / 2 + 4.5 }, number));
+    parts.push(s('text', { class: 'number', x: w - 12, y: nameY }, number));
   }
-  const small = Math.floor((w - 20) / 6.3);
-  if (words.sub) parts.push(s('text', { class: 'sub', x: 12, y: tall && height < 50 ? 35 : 41 }, short(visible(words.sub), small)));
-  if (words.note) parts.push(s('text', { class: 'sub', x: 12, y: height < 80 ? 56 : 58 }, short(visible(words.note), small)));
+  const small = Math.floor((w - 20) / 5.8);
+  if (words.sub) parts.push(s('text', { class: 'sub', x: 12, y: nameY + (height < 50 ? 16 : 18) }, short(visible(words.sub), small)));
+  if (words.note) parts.push(s('text', { class: 'sub', x: 12, y: nameY + 34 }, short(visible(words.note), small)));
+  if (words.last && !words.state) parts.push(s('text', { class: 'sub', x: 12, y: nameY + 51 }, short(visible(words.last), small)));
   if (words.state && tall && height > 50) {
     parts.push(s('text', { class: 'state', x: 12, y: height - 10 }, words.state));
   }
@@ -299,6 +302,7 @@ function boxWords(box, lab) {
     if (!door) return { title: box.name, state: '', icon: 'door' };
     return { title: box.name, sub: door.listen[0] ?? '',
       note: `${plural(door.opened, 'flow')}, ${count(door.open)} open`,
+      last: door.meant_for === null ? '' : `meant for ${door.meant_for}`,
       state: admin(door.admin), icon: 'door' };
   }
   if (box.kind === 'proxy') {
@@ -310,7 +314,7 @@ function boxWords(box, lab) {
     const agent = lab.agents.find((a) => a.name === box.name);
     const up = agent?.tunnels.filter((tunnel) => tunnel.up).length ?? 0;
     const full = agent?.tunnels.length ?? 0;
-    return { title: box.name, sub: `${up} of ${plural(full, 'tunnel')}`,
+    return { title: box.name, sub: `${up}/${full} tunnels`,
       state: admin(agent?.admin ?? 'ready'), icon: 'agent' };
   }
   return { title: box.name, state: '', icon: null };
