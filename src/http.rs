@@ -196,6 +196,3 @@ async fn connection(
     // Past the grace a peer that does not read is dropped.
     let _ended = tokio::time::timeout(GRACE, served).await;
 }
-
-#[cfg(test)]
-mod tests;

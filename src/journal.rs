@@ -90,8 +90,9 @@ impl Journal {
     pub fn after(&self, seq: Seq, count: usize) -> Batch {
         let inner = self.lock();
         let oldest = inner.next - inner.facts.len() as u64;
-        let gap = seq.0 + 1 < oldest;
-        let skip = usize::try_from((seq.0 + 1).saturating_sub(oldest)).unwrap_or(usize::MAX);
+        let wanted = seq.0.saturating_add(1);
+        let gap = wanted < oldest;
+        let skip = usize::try_from(wanted.saturating_sub(oldest)).unwrap_or(usize::MAX);
         let facts = inner.facts.iter().skip(skip).take(count).cloned().collect();
         Batch { facts, gap }
     }

@@ -680,7 +680,8 @@ impl From<super::Reloaded> for Reloaded {
 }
 
 impl Operated {
-    pub(super) fn new(node: &Node, act: Act) -> Self {
+    /// Writes an act.
+    pub fn new(node: &Node, act: Act) -> Self {
         Self {
             node: node.to_string(),
             act: act.word(),

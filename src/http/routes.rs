@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::header::{self, HeaderMap, HeaderValue};
-use axum::http::{Request, Response, StatusCode};
+use axum::http::{Method, Request, Response, StatusCode};
 use axum::response::IntoResponse as _;
 use axum::routing::{get, post};
 use http_body_util::{BodyExt as _, Limited};
@@ -34,11 +34,8 @@ pub(super) fn router(app: Arc<App>) -> axum::Router {
         .route("/api/nodes/{kind}/{name}/{act}", post(operate))
         .route("/metrics", get(prometheus))
         .route("/healthz", get(|| async { "ok\n" }))
-        .fallback(get(file))
-        .method_not_allowed_fallback(|| async {
-            let detail = "this path does not know that method";
-            Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail)
-        })
+        .fallback(file)
+        .method_not_allowed_fallback(|| async { wrong_method() })
         .with_state(app)
 }
 
@@ -48,9 +45,18 @@ pub(super) fn never_stored(path: &str) -> bool {
 }
 
 async fn file(request: Request<Body>) -> Response<Body> {
-    assets::answer(request.uri().path(), request.headers()).unwrap_or_else(|| {
-        Problem::new(StatusCode::NOT_FOUND, "there is nothing at this path").into()
-    })
+    match assets::answer(request.uri().path(), request.headers()) {
+        Some(_) if !matches!(*request.method(), Method::GET | Method::HEAD) => {
+            wrong_method().into()
+        }
+        Some(answer) => answer,
+        None => Problem::new(StatusCode::NOT_FOUND, "there is nothing at this path").into(),
+    }
+}
+
+fn wrong_method() -> Problem {
+    let detail = "this path does not know that method";
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail)
 }
 
 async fn snapshot(State(app): State<Arc<App>>) -> Response<Body> {

@@ -133,10 +133,6 @@ struct Reader {
 impl Reader {
     async fn run(mut self, app: &App) -> Left {
         let mut news = app.journal.watch();
-        if self.at > *news.borrow_and_update() {
-            // A number of an earlier run on the same address.
-            self.at = Seq(u64::MAX);
-        }
         loop {
             if let Err(left) = self.tell(app).await {
                 return left;
@@ -146,7 +142,7 @@ impl Reader {
                 () = self.events.closed() => return Left::Gone,
                 () = tokio::time::sleep(TICK) => {}
             }
-            let more = app.journal.ask(|snapshot| snapshot.seq) > self.at;
+            let more = *news.borrow_and_update() > self.at;
             if more {
                 continue;
             }
@@ -164,6 +160,7 @@ impl Reader {
     async fn tell(&mut self, app: &App) -> Result<(), Left> {
         let newest = app.journal.ask(|snapshot| snapshot.seq);
         let mut batch = app.journal.after(self.at, FACTS_A_BATCH);
+        // A number above the newest is of an earlier run on the same address.
         if batch.gap || self.at > newest {
             let overflow = api::Overflow { seq: newest.0 };
             self.at = newest;

@@ -2,12 +2,17 @@
 
 mod demo;
 mod scene;
+mod security;
+mod stream;
+mod wire;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use tokio::net::TcpListener;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use twodoors::http::guard::Token;
@@ -80,5 +85,90 @@ async fn start_on(
         token,
         shutdown,
         tasks,
+    }
+}
+
+/// Starts a server of a made-up lab on a free port.
+async fn start() -> Running {
+    let topology = scene::topology();
+    let journal = Journal::new(&topology);
+    let clock = Clock::start();
+    let control = FakeControl {
+        journal: journal.clone(),
+        clock,
+    };
+    start_on("127.0.0.1:0", journal, Arc::new(control), Token::random()).await
+}
+
+/// How long a test waits for what must come; a loaded machine is slow, not that slow.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What came back: status, head and body as text.
+#[derive(Debug)]
+struct Answer {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+impl Answer {
+    fn has(&self, header: &str) -> bool {
+        self.head
+            .to_ascii_lowercase()
+            .contains(&header.to_ascii_lowercase())
+    }
+}
+
+impl Running {
+    /// Sends these header lines and this body as they are, and reads until the server closes.
+    async fn raw(&self, line: &str, headers: &[&str], body: &str) -> Answer {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        let mut text = format!("{line} HTTP/1.1\r\nConnection: close\r\n");
+        for header in headers {
+            text.push_str(header);
+            text.push_str("\r\n");
+        }
+        if !body.is_empty() {
+            text.push_str(&format!("Content-Length: {}\r\n", body.len()));
+        }
+        text.push_str("\r\n");
+        text.push_str(body);
+        // The server may answer and close before it has read a large body.
+        let _early = stream.write_all(text.as_bytes()).await;
+        let mut all = Vec::new();
+        let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut all));
+        let _reset = read.await.expect("the server answers and closes");
+        let all = String::from_utf8(all).unwrap();
+        let (head, body) = all.split_once("\r\n\r\n").unwrap_or((&all, ""));
+        Answer {
+            status: head.get(9..12).and_then(|s| s.parse().ok()).unwrap_or(0),
+            head: head.to_owned(),
+            body: body.to_owned(),
+        }
+    }
+
+    /// Sends a request that names this server rightly.
+    async fn ask(&self, line: &str, headers: &[&str], body: &str) -> Answer {
+        let host = format!("Host: {}", self.address);
+        let mut all = vec![host.as_str()];
+        all.extend(headers);
+        self.raw(line, &all, body).await
+    }
+
+    /// Asks for a change as one with the token does.
+    async fn change(&self, path: &str) -> Answer {
+        let token = format!("Authorization: Bearer {}", self.token.reveal());
+        let headers = [token.as_str(), "Content-Type: application/json"];
+        self.ask(&format!("POST {path}"), &headers, "{}").await
+    }
+
+    async fn stop(mut self) {
+        self.shutdown.cancel();
+        let ended = tokio::time::timeout(PATIENCE, self.tasks.join_next());
+        ended
+            .await
+            .expect("the server ends in time")
+            .unwrap()
+            .unwrap();
     }
 }

@@ -1,0 +1,390 @@
+//! Samples of every shape of the wire, as files that the page's types are checked against too.
+//!
+//! `TWODOORS_BLESS=1 cargo test --test it wire` writes the files anew.
+
+use std::path::Path;
+
+use axum::http::StatusCode;
+use serde::Serialize;
+use twodoors::http::api;
+use twodoors::journal::Journal;
+use twodoors::model::addr::{ClientAddr, HostPort, ListenAddr};
+use twodoors::model::fact::{
+    Act, Chosen, Ended, Fact, Failure, Health, Kind, Purpose, Service, Stage,
+};
+use twodoors::model::id::{ConnId, DialId, FlowId, Generation, Name, Node, RequestId, Seq};
+use twodoors::model::time::{Span, Time};
+
+use super::scene;
+
+#[test]
+fn the_wire_is_as_its_samples_show() {
+    let journal = Journal::new(&scene::topology());
+    let mut facts = Vec::new();
+    for (index, (node, kind)) in every_kind().into_iter().enumerate() {
+        let seq = u64::try_from(index).unwrap() + 1;
+        let at = Time::from_us(seq * 1_000_500);
+        journal.add(at, &node, [kind.clone()]);
+        let fact = Fact {
+            seq: Seq(seq),
+            at,
+            node,
+            kind,
+        };
+        facts.push(api::Fact::new(&fact));
+    }
+    let snapshot = api::Snapshot::new(&journal.snapshot(), "0123456789abcdef0123456789abcdef");
+    check("snapshot", &snapshot);
+    check("facts", &facts);
+    check("overflow", &api::Overflow { seq: 7 });
+    check(
+        "reloaded",
+        &api::Reloaded {
+            generation: 2,
+            changed: vec![String::from("private/proxy.example.com.")],
+        },
+    );
+    check(
+        "operated",
+        &api::Operated {
+            node: String::from("proxy/2"),
+            act: "drain",
+        },
+    );
+    let problem = api::Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "the reload was refused");
+    check(
+        "problem",
+        &problem.with_mistakes(vec![String::from("a.zone:9:1: bad owner")]),
+    );
+}
+
+#[test]
+fn every_fact_has_a_line_for_people() {
+    let lines: Vec<_> = every_kind()
+        .into_iter()
+        .enumerate()
+        .map(|(index, (node, kind))| {
+            let at = Time::from_us(u64::try_from(index).unwrap() * 1_000_500);
+            Fact {
+                seq: Seq(1),
+                at,
+                node,
+                kind,
+            }
+            .to_string()
+        })
+        .collect();
+    compare("facts.txt", &(lines.join("\n") + "\n"));
+    for line in lines {
+        // A kind that lacks its words would show in the debug form.
+        assert!(!line.contains('{') && !line.contains("Some("), "{line}");
+    }
+}
+
+fn check(name: &str, sample: &impl Serialize) {
+    let text = serde_json::to_string_pretty(sample).unwrap() + "\n";
+    compare(&format!("{name}.json"), &text);
+}
+
+fn compare(file: &str, text: &str) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/wire");
+    let path = folder.join(file);
+    if std::env::var_os("TWODOORS_BLESS").is_some() {
+        std::fs::write(&path, text).unwrap();
+    }
+    let committed = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(committed, text, "{} differs", path.display());
+}
+
+fn name(text: &str) -> Name {
+    text.into()
+}
+
+/// One fact of each kind, and both forms where a kind reads in two ways.
+fn every_kind() -> Vec<(Node, Kind)> {
+    let client = ClientAddr(scene::socket("127.46.2.1:40000"));
+    let listener = ListenAddr(scene::socket("127.46.0.2:3080"));
+    let door = Node::Balancer(name("external"));
+    let proxy = Node::Proxy(name("2"));
+    let agent = Node::Agent(name("orders"));
+    let user = Node::User(name("alice"));
+    vec![
+        (Node::Lab, Kind::Ready),
+        (
+            Node::Lab,
+            Kind::Reloaded {
+                generation: Generation(2),
+                changed: vec![],
+            },
+        ),
+        (
+            Node::Lab,
+            Kind::Reloaded {
+                generation: Generation(3),
+                changed: vec![String::from("private/proxy.example.com.")],
+            },
+        ),
+        (
+            Node::Lab,
+            Kind::ReloadRefused {
+                mistakes: vec![String::from("a.zone:9:1: bad owner")],
+            },
+        ),
+        (proxy.clone(), Kind::Operated { act: Act::Drain }),
+        (proxy.clone(), Kind::Drained),
+        (
+            Node::Agent(name("kiosk")),
+            Kind::Finding {
+                id: "role-follows-network",
+                detail: String::from("goes through door external, which is meant for users"),
+            },
+        ),
+        (
+            Node::Dns,
+            Kind::DnsCounted {
+                view: Some(name("public")),
+                rule: Some(name("any")),
+                rcode: name("NOERROR"),
+                count: 7,
+            },
+        ),
+        (
+            Node::Dns,
+            scene::answered(&user, "127.46.2.1", "orders.proxy.example.com.", "public"),
+        ),
+        (
+            door.clone(),
+            Kind::FlowOpened {
+                flow: FlowId(1),
+                client,
+                network: Some(name("external")),
+                listener,
+            },
+        ),
+        (
+            door.clone(),
+            Kind::ClientRefused {
+                client,
+                network: None,
+                listener,
+                rule: None,
+            },
+        ),
+        (
+            door.clone(),
+            Kind::ClientRefused {
+                client,
+                network: Some(name("external")),
+                listener,
+                rule: Some(name("!external")),
+            },
+        ),
+        (
+            door.clone(),
+            Kind::FlowConnected {
+                flow: FlowId(1),
+                proxy: name("2"),
+                from: None,
+                attempt: 1,
+                why: Chosen::FewestConnections { open: 3 },
+            },
+        ),
+        (
+            door.clone(),
+            Kind::ConnectFailed {
+                flow: FlowId(2),
+                proxy: name("3"),
+                error: String::from("connection refused"),
+            },
+        ),
+        (
+            door.clone(),
+            Kind::NoBackend {
+                flow: FlowId(2),
+                tried: 3,
+            },
+        ),
+        (
+            door.clone(),
+            Kind::FlowClosed {
+                flow: FlowId(1),
+                proxy: Some(name("2")),
+                up: 517,
+                down: 1_234,
+                how: Ended::Finished,
+            },
+        ),
+        (
+            door,
+            Kind::HealthChanged {
+                proxy: name("3"),
+                to: Health::Down,
+                cause: String::from("3 checks failed in a row: connection refused"),
+            },
+        ),
+        (
+            proxy.clone(),
+            Kind::ServiceChosen {
+                conn: ConnId(1),
+                client,
+                sni: Some(name("proxy.example.com")),
+                alpn: vec![name("teleport-reversetunnel")],
+                service: Some(Service::ReverseTunnel),
+                why: "first known name of the client's list",
+            },
+        ),
+        (
+            proxy.clone(),
+            Kind::ConnRefused {
+                conn: ConnId(2),
+                client: Some(client),
+                why: String::from("no known ALPN name"),
+            },
+        ),
+        (
+            proxy.clone(),
+            Kind::TunnelRegistered {
+                conn: ConnId(1),
+                agent: name("orders"),
+            },
+        ),
+        (
+            proxy.clone(),
+            Kind::TunnelRemoved {
+                conn: ConnId(1),
+                agent: name("orders"),
+                why: String::from("connection reset"),
+            },
+        ),
+        (
+            proxy.clone(),
+            Kind::GossipSent {
+                tunnels: 4,
+                proxies: 3,
+            },
+        ),
+        (
+            proxy.clone(),
+            Kind::Routed {
+                request: RequestId(1),
+                client,
+                app: name("orders"),
+                agent: name("orders"),
+                conn: ConnId(1),
+                why: "newest tunnel of the agent",
+            },
+        ),
+        (
+            proxy.clone(),
+            Kind::NoTunnel {
+                request: RequestId(2),
+                client,
+                app: name("wiki"),
+                text: String::from("not found"),
+            },
+        ),
+        (
+            proxy,
+            Kind::RequestEnded {
+                request: RequestId(1),
+                status: 200,
+                bytes: 1_234,
+                took: Span::from_us(9_876),
+            },
+        ),
+        (
+            agent.clone(),
+            Kind::AddressFound {
+                dial: DialId(1),
+                address: HostPort {
+                    host: "proxy.example.com".into(),
+                    port: 3080,
+                },
+                rule: "public address",
+                cached: false,
+            },
+        ),
+        (
+            agent.clone(),
+            scene::door_used(1, Purpose::Tunnel, "internal"),
+        ),
+        (
+            agent.clone(),
+            Kind::Claimed {
+                dial: DialId(1),
+                proxy: name("2"),
+                balancer: Some(name("internal")),
+                principal: name("proxy.example.com"),
+                tunnels: 1,
+                gap: None,
+            },
+        ),
+        (
+            agent.clone(),
+            Kind::DialFailed {
+                dial: DialId(2),
+                stage: Stage::Claim,
+                error: String::from("a tunnel to proxy 2 stands already"),
+            },
+        ),
+        (
+            agent.clone(),
+            Kind::TunnelLost {
+                dial: DialId(1),
+                proxy: name("2"),
+                why: String::from("connection reset"),
+                tunnels: 0,
+            },
+        ),
+        (
+            agent.clone(),
+            Kind::Claimed {
+                dial: DialId(3),
+                proxy: name("2"),
+                balancer: Some(name("internal")),
+                principal: name("proxy.example.com"),
+                tunnels: 1,
+                gap: Some(Span::from_ms(23_450)),
+            },
+        ),
+        (
+            agent.clone(),
+            Kind::BackingOff {
+                wait: Span::from_ms(2_500),
+                step: 1,
+            },
+        ),
+        (agent.clone(), Kind::Advised { proxy: name("1") }),
+        (
+            agent.clone(),
+            Kind::ProxiesKnown {
+                known: 3,
+                why: "gossip named a new one",
+            },
+        ),
+        (
+            agent,
+            Kind::StreamCut {
+                app: name("orders"),
+                why: String::from("not read"),
+            },
+        ),
+        (user.clone(), scene::visited(1, "orders", "external", "2")),
+        (
+            user,
+            Kind::VisitFailed {
+                request: RequestId(2),
+                app: name("wiki"),
+                balancer: Some(name("external")),
+                reason: Failure::NoTunnel,
+                error: String::from("not found"),
+            },
+        ),
+        (
+            Node::Lab,
+            Kind::MeshComplete {
+                after: Span::from_secs(42),
+            },
+        ),
+    ]
+}
