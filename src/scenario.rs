@@ -19,7 +19,7 @@ pub mod tree;
 
 use std::path::{Path, PathBuf};
 
-use crate::model::mistake::{Files, Mistake};
+use crate::model::mistake::{Files, Mistake, Place};
 use crate::model::topology::Topology;
 
 use self::tree::{Mark, Node, Step};

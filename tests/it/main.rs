@@ -9,8 +9,6 @@ mod balancer;
 mod dns;
 mod fuzz;
 mod http;
-//! The integration tests: one binary, one module a room.
-
 mod scenario;
 mod support;
 mod tunnel;

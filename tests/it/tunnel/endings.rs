@@ -186,7 +186,7 @@ async fn a_link_that_breaks_is_noticed_by_both_sides() {
     let lab = Lab::new();
     let (near, mut near_end) = duplex(64 * 1024);
     let (mut far_end, far) = duplex(64 * 1024);
-    let cable = lab.tasks.spawn(async move {
+    let cable = lab.tasks.spawn_watching(async move {
         // Ends when the test pulls the cable.
         let _ = tokio::io::copy_bidirectional(&mut near_end, &mut far_end).await;
     });
