@@ -13,6 +13,7 @@ pub mod state;
 pub mod status;
 pub mod table;
 pub mod up;
+pub mod explain;
 
 use std::io::Write;
 use std::path::PathBuf;

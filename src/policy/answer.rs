@@ -97,6 +97,8 @@ pub struct Answer<'r> {
     pub selected: Option<Selected>,
     /// The view.
     pub view: Option<&'r View>,
+    /// The zone that was asked, if any.
+    pub zone: Option<&'r Zone>,
     /// Why.
     pub reason: Reason<'r>,
 }
@@ -173,6 +175,7 @@ pub fn decide<'r>(rules: &'r Rules, question: &Question) -> Answer<'r> {
         edns: question.edns.map(|edns| reply_edns(rules, question, edns)),
         selected: None,
         view: None,
+        zone: None,
         reason: Reason {
             aliases: 0,
             step: Step::NoView,
@@ -264,7 +267,6 @@ impl<'r> Answer<'r> {
         let mut name = Cow::Borrowed(name);
         // The names asked so far, to see a loop; an answer has few.
         let mut asked: Vec<Key> = Vec::new();
-        let mut home: Option<&Zone> = None;
         loop {
             let key = Key::new(&name);
             let first = asked.is_empty();
@@ -281,7 +283,7 @@ impl<'r> Answer<'r> {
                 return;
             }
             let zone = view.zone_for(&key, record_type);
-            let zone = zone.filter(|zone| home.is_none_or(|home| std::ptr::eq(home, *zone)));
+            let zone = zone.filter(|zone| self.zone.is_none_or(|home| std::ptr::eq(home, *zone)));
             let Some(zone) = zone else {
                 if first {
                     self.rcode = ResponseCode::Refused;
@@ -289,7 +291,7 @@ impl<'r> Answer<'r> {
                 self.reason.step = if first { Step::NoZone } else { Step::Outside };
                 return;
             };
-            home = Some(zone);
+            self.zone = Some(zone);
             let found = lookup(zone, &key, record_type);
             let Found::Alias { set, wildcard } = found else {
                 self.finish(zone, &name, found, first);

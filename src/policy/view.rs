@@ -62,6 +62,40 @@ pub fn select<'a>(
     Selected { source, matched }
 }
 
+/// One element that was looked at on the way to a view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tried {
+    /// The view, by index.
+    pub view: usize,
+    /// The element of its list, by index.
+    pub element: usize,
+    /// Whether the element holds the address, which ends this view's list.
+    pub held: bool,
+}
+
+/// Lists what [`select`] looks at, in order: up to the first element that lets the address in.
+pub fn tried<'a>(lists: impl IntoIterator<Item = &'a [Element]>, address: IpAddr) -> Vec<Tried> {
+    let address = address.to_canonical();
+    let mut tried = Vec::new();
+    for (view, elements) in lists.into_iter().enumerate() {
+        for (element, matcher) in elements.iter().enumerate() {
+            let held = matcher.what.holds(address);
+            tried.push(Tried {
+                view,
+                element,
+                held,
+            });
+            if held && !matcher.negated {
+                return tried;
+            }
+            if held {
+                break;
+            }
+        }
+    }
+    tried
+}
+
 /// Finds the address to match.
 fn source(trusted: &[IpNet], client: IpAddr, subnet: Option<Subnet>) -> Source {
     let client = client.to_canonical();
@@ -166,9 +200,14 @@ mod tests {
                 scope: 0,
             }
         });
-        let lists = lists.iter().map(Vec::as_slice);
-        let selected = select(lists, &trusted, client.parse().unwrap(), subnet);
+        let slices = || lists.iter().map(Vec::as_slice);
+        let selected = select(slices(), &trusted, client.parse().unwrap(), subnet);
         assert_eq!(selected.matched, expected, "{client} {subnet:?}");
+        let tried = tried(slices(), selected.source.address());
+        let last = tried
+            .last()
+            .filter(|last| last.held && !lists[last.view][last.element].negated);
+        assert_eq!(last.map(|last| (last.view, last.element)), expected);
         selected.source
     }
 

@@ -22,7 +22,7 @@ use hickory_proto::rr::{Name, RData, Record, RecordType};
 use crate::model::mistake::{Files, Mistake};
 use crate::model::topology::ZoneSource;
 
-pub use self::data::{data_words, type_word};
+pub use self::data::{data_words, read_name, read_type, type_word};
 pub use self::key::Key;
 pub use self::lookup::{Found, lookup};
 

@@ -2,7 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test helper fails its test")]
 
-mod kit;
+mod explain;
+pub(crate) mod kit;
 
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::RecordType;

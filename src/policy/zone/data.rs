@@ -119,6 +119,19 @@ pub(super) fn name(text: &str, origin: &Name) -> Result<Name, String> {
     made.map_err(|error| format!("`{}` is not a name: {error}", head(text)))
 }
 
+/// Reads a name as a person writes it: absolute, with or without the final dot.
+pub fn read_name(text: &str) -> Result<Name, String> {
+    name(text, &Name::root())
+}
+
+/// Reads a type that can be asked for.
+pub fn read_type(text: &str) -> Option<RecordType> {
+    if text.eq_ignore_ascii_case("ANY") {
+        return Some(RecordType::ANY);
+    }
+    record_type(text)
+}
+
 /// Reads a character string: at most 255 octets, escapes resolved.
 fn string(text: &str) -> Result<Vec<u8>, String> {
     let bytes = unescape(text)?;

@@ -1,0 +1,50 @@
+//! Any text as a zone file, through reader, checks and lookup.
+
+use std::path::Path;
+
+use hickory_proto::rr::RecordType;
+use twodoors::model::mistake::Files;
+use twodoors::model::topology::ZoneSource;
+use twodoors::policy::zone::{Key, Zone, lookup};
+
+/// Every path is this text, so a file that includes another includes itself.
+struct Same<'a>(&'a str);
+
+impl Files for Same<'_> {
+    fn read(&self, _: &Path) -> Result<String, String> {
+        Ok(self.0.to_owned())
+    }
+}
+
+/// Reads the text as a zone; gives whether it is one.
+pub(crate) fn feed(bytes: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(bytes);
+    let source = ZoneSource {
+        origin: String::from("example.test."),
+        file: "zone".into(),
+    };
+    let loaded = Zone::load(&source, &Same(&text));
+    assert!(loaded.mistakes.len() <= 100 && loaded.warnings.len() <= 100);
+    for mistake in loaded.mistakes.iter().chain(&loaded.warnings) {
+        assert!(
+            mistake.place.line > 0 && mistake.place.column > 0,
+            "{mistake}"
+        );
+        assert!(!mistake.what.is_empty());
+    }
+    assert_eq!(loaded.zone.is_some(), loaded.mistakes.is_empty());
+    let Some(zone) = loaded.zone else {
+        return false;
+    };
+    for node in zone.nodes() {
+        for record_type in [
+            RecordType::A,
+            RecordType::NS,
+            RecordType::ANY,
+            RecordType::DS,
+        ] {
+            let _ = lookup(&zone, &Key::new(&node.name), record_type);
+        }
+    }
+    true
+}
