@@ -113,3 +113,91 @@ async fn every_answer_is_counted_by_view_rule_and_code() {
     assert_eq!(last.answered.why, "exact match");
     assert_eq!(last.answered.answer, ["A 127.10.0.2"]);
 }
+
+fn fixtures() -> twodoors::model::topology::Topology {
+    let zones = [(
+        "example.test.",
+        "tests/fixtures/zones/private/example.test.zone",
+    )];
+    kit::topology(vec![kit::view("private", &["127.41.0.0/16"], &zones)])
+}
+
+#[tokio::test]
+async fn what_does_not_fit_is_cut_with_opt_kept() {
+    let served = serve(&fixtures());
+    let check = async |name: &str, kind, payload: Option<u16>, sizes: (bool, usize)| {
+        let message = query(name, kind, payload.map(edns));
+        let bytes = message.to_vec().unwrap();
+        let from = PRIVATE.parse().unwrap();
+        let answer = kit::exchange(served.address, from, &bytes, false).await;
+        let limit = usize::from(payload.unwrap_or(512)).clamp(512, 1232);
+        assert!(
+            answer.len() <= limit,
+            "{name} {payload:?}: {} bytes",
+            answer.len()
+        );
+        let answer = Message::from_vec(&answer).unwrap();
+        assert_eq!(
+            answer.edns.is_some(),
+            payload.is_some(),
+            "{name} {payload:?}"
+        );
+        let found = (answer.metadata.truncation, answer.answers.len());
+        assert_eq!(found, sizes, "{name} {payload:?}");
+        let whole = ask(served.address, PRIVATE, &message, true).await;
+        assert!(!whole.metadata.truncation && whole.answers.len() >= found.1);
+    };
+    let (big, huge) = ("big.example.test.", "huge.example.test.");
+    check(big, RecordType::A, None, (true, 0)).await;
+    check(big, RecordType::A, Some(512), (true, 0)).await;
+    check(big, RecordType::A, Some(1232), (false, 40)).await;
+    check(huge, RecordType::TXT, Some(4096), (true, 0)).await;
+    check("tobig.example.test.", RecordType::A, Some(100), (true, 1)).await;
+    check("wide.example.test.", RecordType::A, None, (true, 0)).await;
+    check("wide.example.test.", RecordType::A, Some(1232), (false, 0)).await;
+}
+
+#[tokio::test]
+async fn a_client_subnet_that_is_not_proper_is_a_format_error() {
+    let served = serve(&shipped());
+    let good = with_subnet("127.42.7.0/24").to_vec().unwrap();
+    let code = async |bytes: &[u8]| {
+        let from = "127.0.0.1".parse().unwrap();
+        let answer = kit::exchange(served.address, from, bytes, false).await;
+        Message::from_vec(&answer).unwrap().metadata.response_code
+    };
+    assert_eq!(code(&good).await, ResponseCode::NoError);
+    // The option is the message's end: family, source, scope, three octets.
+    let end = good.len();
+    let set = |from_end: usize, value: u8| {
+        let mut bytes = good.clone();
+        bytes[end - from_end] = value;
+        bytes
+    };
+    assert_eq!(code(&set(4, 24)).await, ResponseCode::FormErr, "scope");
+    assert_eq!(
+        code(&set(5, 20)).await,
+        ResponseCode::FormErr,
+        "bits beyond the length"
+    );
+    assert_eq!(code(&set(6, 9)).await, ResponseCode::FormErr, "family");
+    assert_eq!(code(&set(5, 200)).await, ResponseCode::FormErr, "length");
+    let mut padded = good.clone();
+    padded.push(0);
+    // RDLENGTH and the option's length, both with their code between them.
+    padded[end - 12] += 1;
+    padded[end - 8] += 1;
+    assert_eq!(code(&padded).await, ResponseCode::FormErr, "more octets");
+}
+
+#[tokio::test]
+async fn a_reload_is_seen_by_the_next_question() {
+    let served = serve(&shipped());
+    check(&served, PRIVATE, "proxy.example.com.", &["127.10.0.2"]).await;
+    let mut topology = shipped();
+    topology.dns.views.reverse();
+    topology.dns.views[0].match_clients = vec![kit::element("any")];
+    let (rules, _) = kit::rules(&topology).unwrap();
+    served.rules.store(std::sync::Arc::new(rules));
+    check(&served, PRIVATE, "proxy.example.com.", &["127.20.0.2"]).await;
+}

@@ -36,11 +36,14 @@ pub fn question(request: &Request, destination: ListenAddr) -> Question {
         name: only.map_or_else(Name::root, |query| query.original().name().clone()),
         record_type: only.map_or(RecordType::ZERO, |query| query.query_type()),
         class: only.map_or(DNSClass::IN, |query| query.query_class()),
-        edns: request.edns.as_ref().map(edns),
+        edns: request
+            .edns
+            .as_ref()
+            .map(|edns| self::edns(edns, request.as_slice())),
     }
 }
 
-fn edns(edns: &HickoryEdns) -> Edns {
+fn edns(edns: &HickoryEdns, bytes: &[u8]) -> Edns {
     let subnets = edns.options().get_all(EdnsCode::Subnet);
     let subnet = match subnets.first() {
         Some(EdnsOption::Subnet(subnet)) => Some(Subnet {
@@ -55,8 +58,61 @@ fn edns(edns: &HickoryEdns) -> Edns {
         payload: edns.max_payload(),
         dnssec_ok: edns.flags().dnssec_ok,
         subnet,
-        subnet_broken: subnets.len() > 1,
+        subnet_broken: subnets.len() > 1 || subnet.is_some_and(|subnet| is_padded(bytes, subnet)),
     }
+}
+
+/// Tells whether the client-subnet option has more octets than its length asks for.
+///
+/// hickory drops them, and RFC 7871 section 6 calls that a format error; so the bytes are asked.
+fn is_padded(bytes: &[u8], subnet: Subnet) -> bool {
+    let expected = 4 + usize::from(subnet.source.div_ceil(8));
+    subnet_length(bytes).is_some_and(|length| length != expected)
+}
+
+/// Finds the length of the client-subnet option of a message that hickory could parse.
+fn subnet_length(bytes: &[u8]) -> Option<usize> {
+    let count = |at: usize| u16_at(bytes, at).map(usize::from);
+    let mut at = 12;
+    for _ in 0..count(4)? {
+        at = after_name(bytes, at)? + 4;
+    }
+    for _ in 0..count(6)? + count(8)? + count(10)? {
+        at = after_name(bytes, at)?;
+        let (kind, length) = (u16_at(bytes, at)?, count(at + 8)?);
+        at += 10;
+        if kind == u16::from(RecordType::OPT) {
+            return option_length(bytes.get(at..at + length)?);
+        }
+        at += length;
+    }
+    None
+}
+
+fn option_length(mut options: &[u8]) -> Option<usize> {
+    loop {
+        let (code, length) = (u16_at(options, 0)?, usize::from(u16_at(options, 2)?));
+        if code == u16::from(EdnsCode::Subnet) {
+            return Some(length);
+        }
+        options = options.get(4 + length..)?;
+    }
+}
+
+/// Gives where a name ends: at its root label or its first pointer (RFC 1035 section 4.1.4).
+fn after_name(bytes: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        match *bytes.get(at)? {
+            0 => return Some(at + 1),
+            length @ 1..=63 => at += 1 + usize::from(length),
+            _ => return Some(at + 2),
+        }
+    }
+}
+
+fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+    let pair = bytes.get(at..at + 2)?;
+    Some(u16::from_be_bytes(pair.try_into().ok()?))
 }
 
 /// An answer as it is sent.

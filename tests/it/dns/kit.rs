@@ -117,6 +117,7 @@ pub(crate) fn rules(topology: &Topology) -> Result<(Rules, Vec<Mistake>), Vec<Mi
 pub(crate) struct Served {
     pub(crate) address: SocketAddr,
     pub(crate) journal: Journal,
+    pub(crate) rules: Arc<ArcSwap<Rules>>,
     shutdown: CancellationToken,
     thread: Option<std::thread::JoinHandle<()>>,
 }
@@ -145,7 +146,7 @@ pub(crate) fn serve(topology: &Topology) -> Served {
     Served {
         address: receive.recv().expect("the server binds a free port"),
         journal,
-
+        rules,
         shutdown,
         thread: Some(thread),
     }
