@@ -6,12 +6,12 @@
 //! does with `minimal-responses yes`. What fits into a datagram is the writer's affair.
 
 mod diff;
+mod reason;
 mod rules;
 #[cfg(test)]
 mod tests;
 
 use std::borrow::Cow;
-use std::fmt;
 use std::path::Path;
 
 use hickory_proto::op::{OpCode, ResponseCode};
@@ -23,6 +23,7 @@ use super::view::{Selected, Subnet, is_listed, select};
 use super::zone::{Found, Item, Key, Node, Set, Zone, lookup};
 
 pub use self::diff::diff;
+pub use self::reason::{Reason, Step, rcode_word};
 pub use self::rules::{Rules, View};
 
 /// How many CNAMEs one answer follows, as BIND's `max-query-restarts`.
@@ -112,56 +113,6 @@ pub struct Shown<'r> {
     pub file: &'r Path,
     /// The line, from 1.
     pub line: usize,
-}
-
-/// Why an answer is what it is.
-#[derive(Clone, Copy, Debug)]
-pub struct Reason<'r> {
-    /// How many CNAMEs were followed.
-    pub aliases: usize,
-    /// What the last name came to.
-    pub step: Step<'r>,
-}
-
-/// What a name came to.
-#[derive(Clone, Copy, Debug)]
-pub enum Step<'r> {
-    /// The client-subnet option is not proper (RFC 7871 section 7.1.2).
-    BadSubnet,
-    /// The version of EDNS is not known (RFC 6891 section 6.1.3).
-    BadVersion,
-    /// A chain of CNAMEs is longer than [`CHAIN_MAX`].
-    ChainTooLong,
-    /// The class is not IN.
-    Class,
-    /// The name is at or below this cut.
-    Delegation(&'r Name),
-    /// The name and the type exist.
-    Exact,
-    /// A chain of CNAMEs leads back into itself.
-    Loop,
-    /// The message does not hold exactly one question.
-    NotOneQuestion,
-    /// The name does not exist.
-    NoName,
-    /// The name exists without this type.
-    NoType,
-    /// The name is covered by this wildcard, which has no such type.
-    NoTypeWildcard(&'r Name),
-    /// No view lets the source in.
-    NoView,
-    /// No zone of the view holds the name.
-    NoZone,
-    /// The operation is not served.
-    Opcode,
-    /// An alias leads to a name outside the zone that was asked first; the asker goes on there.
-    Outside,
-    /// Zone transfers are not served.
-    Transfer,
-    /// The type exists in messages only, or is not served.
-    Type,
-    /// The name is covered by this wildcard.
-    Wildcard(&'r Name),
 }
 
 /// Decides the answer to a question.
@@ -384,83 +335,6 @@ impl Transport {
         match self {
             Self::Tcp => "tcp",
             Self::Udp => "udp",
-        }
-    }
-}
-
-/// Gives the mnemonic of a response code (RFC 6895 section 2.3).
-pub const fn rcode_word(rcode: ResponseCode) -> &'static str {
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "the server gives no other code"
-    )]
-    match rcode {
-        ResponseCode::NoError => "NOERROR",
-        ResponseCode::FormErr => "FORMERR",
-        ResponseCode::ServFail => "SERVFAIL",
-        ResponseCode::NXDomain => "NXDOMAIN",
-        ResponseCode::NotImp => "NOTIMP",
-        ResponseCode::Refused => "REFUSED",
-        ResponseCode::NotAuth => "NOTAUTH",
-        ResponseCode::BADVERS => "BADVERS",
-        _ => "OTHER",
-    }
-}
-
-/// `exact match`, `CNAME 2, wildcard *.example.com.`
-impl fmt::Display for Reason<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.aliases > 0 {
-            write!(f, "CNAME {}, ", self.aliases)?;
-        }
-        self.step.fmt(f)
-    }
-}
-
-impl fmt::Display for Step<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Delegation(cut) => return write!(f, "delegation at {cut}"),
-            Self::Wildcard(name) => return write!(f, "wildcard {name}"),
-            Self::NoTypeWildcard(name) => return write!(f, "no such type at wildcard {name}"),
-            Self::BadSubnet => "client subnet not proper",
-            Self::BadVersion => "EDNS version not known",
-            Self::ChainTooLong => "chain too long",
-            Self::Class => "class not served",
-            Self::Exact => "exact match",
-            Self::Loop => "back at a name already asked",
-            Self::NotOneQuestion => "not exactly one question",
-            Self::NoName => "no such name",
-            Self::NoType => "no such type",
-            Self::NoView => "no view lets the source in",
-            Self::NoZone => "no zone of the view holds the name",
-            Self::Opcode => "operation not served",
-            Self::Outside => "leads outside the zone",
-            Self::Transfer => "zone transfers not served",
-            Self::Type => "type not served",
-        })
-    }
-}
-
-impl Step<'_> {
-    /// Names the rule that this step follows, for whoever wants to read it.
-    pub const fn rfc(&self) -> &'static str {
-        match self {
-            Self::BadSubnet => "RFC 7871 section 7.1.2",
-            Self::BadVersion => "RFC 6891 section 6.1.3",
-            Self::ChainTooLong | Self::Loop | Self::Outside => "RFC 1034 section 3.6.2",
-            Self::Class
-            | Self::NoView
-            | Self::NoZone
-            | Self::Opcode
-            | Self::Transfer
-            | Self::Type => "RFC 1035 section 4.1.1",
-            Self::Delegation(_) => "RFC 1034 section 4.3.2 step 3b",
-            Self::Exact => "RFC 1034 section 4.3.2 step 3a",
-            Self::NotOneQuestion => "RFC 9619",
-            Self::NoName => "RFC 2308 section 2.1, RFC 8020",
-            Self::NoType => "RFC 2308 section 2.2",
-            Self::NoTypeWildcard(_) | Self::Wildcard(_) => "RFC 4592 section 3.3",
         }
     }
 }

@@ -12,6 +12,7 @@ mod lookup;
 mod reader;
 #[cfg(test)]
 mod tests;
+mod text;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -22,9 +23,9 @@ use hickory_proto::rr::{Name, RData, Record, RecordType};
 use crate::model::mistake::{Files, Mistake};
 use crate::model::topology::ZoneSource;
 
-pub use self::data::{data_words, read_name, read_type, type_word};
 pub use self::key::Key;
 pub use self::lookup::{Found, lookup};
+pub use self::text::{data_words, read_name, read_type, type_word};
 
 /// A zone that can be served.
 #[derive(Debug)]

@@ -201,3 +201,51 @@ async fn a_reload_is_seen_by_the_next_question() {
     served.rules.store(std::sync::Arc::new(rules));
     check(&served, PRIVATE, "proxy.example.com.", &["127.20.0.2"]).await;
 }
+
+#[tokio::test]
+async fn ipv6_and_ipv4_mapped_clients_have_their_views() {
+    let mut topology = shipped();
+    topology.dns.listen = "[::]:0".parse().unwrap();
+    topology.dns.views[1].match_clients = vec![kit::element("::1/128")];
+    let served = serve(&topology);
+    let port = served.address.port();
+    let proxy = query("proxy.example.com.", RecordType::A, None)
+        .to_vec()
+        .unwrap();
+    for (from, server, expected) in [
+        (PRIVATE, "127.0.0.1", "127.10.0.2"),
+        ("::1", "::1", "127.20.0.2"),
+    ] {
+        let server = std::net::SocketAddr::new(server.parse().unwrap(), port);
+        let answer = kit::exchange(server, from.parse().unwrap(), &proxy, false).await;
+        assert_eq!(
+            addresses(&Message::from_vec(&answer).unwrap()),
+            [expected],
+            "{from}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn rfc_7766_one_stream_carries_many_questions() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let served = serve(&shipped());
+    let mut stream = tokio::net::TcpStream::connect(served.address)
+        .await
+        .unwrap();
+    let mut bytes = Vec::new();
+    for id in 0..10_u16 {
+        let mut message = query("proxy.example.com.", RecordType::A, None);
+        message.metadata.id = id;
+        let message = message.to_vec().unwrap();
+        bytes.extend(u16::try_from(message.len()).unwrap().to_be_bytes());
+        bytes.extend(message);
+    }
+    stream.write_all(&bytes).await.unwrap();
+    for id in 0..10 {
+        let length = stream.read_u16().await.unwrap();
+        let mut answer = vec![0; usize::from(length)];
+        stream.read_exact(&mut answer).await.unwrap();
+        assert_eq!(Message::from_vec(&answer).unwrap().metadata.id, id);
+    }
+}

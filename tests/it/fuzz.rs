@@ -3,6 +3,8 @@
 //! Each test runs itself in a process of its own, so that the memory measured is its own. Seeds are
 //! fixed; a run that fails names the round, which repeats it.
 
+#![expect(clippy::unwrap_used, reason = "a test helper fails its test")]
+
 #[path = "../fuzz/packets.rs"]
 mod packets;
 #[path = "../fuzz/zones.rs"]
@@ -117,6 +119,7 @@ fn resident() -> usize {
 }
 
 /// Runs rounds; the memory after the last is at most 1.2 times that after a tenth.
+#[expect(clippy::print_stdout, reason = "the figures are part of the result")]
 fn rounds(count: u64, mut round: impl FnMut(u64)) {
     let mut early = 0;
     for number in 0..count {

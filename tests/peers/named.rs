@@ -6,23 +6,24 @@
 //! authority as sets, and the glue of referrals; of a truncated answer only the header; of ANY
 //! only the response code (RFC 8482).
 
+mod client;
+mod process;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use hickory_proto::op::{Message, OpCode};
 use hickory_proto::rr::{DNSClass, Name, Record, RecordType};
-use socket2::{Domain, Protocol, Socket, Type};
 use twodoors::model::addr::{ClientAddr, ListenAddr};
 use twodoors::model::topology::Topology;
 use twodoors::policy::answer::{Question, Rules, Transport, decide};
 
-use crate::kit::{edns, query, query_of, root, rules, serve, topology, view};
+use crate::kit::{edns, query, query_of, rules, serve, topology, view};
 
-const NAMED: &str = "/usr/sbin/named";
+use self::client::Client;
+use self::process::Named;
+
 const NETWORKS: [(&str, &str, &str); 2] = [
     ("private", "127.43.0.0/16", "127.43.0.9"),
     ("public", "127.44.0.0/16", "127.44.0.9"),
@@ -67,193 +68,6 @@ fn both_views() -> Topology {
         view(name, &[network], &zones)
     });
     topology(views.collect())
-}
-
-/// BIND's named, an ordinary child that ends with the test.
-struct Named {
-    child: Child,
-    folder: PathBuf,
-    address: SocketAddr,
-}
-
-impl Named {
-    /// Starts named; a port that was taken meanwhile is tried anew.
-    fn start() -> Self {
-        assert!(
-            Path::new(NAMED).exists(),
-            "{NAMED} is missing: install bind9 (tests/runinstall does), without its service"
-        );
-        for attempt in 0..3 {
-            if let Some(named) = Self::try_start(attempt) {
-                return named;
-            }
-        }
-        panic!("named did not start in three tries; its words are above");
-    }
-
-    fn try_start(attempt: u32) -> Option<Self> {
-        let port = free_port();
-        let name = format!("twodoors-named-{}-{attempt}-{port}", std::process::id());
-        let folder = std::env::temp_dir().join(name);
-        std::fs::create_dir_all(&folder).unwrap();
-        let file = folder.join("named.conf");
-        std::fs::write(&file, configuration(&folder, port)).unwrap();
-        let log = std::fs::File::create(folder.join("log")).unwrap();
-        let child = Command::new(NAMED)
-            .args(["-g", "-n", "1", "-c"])
-            .arg(&file)
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        let address = SocketAddr::from(([127, 0, 0, 1], port));
-        let mut named = Self {
-            child,
-            folder,
-            address,
-        };
-        named.is_ready().then_some(named)
-    }
-
-    /// Waits, for at most 20 s, until it answers for a zone.
-    fn is_ready(&mut self) -> bool {
-        let question = query("example.com.", RecordType::SOA, None)
-            .to_vec()
-            .unwrap();
-        let mut client = Client::new(NETWORKS[0].2, Duration::from_millis(200));
-        for _ in 0..100 {
-            if let Some(answer) = client.udp(self.address, &question)
-                && Message::from_vec(&answer).is_ok_and(|message| !message.answers.is_empty())
-            {
-                return true;
-            }
-            if self.child.try_wait().unwrap().is_some() {
-                break;
-            }
-        }
-        let log = std::fs::read_to_string(self.folder.join("log")).unwrap_or_default();
-        println!("named said:\n{log}");
-        false
-    }
-}
-
-impl Drop for Named {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        let _ = std::fs::remove_dir_all(&self.folder);
-    }
-}
-
-fn free_port() -> u16 {
-    for _ in 0..16 {
-        let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let address = udp.local_addr().unwrap();
-        if TcpListener::bind(address).is_ok() {
-            return address.port();
-        }
-    }
-    panic!("no port is free for UDP and TCP");
-}
-
-fn configuration(folder: &Path, port: u16) -> String {
-    let mut text = format!(
-        "options {{\n directory \"{}\";\n listen-on port {port} {{ 127.0.0.1; }};\n \
-         listen-on-v6 {{ none; }};\n pid-file none;\n session-keyfile none;\n recursion no;\n \
-         minimal-responses yes;\n check-names primary ignore;\n empty-zones-enable no;\n \
-         dnssec-validation no;\n notify no;\n zero-no-soa-ttl no;\n allow-transfer {{ none; }};\n \
-         max-cache-size 8m;\n}};\ncontrols {{ }};\n",
-        folder.display()
-    );
-    for (name, network, _) in NETWORKS {
-        text.push_str(&format!(
-            "view {name} {{\n match-clients {{ {network}; }};\n"
-        ));
-        for (origin, file) in zones(name) {
-            // named opens includes relative to its own folder, so it gets copies beside it.
-            let copy = folder
-                .join(name)
-                .join(Path::new(&file).file_name().unwrap());
-            std::fs::create_dir_all(copy.parent().unwrap()).unwrap();
-            let zone = std::fs::read_to_string(root().join(&file)).unwrap();
-            let shared = root().join("tests/fixtures/zones/shared");
-            let zone = zone.replace("../shared", &shared.display().to_string());
-            std::fs::write(&copy, zone).unwrap();
-            text.push_str(&format!(
-                " zone \"{origin}\" {{ type primary; file \"{}\"; }};\n",
-                copy.display()
-            ));
-        }
-        text.push_str("};\n");
-    }
-    text
-}
-
-/// Asks from one address; keeps its streams.
-struct Client {
-    from: IpAddr,
-    datagrams: UdpSocket,
-    streams: BTreeMap<SocketAddr, TcpStream>,
-    patience: Duration,
-}
-
-impl Client {
-    fn new(from: &str, patience: Duration) -> Self {
-        let from: IpAddr = from.parse().unwrap();
-        let datagrams = UdpSocket::bind((from, 0)).unwrap();
-        datagrams.set_read_timeout(Some(patience)).unwrap();
-        let streams = BTreeMap::new();
-        Self {
-            from,
-            datagrams,
-            streams,
-            patience,
-        }
-    }
-
-    fn udp(&mut self, server: SocketAddr, message: &[u8]) -> Option<Vec<u8>> {
-        self.datagrams.send_to(message, server).unwrap();
-        let mut answer = vec![0; 65_535];
-        loop {
-            let (length, from) = self.datagrams.recv_from(&mut answer).ok()?;
-            // An answer that came too late for its question is not this one's.
-            if from == server && answer[..2] == message[..2] {
-                answer.truncate(length);
-                return Some(answer);
-            }
-        }
-    }
-
-    fn tcp(&mut self, server: SocketAddr, message: &[u8]) -> Option<Vec<u8>> {
-        let (from, patience) = (self.from, self.patience);
-        let stream = self.streams.entry(server).or_insert_with(|| {
-            let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP)).unwrap();
-            socket.bind(&SocketAddr::new(from, 0).into()).unwrap();
-            socket.connect(&server.into()).unwrap();
-            socket.set_tcp_nodelay(true).unwrap();
-            socket.set_read_timeout(Some(patience)).unwrap();
-            socket.into()
-        });
-        let mut framed = u16::try_from(message.len()).unwrap().to_be_bytes().to_vec();
-        framed.extend(message);
-        stream.write_all(&framed).ok()?;
-        let mut length = [0; 2];
-        stream.read_exact(&mut length).ok()?;
-        let mut answer = vec![0; usize::from(u16::from_be_bytes(length))];
-        stream.read_exact(&mut answer).ok()?;
-        Some(answer)
-    }
-
-    fn ask(&mut self, server: SocketAddr, message: &Message, tcp: bool) -> Message {
-        let bytes = message.to_vec().unwrap();
-        let answer = if tcp {
-            self.tcp(server, &bytes)
-        } else {
-            self.udp(server, &bytes)
-        };
-        let answer = answer.unwrap_or_else(|| panic!("{server} does not answer {message}"));
-        Message::from_vec(&answer).unwrap_or_else(|error| panic!("{server}: {error}"))
-    }
 }
 
 /// What is compared of an answer.
@@ -318,6 +132,18 @@ fn names(rules: &Rules) -> BTreeSet<Name> {
     names.insert(Name::root());
     names.insert(Name::from_ascii("not.served.invalid.").unwrap());
     names
+}
+
+/// The further types that each name has, so that every record is asked for.
+fn types_owned(rules: &Rules) -> BTreeMap<Name, BTreeSet<RecordType>> {
+    let zones = rules.views.iter().flat_map(|view| view.zones());
+    let mut owned: BTreeMap<Name, BTreeSet<RecordType>> = BTreeMap::new();
+    for node in zones.flat_map(|zone| zone.nodes()) {
+        let types = node.sets.iter().map(|set| set.record_type);
+        let types = types.filter(|known| !TYPES.contains(known));
+        owned.entry(node.name.clone()).or_default().extend(types);
+    }
+    owned
 }
 
 /// The word for what a question meets, by our own reason.
@@ -408,11 +234,13 @@ fn answers_mean_what_bind_means() {
         (true, None),
         (true, Some(4096)),
     ];
+    let owned = types_owned(&rules);
     let mut tally = Tally::default();
     for (_, _, from) in NETWORKS {
         let mut client = Client::new(from, Duration::from_secs(5));
         for name in names(&rules) {
-            for record_type in TYPES {
+            let own = owned.get(&name).into_iter().flatten().copied();
+            for record_type in TYPES.into_iter().chain(own) {
                 for (tcp, payload) in carriers {
                     let message = query_of(name.clone(), record_type, payload.map(edns));
                     compare(&mut tally, &mut client, servers, &message, tcp);

@@ -1,8 +1,10 @@
 //! Answers from text zones: views, codes, sections, client subnets, and what a reload changed.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+
+use ipnet::Ipv4Net;
 
 use crate::model::addr::HostPort;
 use crate::model::draw::Seed;
@@ -41,14 +43,16 @@ fn load(inside: &str, outside: &str) -> Result<(Rules, Vec<Mistake>), Vec<Mistak
             source("child.example.test.", "shared"),
         ],
     };
-    let ten = Matcher::Ranges(vec!["10.0.0.0/8".parse().unwrap()]);
+    let ten = Matcher::Ranges(vec![
+        Ipv4Net::new_assert(Ipv4Addr::new(10, 0, 0, 0), 8).into(),
+    ]);
     let topology = Topology {
         name: "test".into(),
         seed: Seed(1),
         networks: Vec::new(),
         dns: topology::Dns {
             listen: ([127, 0, 0, 1], 0).into(),
-            ecs_trusted: vec!["127.0.0.1/32".parse().unwrap()],
+            ecs_trusted: vec![Ipv4Net::from(Ipv4Addr::LOCALHOST).into()],
             views: vec![
                 view("in", "10.0.0.0/8", ten),
                 view("out", "any", Matcher::Any),

@@ -7,8 +7,8 @@ use hickory_proto::rr::{Name, RData, Record, RecordType};
 use crate::model::mistake::{Files, Place};
 use crate::model::topology::ZoneSource;
 
-use super::data::{self, type_word};
 use super::reader::{self, Notes, Read};
+use super::text::{self, type_word};
 use super::{Item, Key, Loaded, Node, Set, Zone};
 
 /// Reads and builds.
@@ -18,7 +18,7 @@ pub(super) fn load(source: &ZoneSource, files: &dyn Files) -> Loaded {
         line: 1,
         column: 1,
     };
-    let origin = match data::name(&source.origin, &Name::root()) {
+    let origin = match text::name(&source.origin, &Name::root()) {
         Ok(origin) => origin,
         Err(what) => {
             let mut notes = Notes::default();

@@ -12,8 +12,9 @@ use hickory_proto::rr::{Name, RData, RecordType};
 
 use crate::model::mistake::{Files, Mistake, Place};
 
-use super::data::{self, Wrong, head, type_word};
+use super::data::{self, Wrong};
 use super::lexer::{Entry, Lexer, Spot, Token};
+use super::text::{self, head, type_word};
 
 /// How many mistakes of one zone are collected; a person mends ten at a time.
 const MISTAKES_MAX: usize = 100;
@@ -161,7 +162,7 @@ impl Reader<'_> {
         let rest = if entry.indented {
             entry.tokens.as_slice()
         } else {
-            match data::name(first.text, &state.origin) {
+            match text::name(first.text, &state.origin) {
                 Ok(owner) => state.owner = Some(owner),
                 Err(what) => {
                     state.owner = None;
@@ -203,7 +204,7 @@ impl Reader<'_> {
             };
             next += 1;
             if ttl.is_none() && token.text.starts_with(|c: char| c.is_ascii_digit()) {
-                match data::ttl(token.text) {
+                match text::ttl(token.text) {
                     Ok(seconds) => ttl = Some(seconds),
                     Err(what) => {
                         let cure = "write seconds, or units like 1h30m";
@@ -267,7 +268,7 @@ impl Reader<'_> {
     }
 
     fn record_type(&mut self, source: &Source<'_>, token: Token<'_>) -> Option<RecordType> {
-        let found = data::record_type(token.text);
+        let found = text::record_type(token.text);
         let (what, cure) = match found {
             None => (
                 format!("`{}` is not a type", head(token.text)),
@@ -331,9 +332,9 @@ impl Reader<'_> {
             return;
         }
         let result = match upper.as_str() {
-            "$TTL" => data::ttl(argument.text).map(|seconds| state.default_ttl = Some(seconds)),
+            "$TTL" => text::ttl(argument.text).map(|seconds| state.default_ttl = Some(seconds)),
             "$ORIGIN" => {
-                data::name(argument.text, &state.origin).map(|origin| state.origin = origin)
+                text::name(argument.text, &state.origin).map(|origin| state.origin = origin)
             }
             _ => {
                 self.include(source, *argument, arguments.get(1).copied(), state);
@@ -354,7 +355,7 @@ impl Reader<'_> {
     ) {
         let mut inner = state.clone();
         if let Some(origin) = origin {
-            match data::name(origin.text, &state.origin) {
+            match text::name(origin.text, &state.origin) {
                 Ok(origin) => inner.origin = origin,
                 Err(what) => {
                     self.notes.mistake(source.place(origin.spot), what, "");
