@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use hickory_proto::rr::RecordType;
+use hickory_proto::serialize::binary::BinEncodable;
 use twodoors::model::mistake::Files;
 use twodoors::model::topology::ZoneSource;
 use twodoors::policy::zone::{Key, Zone, lookup};
@@ -37,6 +38,13 @@ pub(crate) fn feed(bytes: &[u8]) -> bool {
         return false;
     };
     for node in zone.nodes() {
+        for item in node.sets.iter().flat_map(|set| &set.items) {
+            assert!(
+                item.record.to_bytes().is_ok(),
+                "cannot be sent: {}",
+                item.record
+            );
+        }
         for record_type in [
             RecordType::A,
             RecordType::NS,

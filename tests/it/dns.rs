@@ -249,3 +249,61 @@ async fn rfc_7766_one_stream_carries_many_questions() {
         assert_eq!(Message::from_vec(&answer).unwrap().metadata.id, id);
     }
 }
+
+/// Every answer of a live run is what `explain dns` says of the same question.
+#[tokio::test]
+async fn explain_agrees_with_every_answer() {
+    use twodoors::model::fact::Kind;
+    let mut served = serve(&shipped());
+    let names = [
+        "proxy", "a.proxy", "teleport", "git", "www", "deep.lab", "lab", "none",
+    ];
+    let mut asked = 0;
+    for from in [PRIVATE, PUBLIC, "127.43.0.1"] {
+        for name in names {
+            for kind in [RecordType::A, RecordType::AAAA] {
+                let message = query(&format!("{name}.example.com."), kind, None);
+                ask(served.address, from, &message, false).await;
+                asked += 1;
+            }
+        }
+    }
+    served.stop();
+    let facts = served
+        .journal
+        .after(twodoors::model::id::Seq(0), usize::MAX)
+        .facts;
+    let mut compared = 0;
+    for fact in &facts {
+        let Kind::DnsAnswered(answered) = &fact.kind else {
+            continue;
+        };
+        let (client, name) = (answered.client.ip(), &answered.name);
+        let words = format!("dns --json --from {client} {name} {}", answered.rtype);
+        let value = explain::json(&words);
+        let word = |name: &str| value[name].as_str().map(String::from);
+        assert_eq!(
+            word("view"),
+            answered.view.as_ref().map(ToString::to_string),
+            "{words}"
+        );
+        assert_eq!(
+            word("rule"),
+            answered.rule.as_ref().map(ToString::to_string),
+            "{words}"
+        );
+        assert_eq!(word("rcode").as_deref(), Some(&*answered.rcode), "{words}");
+        assert_eq!(
+            word("step").as_deref(),
+            Some(answered.why.as_str()),
+            "{words}"
+        );
+        let records = value["answer"].as_array().unwrap().iter().map(|record| {
+            let of = |key: &str| record[key].as_str().unwrap().to_owned();
+            format!("{} {}", of("type"), of("data"))
+        });
+        assert_eq!(records.collect::<Vec<_>>(), answered.answer, "{words}");
+        compared += 1;
+    }
+    assert_eq!(compared, asked);
+}

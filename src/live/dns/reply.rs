@@ -161,25 +161,26 @@ impl Reply {
         reply
     }
 
-    /// Leaves out whole sets, the last first, until the rest fits.
+    /// Leaves out the glue, then the authority, then whole sets of the answer, until the rest fits.
     fn cut(&mut self, request: &Request, limit: usize) {
         self.metadata.truncation = true;
         while self.size(request).is_none_or(|size| size > limit) {
-            let section = if !self.additional.is_empty() {
-                &mut self.additional
-            } else if !self.authority.is_empty() {
-                &mut self.authority
-            } else {
-                &mut self.answer
-            };
-            let Some(last) = section.pop() else {
+            // The asker comes back over TCP, so nothing is gained by the most that would fit.
+            if !self.additional.is_empty() {
+                self.additional.clear();
+                continue;
+            }
+            if !self.authority.is_empty() {
+                self.authority.clear();
+                continue;
+            }
+            let Some(last) = self.answer.pop() else {
                 return;
             };
-            while section.last().is_some_and(|record| {
+            let same = |record: &mut Record| {
                 record.record_type() == last.record_type() && record.name == last.name
-            }) {
-                section.pop();
-            }
+            };
+            while self.answer.pop_if(same).is_some() {}
         }
     }
 

@@ -8,9 +8,9 @@ use hickory_proto::rr::RecordType;
 use ipnet::IpNet;
 
 use crate::model::id::{Generation, Name};
-use crate::model::mistake::{Files, Mistake};
+use crate::model::mistake::{Files, Mistake, Place};
 use crate::model::network::Element;
-use crate::model::topology::Topology;
+use crate::model::topology::{Topology, ZoneSource};
 use crate::policy::zone::{Key, Zone};
 
 /// The rules in force.
@@ -58,7 +58,10 @@ impl Rules {
                 });
                 if let Some(zone) = zone {
                     let key = Key::new(zone.origin());
-                    zones.insert(key.whole().into(), Arc::clone(zone));
+                    let before = zones.insert(key.whole().into(), Arc::clone(zone));
+                    if before.is_some() {
+                        mistakes.push(twice(&view.name, source));
+                    }
                 }
             }
             views.push(View {
@@ -79,6 +82,19 @@ impl Rules {
             },
             warnings,
         ))
+    }
+}
+
+fn twice(view: &Name, source: &ZoneSource) -> Mistake {
+    Mistake {
+        place: Place {
+            file: source.file.clone(),
+            line: 1,
+            column: 1,
+        },
+        path: String::new(),
+        what: format!("the view {view} has the zone {} twice", source.origin),
+        cure: String::from("keep one of the two files"),
     }
 }
 

@@ -135,6 +135,8 @@ impl Source<'_> {
 
 impl Reader<'_> {
     fn file(&mut self, path: &Arc<Path>, text: &str, state: &mut State, depth: usize) {
+        // Some editors begin a file with a byte order mark.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let source = Source { path, text, depth };
         let mut lexer = Lexer::new(text);
         while let Some(entry) = lexer.next_entry() {

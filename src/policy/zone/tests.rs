@@ -141,6 +141,21 @@ fn unknown_types_are_carried_as_they_are() {
 }
 
 #[test]
+fn rfc_9460_section_2_2_parameters_are_put_in_order() {
+    let zone = zone("s SVCB 1 www port=8443 alpn=\"h2,h3\" ipv4hint=192.0.2.1");
+    let words = records(&zone, "s.example.test");
+    let place = |word: &str| words[0].find(word).unwrap_or_else(|| panic!("{words:?}"));
+    assert!(place("www.example.test.") < place("alpn") && place("alpn") < place("port"));
+    assert!(place("port") < place("ipv4hint"));
+}
+
+#[test]
+fn line_ends_and_marks_of_other_systems_are_read() {
+    let text = format!("\u{feff}{}", TOP.replace('\n', "\r\n"));
+    assert_eq!(load_files(&[("zone", &text)]).mistakes, []);
+}
+
+#[test]
 fn an_included_file_leaves_origin_ttl_and_owner_as_they_were() {
     let main = format!("{TOP}x A 192.0.2.1\n$INCLUDE sub/inc inner\n TXT after\ny A 192.0.2.2\n");
     let inner = "$TTL 7\n$ORIGIN deep\nz A 192.0.2.3\n$INCLUDE more\n";

@@ -28,6 +28,11 @@ fn explain(words: &str) -> (Exit, String, String) {
     (exit, text(out), text(err))
 }
 
+/// Runs it and reads its JSON.
+pub(crate) fn json(words: &str) -> serde_json::Value {
+    serde_json::from_str(&explain(words).1).unwrap()
+}
+
 fn check(words: &str, expected: &str) {
     let (exit, out, err) = explain(words);
     assert_eq!((exit, err.as_str()), (Exit::Success, ""), "{words}");
@@ -91,8 +96,7 @@ fn dig_habits_are_understood() {
 
 #[test]
 fn json_has_a_schema() {
-    let (_, out, _) = explain("dns --json --from 127.41.0.9 nosuch.example.com");
-    let value: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let value = json("dns --json --from 127.41.0.9 nosuch.example.com");
     assert_eq!(value["schema"], "twodoors.explain/1");
     assert_eq!(value["rcode"], "NXDOMAIN");
     assert_eq!(value["authority"][0]["ttl_seconds"], 60);
