@@ -51,9 +51,11 @@ impl Mutator {
 
     /// Changes a few bytes: flips, sets, removes, inserts, repeats, splices, cuts.
     fn mutate(&mut self, bytes: &mut Vec<u8>, other: &[u8], words: &[&str]) {
+        // Half of the rounds keep the length, so that more of them get past the parser.
+        let kinds = if self.below(2) == 0 { 2 } else { 8 };
         for _ in 0..=self.below(3) {
             let at = self.below(bytes.len() + 1);
-            match self.below(8) {
+            match self.below(kinds) {
                 0 if at < bytes.len() => bytes[at] ^= 1 << self.below(8),
                 1 if at < bytes.len() => bytes[at] = self.byte(),
                 2 if at < bytes.len() => {
@@ -72,10 +74,11 @@ impl Mutator {
                     bytes.splice(at..at, part);
                 }
                 6 if self.below(4) == 0 => bytes.truncate(at),
-                _ => {
+                _ if kinds > 2 => {
                     let word = words[self.below(words.len())];
                     bytes.splice(at..at, word.bytes());
                 }
+                _ => {}
             }
         }
     }

@@ -9,7 +9,7 @@ use super::{Rules, View};
 /// How many names a report lists; whoever changed more looks into the files.
 const CHANGED_MAX: usize = 100;
 
-/// Gives the owner names whose records differ, as `view/name`, sorted, at most [`CHANGED_MAX`].
+/// Gives the owner names whose records differ, as `view/name`, sorted, at most a hundred.
 pub fn diff(old: &Rules, new: &Rules) -> Vec<String> {
     let mut changed = BTreeSet::new();
     let find = |rules: &Rules, name: &str| rules.views.iter().position(|v| &*v.name == name);
