@@ -128,9 +128,9 @@ impl Mistakes {
         }
         self.list.push(Mistake {
             place: mark.of(file),
-            path: path.to_owned(),
-            what: what.into(),
-            cure: cure.into(),
+            path: one_line(path),
+            what: one_line(&what.into()),
+            cure: one_line(&cure.into()),
         });
     }
 
@@ -163,4 +163,23 @@ impl Mistakes {
         }
         self.list
     }
+}
+
+/// How many characters of a part of a mistake are shown; a text of the file may be in it.
+const SHOWN_MAX: usize = 400;
+
+/// Keeps a mistake on one line of a terminal, whatever text of the file is in it.
+fn one_line(text: &str) -> String {
+    let mut line = String::new();
+    for c in text.chars().take(SHOWN_MAX) {
+        if c.is_control() {
+            line.extend(c.escape_default());
+        } else {
+            line.push(c);
+        }
+    }
+    if text.chars().nth(SHOWN_MAX).is_some() {
+        line.push('…');
+    }
+    line
 }

@@ -303,3 +303,48 @@ fn match_element(text: &str) -> Result<(), Wrong> {
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_format_takes_what_is_right_and_refuses_what_is_wrong() {
+        for (format, right, wrong) in [
+            ("app-name", "orders-1", "Orders"),
+            ("cidr", "fd00::/8", "10.0.0.0/33"),
+            ("duration", "1m 30s", "2"),
+            ("host-port", "[::1]:80", "[::1]"),
+            ("ip-address", "::1", "127.1"),
+            ("match-element", "!10.0.0.0/8", "!"),
+            ("name", "a_b-1", "-a"),
+            ("origin", "example.com.", "a..b"),
+            ("path", "../a b", ""),
+            ("socket-address", "[::1]:53", "::1"),
+            ("start", "mesh", "later"),
+            ("switch", "Yes", "maybe"),
+            ("uri", "http://a", "http://"),
+        ] {
+            assert_eq!(check(format, right), Ok(()), "{format}");
+            assert!(check(format, wrong).is_err(), "{format}");
+        }
+        assert_eq!(NAMES.len(), 13);
+    }
+
+    #[test]
+    fn mapped_networks_are_those_of_ipv4() {
+        assert_eq!(cidr("::ffff:10.0.0.0/104"), cidr("10.0.0.0/8"));
+        assert_eq!(cidr("::ffff:10.0.0.1"), cidr("10.0.0.1/32"));
+        assert_eq!(origin("Example.COM").as_deref(), Ok("example.com."));
+        assert_eq!(origin(".").as_deref(), Ok("."));
+    }
+
+    #[test]
+    fn absurd_durations_are_refused() {
+        for text in ["99999999999999999999s", "8d", "-1s", "s", "1e9s"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+        assert_eq!(add_unit("2"), "write 2s");
+        assert_eq!(add_unit("0.25"), "write 250ms");
+    }
+}

@@ -4,8 +4,9 @@
 //! the file's own places. Keys that this version does not read are mistakes, so that nobody
 //! believes in a setting without effect. Defaults, version rules and their words are Teleport's.
 
+mod address;
+
 use std::path::Path;
-use std::str::FromStr;
 
 use serde::Deserialize;
 
@@ -396,7 +397,7 @@ impl<'a> File<'a> {
     }
 
     fn address_at(&mut self, steps: &[Step<'_>], text: &str, default: u16) -> Option<HostPort> {
-        match address(text, default) {
+        match address::read(text, default) {
             Ok((address, None)) => Some(address),
             Ok((address, Some(odd))) => {
                 let (mark, path) = self.place(steps);
@@ -436,47 +437,4 @@ impl<'a> File<'a> {
     fn place(&self, steps: &[Step<'_>]) -> (Mark, String) {
         super::place(&self.tree, steps)
     }
-}
-
-/// Reads an address as Teleport does: an optional scheme, a host, an optional port; what follows is
-/// dropped. Gives the port's text as well when it is no port and the default took its place.
-pub fn address(text: &str, default: u16) -> Result<(HostPort, Option<String>), String> {
-    let rest = match text.split_once("://") {
-        Some(("tcp" | "http" | "https", rest)) => rest,
-        Some((scheme, _)) => return Err(format!("the scheme {scheme:?} is not supported")),
-        None => text,
-    };
-    let rest = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let (host, port) = match rest.strip_prefix('[') {
-        Some(inner) => {
-            let (host, after) = inner
-                .split_once(']')
-                .ok_or_else(|| format!("{text:?} opens a bracket and does not close it"))?;
-            if host.parse::<std::net::Ipv6Addr>().is_err() {
-                return Err(format!("{host:?} is not an IPv6 address"));
-            }
-            (host, after.strip_prefix(':'))
-        }
-        None => match rest.split_once(':') {
-            Some((host, port)) if !port.contains(':') => (host, Some(port)),
-            Some(_) => return Err(format!("{text:?} is IPv6 without brackets")),
-            None => (rest, None),
-        },
-    };
-    if host.is_empty() {
-        return Err(format!("{text:?} has no host"));
-    }
-    if !host.contains(':') && !format::is_host(host) {
-        return Err(format!("{host:?} is not a host"));
-    }
-    let read = port.map(|port| u16::from_str(port).ok().filter(|port| *port > 0));
-    let odd = match (port, read) {
-        (Some(port), Some(None)) if !port.is_empty() => Some(port.to_owned()),
-        _ => None,
-    };
-    let address = HostPort {
-        host: host.to_ascii_lowercase().into(),
-        port: read.flatten().unwrap_or(default),
-    };
-    Ok((address, odd))
 }
