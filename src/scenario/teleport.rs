@@ -159,7 +159,15 @@ impl<'a> File<'a> {
         let sound = own.is_empty();
         mistakes.append(own);
         let tree = tree?;
-        let shape = serde_json::from_value(json?).ok()?;
+        let json = json.filter(serde_json::Value::is_object)?;
+        let shape = match serde_json::from_value(json) {
+            Ok(shape) => shape,
+            Err(error) => {
+                // Unsound parts were left out, so this is a schema that says more than the shapes.
+                mistakes.add(path, tree.mark, "", error.to_string(), "");
+                return None;
+            }
+        };
         Some(Self {
             path,
             tree,
