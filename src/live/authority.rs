@@ -286,3 +286,55 @@ fn common_name(name: &str) -> rcgen::DistinguishedName {
     distinguished.push(rcgen::DnType::CommonName, name);
     distinguished
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: u64 = 1_800_000_000;
+
+    #[test]
+    fn certificates_are_backdated_and_end_after_a_year() {
+        let authority = Authority::new(NOW).unwrap();
+        let names = [String::from("a1.lab"), String::from("a1")];
+        let host = authority
+            .issue_host(HostRole::App, "orders", &names, NOW)
+            .unwrap();
+        let shown = authority.trust().shown_certificate(&host.certificate);
+        assert_eq!(shown.kind, ShownKind::HostCertificate);
+        assert_eq!(shown.principals, names);
+        assert_eq!(shown.role.as_deref(), Some("App"));
+        assert!(shown.ca_known && shown.signature_valid);
+        assert_eq!(shown.valid_after, NOW - BACKDATING);
+        assert_eq!(shown.valid_before, NOW + VALIDITY);
+        assert_eq!(host.host_id(), Some("a1"));
+        let other = Authority::new(NOW).unwrap();
+        assert!(!other.trust().shown_certificate(&host.certificate).ca_known);
+    }
+
+    #[test]
+    fn openssh_is_told_whom_to_believe() {
+        let authority = Authority::new(NOW).unwrap();
+        let line = authority.known_hosts_line("*").unwrap();
+        assert!(
+            line.starts_with("@cert-authority * ssh-ed25519 AAAA"),
+            "{line}"
+        );
+        assert!(
+            authority
+                .ca_pem()
+                .starts_with("-----BEGIN CERTIFICATE-----")
+        );
+    }
+
+    #[test]
+    fn no_key_is_ever_printed() {
+        let authority = Authority::new(NOW).unwrap();
+        let host = authority.issue_host(HostRole::Proxy, "proxy-1", &[], NOW);
+        assert!(
+            host.is_err(),
+            "a certificate without principals would be for everyone"
+        );
+        assert_eq!(format!("{authority:?}"), "Authority { keys: \"***\", .. }");
+    }
+}

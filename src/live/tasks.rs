@@ -10,6 +10,8 @@ use tokio_util::task::TaskTracker;
 #[derive(Clone, Debug, Default)]
 pub struct Tasks {
     tracker: TaskTracker,
+    /// The groups that wait for this one's tasks too.
+    above: Vec<TaskTracker>,
     token: CancellationToken,
 }
 
@@ -26,21 +28,7 @@ impl Tasks {
         F::Output: Send + 'static,
     {
         let token = self.token.clone();
-        self.tracker
-            .spawn(async move { token.run_until_cancelled_owned(future).await })
-    }
-
-    /// Makes a group that also stops when this one does.
-    pub fn child(&self) -> Self {
-        Self {
-            tracker: TaskTracker::new(),
-            token: self.token.child_token(),
-        }
-    }
-
-    /// Gives the stop signal, for those who want to end by themselves.
-    pub fn token(&self) -> CancellationToken {
-        self.token.clone()
+        self.spawn_watching(async move { token.run_until_cancelled_owned(future).await })
     }
 
     /// Starts a task that watches the stop signal by itself and is only waited for.
@@ -49,7 +37,26 @@ impl Tasks {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        self.tracker.spawn(future)
+        let seen: Vec<_> = self.above.iter().map(TaskTracker::token).collect();
+        self.tracker.spawn(async move {
+            let output = future.await;
+            drop(seen);
+            output
+        })
+    }
+
+    /// Makes a group that also stops when this one does, and that this one waits for.
+    pub fn child(&self) -> Self {
+        Self {
+            tracker: TaskTracker::new(),
+            above: self.above.iter().chain([&self.tracker]).cloned().collect(),
+            token: self.token.child_token(),
+        }
+    }
+
+    /// Gives the stop signal, for those who want to end by themselves.
+    pub fn token(&self) -> CancellationToken {
+        self.token.clone()
     }
 
     /// Gives the stop signal without waiting.
@@ -63,7 +70,7 @@ impl Tasks {
         self.tracker.wait().await;
     }
 
-    /// Gives the stop signal and waits for all tasks of this group to end.
+    /// Gives the stop signal and waits for all tasks of this group, and of those below, to end.
     pub async fn stop(&self) {
         self.token.cancel();
         self.tracker.close();

@@ -9,6 +9,7 @@ mod endings;
 mod identity;
 mod load;
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -102,10 +103,13 @@ impl Lab {
     }
 }
 
-async fn soon<T>(future: impl Future<Output = T>) -> T {
-    timeout(PATIENCE, future)
-        .await
-        .expect("it did not happen in time")
+/// Waits for what must happen; boxed, because TLS and SSH handshakes are large futures.
+fn soon<T>(future: impl Future<Output = T>) -> Pin<Box<impl Future<Output = T>>> {
+    Box::pin(async move {
+        timeout(PATIENCE, future)
+            .await
+            .expect("it did not happen in time")
+    })
 }
 
 fn dial(address: &str) -> DialReq {

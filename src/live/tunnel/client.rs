@@ -16,7 +16,7 @@ use russh::{Channel, ChannelOpenFailure, Disconnect, Limits, Preferred};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
-use tokio_util::sync::DropGuard;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::message::{
     self, DISCOVERY, DialReply, DialReq, Discovery, HEARTBEAT, Heartbeat, TRANSPORT,
@@ -149,7 +149,7 @@ where
         tasks: tasks.clone(),
     };
     let wire = Wire::new(stream, &tasks);
-    let begin = async {
+    let begin = Box::pin(async {
         let config = Arc::new(config(settings));
         let mut handle = client::connect_stream(config, wire, handler).await?;
         let user = identity.host_id().unwrap_or_default().to_owned();
@@ -168,7 +168,7 @@ where
             .await
             .map_err(|error| TunnelError::Heartbeat(error.to_string()))?;
         Ok((handle, channel))
-    };
+    });
     let (handle, channel) = tokio::select! {
         begun = timeout(settings.timeout_login, begin) => {
             begun.map_err(|_| TunnelError::Timeout(settings.timeout_login))??
@@ -179,7 +179,7 @@ where
     let (heartbeats, messages) = mpsc::channel(HEARTBEATS_MAX);
     let on_cut = Box::new(|_| Box::pin(std::future::ready(())) as _);
     let stream = TunnelStream::new(channel, None, settings.stream_stall, on_cut, &tasks);
-    tasks.spawn_watching(beat(stream, messages));
+    tasks.spawn_watching(beat(stream, messages, token));
     tasks.spawn_watching(watch(closed, events_tx, tasks.clone()));
     Ok(ClientTunnel {
         events,
@@ -246,12 +246,22 @@ impl ClientControl {
 }
 
 /// Sends heartbeats until there is nobody left to make them, or to take them.
-async fn beat(mut stream: TunnelStream, mut messages: mpsc::Receiver<Vec<u8>>) {
-    while let Some(message) = messages.recv().await {
-        if let Err(error) = stream.write_all(&message).await {
-            tracing::debug!(%error, "the heartbeat ended");
-            return;
+async fn beat(
+    mut stream: TunnelStream,
+    mut messages: mpsc::Receiver<Vec<u8>>,
+    token: CancellationToken,
+) {
+    let beating = async {
+        while let Some(message) = messages.recv().await {
+            stream.write_all(&message).await?;
         }
+        Ok::<_, std::io::Error>(())
+    };
+    tokio::select! {
+        ended = beating => if let Err(error) = ended {
+            tracing::debug!(%error, "the heartbeat ended");
+        },
+        () = token.cancelled() => {}
     }
 }
 

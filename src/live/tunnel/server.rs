@@ -162,7 +162,7 @@ where
         heartbeat: Some(heartbeat_tx),
     };
     let wire = Wire::new(stream, &tasks);
-    let begin = async {
+    let begin = Box::pin(async {
         let mut session =
             server::run_stream(Arc::new(config(identity, settings)), wire, handler).await?;
         let handle = session.handle();
@@ -184,7 +184,7 @@ where
             (None, Err(error)) => error,
             (None, Ok(())) => TunnelError::Ssh(russh::Error::Disconnect),
         })
-    };
+    });
     let (session, handle, agent) = timeout(settings.timeout_login, begin)
         .await
         .map_err(|_| TunnelError::Timeout(settings.timeout_login))??;

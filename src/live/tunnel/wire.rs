@@ -21,8 +21,8 @@ use tokio_util::sync::DropGuard;
 use super::WIRE_BYTES_MAX;
 use crate::live::tasks::Tasks;
 
-/// How many bytes are read at a time: a TLS record is at most 16 KiB, a socket gives more.
-const READ_MAX: usize = 64 * 1024;
+/// How many bytes are read at a time: a TLS record at most. An idle tunnel keeps this buffer.
+const READ_MAX: usize = 16 * 1024;
 
 /// The session's side of a link that is always read.
 pub(super) struct Wire<S> {

@@ -209,8 +209,9 @@ async fn stopping_the_tasks_ends_a_tunnel_under_load() {
     let lab = Lab::new();
     let (server, mut client) = pair(&lab).await;
     let (mut user, mut app) = stream(&server, &mut client).await;
-    let bulk = async { while app.write(&[1; 4096]).await.is_ok() {} };
-    let read = async { while user.read(&mut [0; 4096]).await.is_ok_and(|n| n > 0) {} };
+    let mut buffer = vec![0; 4096];
+    let bulk = async { while app.write(b"bulk").await.is_ok() {} };
+    let read = async { while user.read(&mut buffer).await.is_ok_and(|n| n > 0) {} };
     let stop = async {
         sleep(Duration::from_millis(50)).await;
         lab.tasks.stop().await;
@@ -218,49 +219,173 @@ async fn stopping_the_tasks_ends_a_tunnel_under_load() {
     soon(async { tokio::join!(bulk, read, stop) }).await;
 }
 
-/// Writes to a stream that nobody reads until it is cut; reads a little now and then if told so.
-async fn unread(reading: bool) -> Option<ServerEvent> {
-    let mut lab = Lab::new();
-    lab.settings.stream_stall = Duration::from_millis(200);
-    let (mut server, mut client) = pair(&lab).await;
-    let (mut user, mut app) = stream(&server, &mut client).await;
+/// Writes two windows to one side of a stream whose other side is read slowly or not at all.
+async fn write_to_unread(mut writer: TunnelStream, mut reader: TunnelStream, reading: bool) {
     let length = tunnel::STREAM_WINDOW * 2;
     let write = async {
-        let written = app.write_all(&vec![1; length]).await;
-        if written.is_ok() {
-            app.shutdown().await.unwrap();
+        let written = writer.write_all(&vec![1; length]).await;
+        assert_eq!(written.is_ok(), reading);
+        if reading {
+            writer.shutdown().await.unwrap();
         }
     };
     let read = async {
         let mut buffer = vec![0; 16 * 1024];
         let mut came = 0;
         while reading && came < length {
-            // Slower than the stall in sum, never for as long as it.
+            // Longer than the stall in sum, never for as long as it at once.
             sleep(Duration::from_millis(50)).await;
-            came += user.read(&mut buffer).await.unwrap();
+            came += reader.read(&mut buffer).await.unwrap();
         }
     };
-    let watch = async {
-        if reading {
-            None
-        } else {
-            server.events.recv().await
-        }
-    };
-    soon(async { tokio::join!(write, read, watch) }).await.2
+    soon(async { tokio::join!(write, read) }).await;
+}
+
+fn impatient() -> Lab {
+    let mut lab = Lab::new();
+    lab.settings.stream_stall = Duration::from_millis(200);
+    lab
 }
 
 #[tokio::test]
-async fn an_unread_stream_is_cut_and_a_slowly_read_one_is_not() {
-    match unread(false).await {
+async fn an_unread_stream_is_cut_whichever_side_does_not_read() {
+    let lab = impatient();
+    let (mut server, mut client) = pair(&lab).await;
+    let (user, app) = stream(&server, &mut client).await;
+    write_to_unread(app, user, false).await;
+    match soon(server.events.recv()).await {
         Some(ServerEvent::StreamCut { address, why }) => {
             assert_eq!(address, "orders");
             assert!(why.starts_with("nobody read for 0.2s"), "{why}");
         }
         other => panic!("{other:?}"),
     }
-    // The twin: the same stream, read slowly, comes whole.
-    assert_eq!(unread(true).await, None);
+    let (user, app) = stream(&server, &mut client).await;
+    write_to_unread(user, app, false).await;
+    match soon(client.events.recv()).await {
+        Some(ClientEvent::StreamCut { address, .. }) => assert_eq!(address, "orders"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_slowly_read_stream_is_slowed_and_never_cut() {
+    let lab = impatient();
+    let (server, mut client) = pair(&lab).await;
+    let (user, app) = stream(&server, &mut client).await;
+    write_to_unread(app, user, true).await;
+}
+
+/// An agent that answers requests and then sends without regard to credit.
+struct Flood;
+
+impl russh::client::Handler for Flood {
+    type Error = russh::Error;
+
+    async fn check_server_key(
+        &mut self,
+        _key: &russh::keys::PublicKeyOrCertificate,
+    ) -> Result<bool, russh::Error> {
+        Ok(true)
+    }
+
+    async fn server_channel_open_forwarded_streamlocal(
+        &mut self,
+        mut channel: russh::Channel<russh::client::Msg>,
+        _path: &str,
+        reply: russh::client::ChannelOpenHandle,
+        _session: &mut russh::client::Session,
+    ) -> Result<(), russh::Error> {
+        reply.accept().await;
+        Tasks::new().spawn(async move {
+            channel.data(&b"{\"ok\":true}\n"[..]).await?;
+            let mut asked = 0;
+            // The request, and then the word that the user has the answer.
+            while asked < 2 {
+                if let Some(russh::ChannelMsg::Data { .. }) = channel.wait().await {
+                    asked += 1;
+                }
+            }
+            for _ in 0..64 {
+                channel.data(&vec![1; 64 * 1024][..]).await?;
+            }
+            // Held open: it is not this end that closes.
+            std::future::pending::<()>().await;
+            Ok::<_, russh::Error>(())
+        });
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_peer_that_ignores_its_credit_is_cut_at_the_cap_at_once() {
+    let lab = Lab::new();
+    let (near, far) = duplex(64 * 1024);
+    let login = async {
+        let config = Arc::new(russh::client::Config::default());
+        let mut handle = russh::client::connect_stream(config, far, Flood)
+            .await
+            .unwrap();
+        let (key, certificate) = (lab.agent.key.clone(), lab.agent.certificate.clone());
+        let login = handle
+            .authenticate_openssh_cert("a1", key, certificate)
+            .await;
+        assert!(login.unwrap().success());
+        // In a tuple, since the handle is itself a future.
+        (handle,)
+    };
+    let (server, _flood) = soon(async { tokio::join!(lab.accept(near), login) }).await;
+    let mut server = server.unwrap();
+    let mut user = soon(server.control.open_transport(&dial("orders")))
+        .await
+        .unwrap();
+    user.write_all(b"go").await.unwrap();
+    // The stall is ten seconds here, so it is not what cuts.
+    match timeout(Duration::from_secs(5), server.events.recv())
+        .await
+        .unwrap()
+    {
+        Some(ServerEvent::StreamCut { why, .. }) => {
+            assert!(why.starts_with("the sender ignored its credit"), "{why}");
+        }
+        other => panic!("{other:?}"),
+    }
+    let error = soon(user.read(&mut [0; 1])).await.unwrap_err();
+    assert!(error.to_string().starts_with("stream cut"), "{error}");
+    // The tunnel itself goes on.
+    soon(server.control.open_transport(&dial("orders")))
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_link_that_swallows_everything_is_noticed_by_keepalives() {
+    let mut lab = Lab::new();
+    lab.settings.keepalive_interval = Duration::from_millis(100);
+    let (near, mut near_end) = duplex(64 * 1024);
+    let (mut far_end, far) = duplex(64 * 1024);
+    let (swallow, swallowing) = tokio::sync::oneshot::channel::<()>();
+    lab.tasks.spawn_watching(async move {
+        tokio::select! {
+            _ = tokio::io::copy_bidirectional(&mut near_end, &mut far_end) => {}
+            _ = swallowing => std::future::pending().await,
+        }
+    });
+    let (mut server, mut client) = soon(lab.tunnel(near, far)).await;
+    // Healthy and idle for longer than it takes to notice a dead one.
+    let quiet = timeout(Duration::from_millis(800), server.events.recv()).await;
+    assert!(quiet.is_err(), "{quiet:?}");
+    swallow.send(()).unwrap();
+    let closed = soon(server.events.recv()).await;
+    assert!(
+        matches!(closed, Some(ServerEvent::Closed { .. })),
+        "{closed:?}"
+    );
+    let closed = soon(client.events.recv()).await;
+    assert!(
+        matches!(closed, Some(ClientEvent::Closed { .. })),
+        "{closed:?}"
+    );
 }
 
 #[tokio::test]

@@ -262,7 +262,7 @@ async fn a_peer_that_speaks_ssh_but_never_logs_in_is_dropped_at_the_deadline() {
 #[tokio::test]
 async fn a_client_whose_protocols_are_not_served_gets_the_alert() {
     let authority = Authority::new(now()).unwrap();
-    let names = [String::from("proxy.example.com")];
+    let names = [String::from("internal_proxy.example.com")];
     let server = tls::Server::new(authority.issue_web(&names, now()).unwrap());
     let roots = Arc::new(authority.roots());
     let (near, far) = duplex(64 * 1024);
@@ -272,7 +272,7 @@ async fn a_client_whose_protocols_are_not_served_gets_the_alert() {
         assert!(classified.service.is_err());
         hello.refuse(&server).await;
     };
-    let client = tls::connect(far, "proxy.example.com", &["h2"], Arc::clone(&roots));
+    let client = tls::connect(far, DIALLED, &["h2"], Arc::clone(&roots));
     let ((), client) = soon(async { tokio::join!(proxy, client) }).await;
     let error = client.unwrap_err().to_string();
     assert!(
