@@ -281,7 +281,7 @@ async fn watch(
     };
     token.cancel();
     // Nobody listening is no reason to keep a task.
-    let _ = events.send(ClientEvent::Closed { why }).await;
+    let _ = timeout(GOODBYE, events.send(ClientEvent::Closed { why })).await;
 }
 
 type OnHostKey = Box<dyn FnOnce(Shown) -> Result<(), String> + Send>;
@@ -311,6 +311,7 @@ impl Handler {
         let stall = self.settings.stream_stall;
         let mut stream = TunnelStream::new(channel, None, stall, on_cut, &self.tasks);
         let events = self.events.clone();
+        let token = self.tasks.token();
         self.tasks.spawn_watching(async move {
             loop {
                 let read = stream.line().await.map_err(|error| error.to_string());
@@ -330,7 +331,11 @@ impl Handler {
                         return;
                     }
                 };
-                if events.send(event).await.is_err() {
+                let sent = tokio::select! {
+                    sent = events.send(event) => sent.is_ok(),
+                    () = token.cancelled() => false,
+                };
+                if !sent {
                     return;
                 }
             }
@@ -341,13 +346,18 @@ impl Handler {
         let limit = self.settings.timeout_dial;
         let address = Arc::new(std::sync::OnceLock::<String>::new());
         let (events, served) = (self.events.downgrade(), Arc::clone(&address));
+        let token = self.tasks.token();
         let on_cut = Box::new(
             |why| -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
                 Box::pin(async move {
                     if let Some(events) = events.upgrade() {
                         let address = served.get().cloned().unwrap_or_default();
                         // Nobody listening is no reason to keep a task.
-                        let _ = events.send(ClientEvent::StreamCut { address, why }).await;
+                        let cut = ClientEvent::StreamCut { address, why };
+                        tokio::select! {
+                            _ = events.send(cut) => {}
+                            () = token.cancelled() => {}
+                        }
                     }
                 })
             },

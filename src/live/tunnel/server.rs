@@ -269,12 +269,17 @@ impl ServerControl {
             })?;
         let events = inner.events.clone();
         let address = dial.address.clone();
+        let token = inner.tasks.token();
         let on_cut = Box::new(
             |why| -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
                 Box::pin(async move {
                     if let Some(events) = events.upgrade() {
                         // Nobody listening is no reason to keep a task.
-                        let _ = events.send(ServerEvent::StreamCut { address, why }).await;
+                        let cut = ServerEvent::StreamCut { address, why };
+                        tokio::select! {
+                            _ = events.send(cut) => {}
+                            () = token.cancelled() => {}
+                        }
                     }
                 })
             },
@@ -393,7 +398,7 @@ async fn watch(
     };
     token.cancel();
     // Nobody listening is no reason to keep a task.
-    let _ = events.send(ServerEvent::Closed { why }).await;
+    let _ = timeout(GOODBYE, events.send(ServerEvent::Closed { why })).await;
 }
 
 async fn heartbeats(
