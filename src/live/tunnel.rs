@@ -41,7 +41,8 @@ pub const STREAMS_MAX: usize = 128;
 pub const STREAM_WINDOW: usize = 256 * 1024;
 
 /// How many unread bytes of one stream are kept. Our own ends stay below [`STREAM_WINDOW`]; only a
-/// peer that ignores credit gets here, and its stream is cut at once.
+/// peer that ignores credit gets here, and its stream is cut at once. With all streams at it, a
+/// hostile peer that has logged in costs 128 MiB.
 pub const STREAM_BYTES_MAX: usize = 1024 * 1024;
 
 /// How long at least half of a stream's window may stand unread before the stream is cut. It is cut
