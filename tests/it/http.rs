@@ -1,5 +1,7 @@
 //! The HTTP side over real sockets, with a made-up lab behind it.
 
+#![expect(clippy::unwrap_used, reason = "a failed step of a test ends the test")]
+
 mod demo;
 mod scene;
 mod security;

@@ -111,6 +111,10 @@ impl Display for VisitAnswered {
     }
 }
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the caller hands each group its own kinds"
+)]
 fn lab(kind: &Kind, f: &mut Formatter<'_>) -> fmt::Result {
     match kind {
         Kind::Ready => f.write_str("everything listens"),
@@ -144,6 +148,10 @@ fn lab(kind: &Kind, f: &mut Formatter<'_>) -> fmt::Result {
     }
 }
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the caller hands each group its own kinds"
+)]
 fn balancer(kind: &Kind, f: &mut Formatter<'_>) -> fmt::Result {
     match kind {
         Kind::FlowOpened {
@@ -200,6 +208,10 @@ fn balancer(kind: &Kind, f: &mut Formatter<'_>) -> fmt::Result {
     }
 }
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the caller hands each group its own kinds"
+)]
 fn proxy(kind: &Kind, f: &mut Formatter<'_>) -> fmt::Result {
     match kind {
         Kind::ServiceChosen {
@@ -269,6 +281,10 @@ fn proxy(kind: &Kind, f: &mut Formatter<'_>) -> fmt::Result {
     }
 }
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the caller hands each group its own kinds"
+)]
 fn agent(kind: &Kind, f: &mut Formatter<'_>) -> fmt::Result {
     match kind {
         Kind::AddressFound {

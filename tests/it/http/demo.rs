@@ -220,7 +220,7 @@ async fn demo() {
             };
             let app = &user.visits[usize::try_from(n / 3).unwrap() % user.visits.len()];
             let proxy = ["1", "2"][usize::try_from(n / 5).unwrap() % 2];
-            let host = if n % 17 == 0 {
+            let host = if n.is_multiple_of(17) {
                 "<img onerror=alert(1)>\\000.example.com.".to_owned()
             } else {
                 format!("{app}.proxy.example.com.")
@@ -253,7 +253,7 @@ async fn demo() {
                 flow,
                 proxy,
             );
-            if n % 23 == 0 {
+            if n.is_multiple_of(23) {
                 journal.add(
                     clock.now(),
                     &Node::Proxy(proxy.into()),

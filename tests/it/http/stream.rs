@@ -38,7 +38,7 @@ impl Reader {
             if let Some(event) = self.take() {
                 return event;
             }
-            let mut bytes = [0; 65_536];
+            let mut bytes = vec![0; 65_536];
             let read = tokio::time::timeout(PATIENCE, self.stream.read(&mut bytes));
             let read = read.await.expect("an event comes in time").unwrap();
             assert_ne!(read, 0, "the stream ended after {}", self.text);
