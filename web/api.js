@@ -68,7 +68,12 @@ function subscribe(listener, since) {
   source.addEventListener('open', () => listener.link('live'));
   source.addEventListener('facts', (event) => listener.facts(JSON.parse(event.data)));
   source.addEventListener('snapshot', (event) => listener.snapshot(JSON.parse(event.data)));
-  source.addEventListener('overflow', () => listener.overflow());
+  // Facts are missing, or the lab is another one: begin anew.
+  source.addEventListener('overflow', () => {
+    source.close();
+    listener.overflow();
+    follow(listener);
+  });
   source.addEventListener('ended', () => {
     ended = true;
     listener.link('ended');

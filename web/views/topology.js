@@ -154,8 +154,6 @@ export class Topology {
         class: `box ${box.kind}${lane}${words.state ? ` is-${words.state}` : ''}${dim ? ' dim' : ''}${chosen ? ' chosen' : ''}`,
         transform: `translate(${Math.round(box.x)} ${Math.round(box.y)})`,
         'data-box': box.id,
-        'aria-label': box.node ? [box.node, words.state, words.sub, words.note, words.number]
-          .filter(Boolean).join(', ') : null,
         'aria-current': chosen ? 'true' : null,
       });
       fillBox(group, box, words);
@@ -259,25 +257,28 @@ function fillBox(group, box, words) {
   const number = words.number ?? '';
   const nameY = !tall ? height / 2 + 4.5 : height < 50 ? 20 : 22;
   const fits = Math.floor((w - left - 10 - (tall ? 0 : number.length * 7)) / 7.6);
-  const parts = [
-    s('title', {}, [visible(box.name), words.state, words.sub, words.note].filter(Boolean).join(' · ')),
+  const parts = /** @type {SVGElement[]} */ ([
     s('rect', { class: 'shape', width: w, height, rx: box.kind === 'client' ? height / 2 : 6 }),
-  ];
+  ]);
+  /** @type {string[]} */
+  const told = [];
+  const text = (/** @type {string} */ name, /** @type {number} */ x, /** @type {number} */ y, /** @type {string} */ words) => {
+    told.push(words);
+    // The space keeps the words of two lines apart for those who hear them.
+    parts.push(s('text', { class: name, x, y }, `${words} `));
+  };
   if (words.icon) {
     parts.push(s('g', { class: 'icon', transform: `translate(10 ${nameY - 11.5})` }, icon(words.icon)));
   }
-  parts.push(s('text', { class: 'name', x: left, y: nameY }, short(visible(words.title), fits)));
-  if (number) {
-    parts.push(s('text', { class: 'number', x: w - 12, y: nameY }, number));
-  }
+  text('name', left, nameY, short(visible(words.title), fits));
+  if (number) text('number', w - 12, nameY, number);
   const small = Math.floor((w - 20) / 5.8);
-  if (words.sub) parts.push(s('text', { class: 'sub', x: 12, y: nameY + (height < 50 ? 16 : 18) }, short(visible(words.sub), small)));
-  if (words.note) parts.push(s('text', { class: 'sub', x: 12, y: nameY + 34 }, short(visible(words.note), small)));
-  if (words.last && !words.state) parts.push(s('text', { class: 'sub', x: 12, y: nameY + 51 }, short(visible(words.last), small)));
-  if (words.state && tall && height > 50) {
-    parts.push(s('text', { class: 'state', x: 12, y: height - 10 }, words.state));
-  }
-  group.replaceChildren(...parts);
+  if (words.sub) text('sub', 12, nameY + (height < 50 ? 16 : 18), short(visible(words.sub), small));
+  if (words.note) text('sub', 12, nameY + 34, short(visible(words.note), small));
+  if (words.last && !words.state) text('sub', 12, nameY + 51, short(visible(words.last), small));
+  if (words.state && height > 50) text('state', 12, height - 10, words.state);
+  if (box.node) set(group, { 'aria-label': `${box.node.split('/')[0]} ${told.join(' ')}` });
+  group.replaceChildren(s('title', {}, visible(box.name)), ...parts);
 }
 
 /** @param {Box} box @param {Snapshot} lab @returns {Words} */
@@ -287,10 +288,12 @@ function boxWords(box, lab) {
     const agent = box.id.startsWith('dial/') && lab.agents.find((a) => a.name === box.name);
     if (agent) {
       const up = agent.tunnels.filter((tunnel) => tunnel.up).length;
-      return { title: box.name, number: `${up}/${agent.tunnels.length}`, state: admin(agent.admin), icon: 'agent' };
+      return { title: box.name, number: admin(agent.admin) || `${up}/${agent.tunnels.length}`,
+        state: admin(agent.admin), icon: 'agent' };
     }
     const user = lab.users.find((u) => u.name === box.name);
-    return { title: box.name, number: count(user?.answered ?? 0), state: admin(user?.admin ?? 'ready'), icon: 'user' };
+    return { title: box.name, number: admin(user?.admin ?? 'ready') || count(user?.answered ?? 0),
+      state: admin(user?.admin ?? 'ready'), icon: 'user' };
   }
   if (box.kind === 'view') {
     const view = lab.dns.views.find((v) => v.name === box.name);
@@ -314,7 +317,7 @@ function boxWords(box, lab) {
     const agent = lab.agents.find((a) => a.name === box.name);
     const up = agent?.tunnels.filter((tunnel) => tunnel.up).length ?? 0;
     const full = agent?.tunnels.length ?? 0;
-    return { title: box.name, sub: `${up}/${full} tunnels`,
+    return { title: box.name, sub: admin(agent?.admin ?? 'ready') || `${up}/${full} tunnels`,
       state: admin(agent?.admin ?? 'ready'), icon: 'agent' };
   }
   return { title: box.name, state: '', icon: null };

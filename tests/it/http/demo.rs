@@ -22,18 +22,23 @@ async fn demo() {
     let journal = Journal::new(&topology);
     let clock = Clock::start();
     let token = Token::random();
-    println!("http://{address}/#t={}", token.reveal());
+    if let Ok(state) = std::env::var("TWODOORS_DEMO_STATE") {
+        std::fs::write(format!("{state}/token"), token.reveal()).unwrap();
+    }
+    let link = token.reveal().to_owned();
     let control = FakeControl {
         journal: journal.clone(),
         clock,
     };
-    let _server = start_on(
+    let server = start_on(
         &address,
         journal.clone(),
         std::sync::Arc::new(control),
         token,
     )
     .await;
+    println!("http://{}/#t={link}", server.address);
+    println!("ready dns=127.0.0.1:1 http={} state=/ internal=127.45.0.2:3080", server.address);
     journal.add(clock.now(), &Node::Lab, [Kind::Ready]);
     for door in ["internal", "external"] {
         let up = |p: &str| Kind::HealthChanged {

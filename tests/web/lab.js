@@ -1,0 +1,104 @@
+// @ts-check
+// Starts the real binary for a test, and a browser that tells of every problem.
+
+import { spawn } from 'node:child_process';
+import { mkdtempSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { chromium } from 'playwright-core';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const BIN = process.env['TWODOORS_BIN'] ?? join(ROOT, 'target/debug/twodoors');
+
+/** Screenshots, to be looked at. */
+export const PICTURES = join(ROOT, 'target/web');
+mkdirSync(PICTURES, { recursive: true });
+
+/** A tunnel may wait through several backoffs, and users wait for the mesh. */
+export const MESH_MS = 180_000;
+
+/** How long the page may take for what it does by itself. */
+export const PAGE_MS = 20_000;
+
+/**
+ * Starts a lab and waits for its ready line.
+ * @param {string} [http] address to listen on
+ */
+export async function startLab(http = '127.0.0.1:0') {
+  const state = mkdtempSync(join(tmpdir(), 'twodoors-web-'));
+  const child = spawn(BIN, ['up', '--http', http, '--dns', '127.0.0.1:0', '--state', state],
+    { stdio: ['ignore', 'pipe', 'inherit'] });
+  const exited = new Promise((resolve) => child.once('exit', resolve));
+  const lines = createInterface({ input: child.stdout });
+  /** @type {Map<string, string>} */
+  const ready = await new Promise((resolve, reject) => {
+    lines.on('line', (line) => {
+      if (!line.startsWith('ready ')) return;
+      resolve(new Map(line.split(' ').slice(1).map((pair) => {
+        const at = pair.indexOf('=');
+        return [pair.slice(0, at), pair.slice(at + 1)];
+      })));
+    });
+    child.once('error', reject);
+    child.once('exit', (code) => reject(new Error(`${BIN} ended with ${code} before it was ready`)));
+  });
+  const address = ready.get('http') ?? '';
+  const token = readFileSync(join(state, 'token'), 'utf8').trim();
+  return {
+    address,
+    dns: ready.get('dns') ?? '',
+    url: `http://${address}/`,
+    withToken: `http://${address}/#t=${token}`,
+    /** @param {NodeJS.Signals} signal */
+    async stop(signal = 'SIGTERM') {
+      child.kill(signal);
+      await exited;
+      rmSync(state, { recursive: true, force: true });
+    },
+  };
+}
+
+export function startBrowser() {
+  return chromium.launch({
+    executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium',
+    args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--no-first-run',
+      '--disable-background-networking', '--disable-component-update', '--disable-sync'],
+  });
+}
+
+/**
+ * Opens a page in a fresh profile. `problems` collects console errors, failed requests, requests
+ * to others and violations of the policy.
+ * @param {import('playwright-core').Browser} browser
+ * @param {string} url
+ * @param {import('playwright-core').BrowserContextOptions} [options]
+ */
+export async function open(browser, url, options = {}) {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
+  const page = await context.newPage();
+  page.setDefaultTimeout(PAGE_MS);
+  /** @type {string[]} */
+  const problems = [];
+  const { host } = new URL(url);
+  page.on('console', (message) => {
+    if (message.type() === 'error' || message.type() === 'warning') problems.push(message.text());
+  });
+  page.on('pageerror', (error) => problems.push(String(error)));
+  page.on('request', (request) => {
+    if (new URL(request.url()).host !== host) problems.push(`asked ${request.url()}`);
+  });
+  page.on('requestfailed', (request) => {
+    const why = request.failure()?.errorText;
+    // A page that goes away leaves its stream, and its icon when it goes early.
+    if (!(/\/(api\/facts\?|icon\.svg$)/.test(request.url()) && why === 'net::ERR_ABORTED')) {
+      problems.push(`${request.url()}: ${why}`);
+    }
+  });
+  page.on('response', (response) => {
+    if (response.status() >= 400) problems.push(`${response.url()}: ${response.status()}`);
+  });
+  await page.goto(url);
+  return { page, problems, close: () => context.close() };
+}
