@@ -37,7 +37,7 @@ use guard::{Allowed, Token};
 pub const CONNECTIONS_MAX: usize = 256;
 
 /// How long a client may take for the head of a request, and may idle between two.
-const TIMEOUT_HEADERS: Duration = Duration::from_secs(10);
+const TIMEOUT_HEADERS: Duration = Duration::from_secs(5);
 
 /// How long open answers may go on after the stop signal; the lab itself waits about as long.
 const GRACE: Duration = Duration::from_secs(1);
@@ -83,7 +83,8 @@ pub struct Server {
     pub control: Arc<dyn Control>,
     /// What a change must bring.
     pub token: Token,
-    /// Further names that a `Host` header may hold, with the listener's port.
+    /// Further names that a `Host` header may hold: `NAME`, which means the listener's port, or
+    /// `NAME:PORT`; [`guard::is_host`] tells whether one is well formed.
     pub allow_hosts: Vec<String>,
 }
 

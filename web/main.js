@@ -58,8 +58,11 @@ function draw({ snapshot, facts, link }, fresh) {
   set(pill, { class: `link is-${store.paused ? 'paused' : link}` });
   say(pill, store.paused && link === 'live' ? `paused, ${count(store.held)} held` : LINKS[link]);
   const notice = byId('notice');
-  notice.hidden = link === 'live';
-  say(notice, NOTICES[link]);
+  const mistakes = snapshot?.reload_mistakes ?? [];
+  const text = NOTICES[link] || (mistakes.length
+    ? `The last reload was refused and the old rules stay: ${mistakes.join('; ')}` : '');
+  notice.hidden = text === '';
+  say(notice, text);
   document.body.classList.toggle('stale', link === 'lost' || link === 'ended');
   if (!snapshot) return;
   const node = chosen();
@@ -97,9 +100,7 @@ function drawHead(lab) {
     if (first) say(first, value);
     if (second) say(second, unit);
   });
-  const mistakes = lab.reload_mistakes;
-  say(byId('stand'), [`lab time ${instant(lab.at_us)}`, plural(lab.seq, 'fact'), `rules ${lab.generation}`,
-    mistakes.length ? `last reload refused: ${mistakes.join('; ')}` : ''].filter(Boolean).join(' · '));
+  say(byId('stand'), `lab time ${instant(lab.at_us)} · ${plural(lab.seq, 'fact')} · rules ${lab.generation}`);
 }
 
 /** @type {('system' | 'light' | 'dark')[]} */
@@ -119,8 +120,7 @@ function nextTheme() {
 
 function pause() {
   store.pause(!store.paused);
-  set(byId('pause'), { 'aria-pressed': store.paused });
-  byId('pause').setAttribute('aria-pressed', String(store.paused));
+  set(byId('pause'), { 'aria-pressed': String(store.paused) });
   say(byId('pause'), store.paused ? 'Go on' : 'Pause');
 }
 
@@ -138,11 +138,7 @@ function listen() {
   byId('theme').addEventListener('click', nextTheme);
   byId('keys').addEventListener('click', () => sheet.showModal());
   byId('node-close').addEventListener('click', close);
-  byId('reload').addEventListener('click', async () => {
-    const said = await reload();
-    byId('reload').title = said;
-    say(byId('stand'), said);
-  });
+  byId('reload').addEventListener('click', async () => say(byId('said'), await reload()));
   filter.addEventListener('input', () => remember('filter', filter.value));
   traffic.addEventListener('change', () => remember('traffic', traffic.checked ? '1' : ''));
   addEventListener('resize', () => store.touch());

@@ -7,6 +7,9 @@
 /** How many facts are kept for the log. */
 export const FACTS_MAX = 2_000;
 
+/** How many new facts wait for the next frame; a hidden page has none for long. */
+const FRESH_MAX = 200;
+
 /**
  * @typedef {object} State
  * @property {Snapshot | null} snapshot
@@ -61,7 +64,7 @@ export class Store {
     const fresh = facts.filter((fact) => fact.seq > newest);
     this.#now = { ...this.#now, facts: [...this.#now.facts, ...fresh].slice(-FACTS_MAX) };
     if (this.#paused) this.#held += fresh.length;
-    else this.#fresh.push(...fresh);
+    else this.#fresh = [...this.#fresh, ...fresh].slice(-FRESH_MAX);
     this.touch();
   }
 
@@ -73,6 +76,8 @@ export class Store {
 
   /** @param {Link} link */
   takeLink(link) {
+    // A lab that said that it ends does not answer afterwards.
+    if (this.#now.link === 'ended' && link === 'lost') return;
     this.#now = { ...this.#now, link };
     this.touch();
   }

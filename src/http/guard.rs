@@ -89,8 +89,12 @@ enum Host {
 /// The hosts by which this server may be called.
 #[derive(Clone, Debug)]
 pub struct Allowed {
-    hosts: Vec<Host>,
-    port: u16,
+    hosts: Vec<(Host, u16)>,
+}
+
+/// Tells whether a name can be allowed: `NAME` or `NAME:PORT`, without user information.
+pub fn is_host(text: &str) -> bool {
+    parse_authority(text).is_some()
 }
 
 /// A request that is not routed.
@@ -109,8 +113,12 @@ impl Allowed {
             Host::Name(String::from("localhost")),
         ];
         hosts.extend(own.filter(|own| !own.is_unspecified()).map(Host::Address));
-        hosts.extend(names.iter().filter_map(|name| parse_host(name)));
-        Self { hosts, port }
+        let names = names.iter().filter_map(|name| parse_authority(name));
+        let names = names.map(|(host, own)| (host, own.unwrap_or(port)));
+        let hosts = hosts.into_iter().map(|host| (host, port)).chain(names);
+        Self {
+            hosts: hosts.collect(),
+        }
     }
 
     /// Lets a request on to its route, or says why not.
@@ -167,7 +175,10 @@ impl Allowed {
     }
 
     fn holds(&self, (host, port): &(Host, Option<u16>)) -> bool {
-        port.unwrap_or(80) == self.port && self.hosts.contains(host)
+        let port = port.unwrap_or(80);
+        self.hosts
+            .iter()
+            .any(|known| *known == (host.clone(), port))
     }
 }
 

@@ -260,3 +260,20 @@ impl Page {
         self.text.push_str(&format!("{end} {value}\n"));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Page;
+
+    #[test]
+    fn a_name_cannot_leave_its_quotes() {
+        let mut page = Page {
+            text: String::new(),
+            name: "",
+        };
+        page.gauge("x", "A sentence.");
+        page.line(&[("a", "q\"b\\s\nn"), ("b", "")], 1);
+        let line = page.text.lines().nth(2);
+        assert_eq!(line, Some(r#"twodoors_x{a="q\"b\\s\nn",b=""} 1"#));
+    }
+}

@@ -37,7 +37,7 @@ const TICK: Duration = Duration::from_millis(100);
 const EVENTS_WAITING: usize = 2;
 
 /// How long a reader may leave an event unread before its connection is cut.
-const TIMEOUT_READER: Duration = Duration::from_secs(20);
+const TIMEOUT_READER: Duration = Duration::from_secs(10);
 
 /// A comment this often tells both ends that the connection lives.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);

@@ -69,6 +69,7 @@ async fn start_on(
     journal: Journal,
     control: Arc<dyn Control>,
     token: Token,
+    allow_hosts: Vec<String>,
 ) -> Running {
     let listener = TcpListener::bind(address).await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -77,7 +78,7 @@ async fn start_on(
         journal: journal.clone(),
         control,
         token: token.clone(),
-        allow_hosts: Vec::new(),
+        allow_hosts,
     };
     let mut tasks = JoinSet::new();
     tasks.spawn(server.serve(listener, shutdown.clone()));
@@ -92,6 +93,10 @@ async fn start_on(
 
 /// Starts a server of a made-up lab on a free port.
 async fn start() -> Running {
+    start_allowing(&[]).await
+}
+
+async fn start_allowing(names: &[&str]) -> Running {
     let topology = scene::topology();
     let journal = Journal::new(&topology);
     let clock = Clock::start();
@@ -99,7 +104,9 @@ async fn start() -> Running {
         journal: journal.clone(),
         clock,
     };
-    start_on("127.0.0.1:0", journal, Arc::new(control), Token::random()).await
+    let names = names.iter().map(ToString::to_string).collect();
+    let token = Token::random();
+    start_on("127.0.0.1:0", journal, Arc::new(control), token, names).await
 }
 
 /// How long a test waits for what must come; a loaded machine is slow, not that slow.

@@ -256,7 +256,7 @@ test('without the token there is nothing to press; with it a proxy stops and sta
   await page.getByRole('button', { name: /^start proxy\// }).click();
   await heading.filter({ hasText: 'ready' }).waitFor();
   await page.getByRole('button', { name: 'Reload zones' }).click();
-  await page.getByRole('contentinfo').getByText(/generation|rules/).waitFor();
+  await page.getByRole('status').filter({ hasText: /^generation \d+: / }).waitFor();
   await closeClean(opened);
 });
 
@@ -288,17 +288,20 @@ test('a lab that is killed is said to be gone, and its return is taken up', { ti
   const opened = await open(browser, lab.url);
   const { page } = opened;
   await live(page);
+  const facts = async () => Number((await page.getByRole('contentinfo').textContent())
+    ?.match(/· ([\d\u202f]+) facts? ·/)?.[1]?.replace(/\D/g, ''));
+  const before = await facts();
   await lab.stop('SIGKILL');
   await page.getByRole('status').filter({ hasText: 'reconnecting' }).waitFor();
   await page.getByText('The lab does not answer').waitFor();
   await page.screenshot({ path: join(PICTURES, 'page-lost.png') });
   lab = await startLab(lab.address);
   await live(page);
-  await eventually('the log begins anew, each line once', PAGE_MS, async () => {
-    const log = page.getByRole('list', { name: 'Decisions' }).getByRole('listitem');
-    const lines = await log.allTextContents();
-    return lines.length > 0 && lines.some((line) => line.includes('everything listens'));
-  });
+  await eventually('the facts of the new run', PAGE_MS, async () => await facts() < before);
+  const numbers = await page.getByRole('list', { name: 'Decisions' }).getByRole('listitem')
+    .evaluateAll((lines) => lines.map((line) => Number(line.getAttribute('data-seq'))));
+  assert(numbers.length > 0);
+  assert.deepEqual(numbers, [...new Set(numbers)].sort((a, b) => b - a), 'each line once, newest first');
   await lab.stop();
   await page.getByRole('status').filter({ hasText: /ended|reconnecting/ }).waitFor();
   await opened.close();

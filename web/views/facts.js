@@ -33,7 +33,7 @@ export function drawNodeFacts(facts, node) {
 /** @param {HTMLElement} list @param {Fact[]} facts oldest first */
 function lines(list, facts) {
   const newest = facts.slice(-LINES_MAX).reverse();
-  each(list, newest, ({ seq }) => String(seq), (fact) => h('li', { 'data-kind': fact.kind },
+  each(list, newest, ({ seq }) => String(seq), (fact) => h('li', { 'data-kind': fact.kind, 'data-seq': fact.seq },
     h('time', {}, instant(fact.at_us)), ' ',
     fact.node.includes('/') ? nodeLink(fact.node, fact.node) : h('span', {}, fact.node), ' ',
     h('span', { class: 'text' }, visible(fact.text))), () => {});

@@ -35,10 +35,14 @@ async fn demo() {
         journal.clone(),
         std::sync::Arc::new(control),
         token,
+        Vec::new(),
     )
     .await;
     println!("http://{}/#t={link}", server.address);
-    println!("ready dns=127.0.0.1:1 http={} state=/ internal=127.45.0.2:3080", server.address);
+    println!(
+        "ready dns=127.0.0.1:1 http={} state=/ internal=127.45.0.2:3080",
+        server.address
+    );
     journal.add(clock.now(), &Node::Lab, [Kind::Ready]);
     for door in ["internal", "external"] {
         let up = |p: &str| Kind::HealthChanged {

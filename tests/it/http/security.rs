@@ -1,8 +1,10 @@
 //! Who may speak to the API, and how: each refusal beside its permitted twin.
 
-use twodoors::http::guard::Token;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use twodoors::http::guard::{Token, is_host};
 
-use super::{Running, start};
+use super::{PATIENCE, Running, start};
 
 #[tokio::test]
 async fn a_request_that_names_another_host_is_misdirected_everywhere() {
@@ -73,6 +75,52 @@ async fn the_three_names_of_loopback_are_served_with_the_port_as_a_number() {
     }
     let padded = format!("Host: 127.0.0.1:0{port}");
     assert_eq!(server.raw("GET /healthz", &[&padded], "").await.status, 200);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_allowed_name_is_served_with_its_port_only() {
+    let server = super::start_allowing(&["lab.test", "front.test:9000", "no good"]).await;
+    let port = server.address.port();
+    let cases = [
+        (format!("lab.test:{port}"), 200),
+        (format!("LAB.test:{port}"), 200),
+        (String::from("lab.test"), 421),
+        (format!("sub.lab.test:{port}"), 421),
+        (String::from("front.test:9000"), 200),
+        (format!("front.test:{port}"), 421),
+        (format!("no good:{port}"), 400),
+    ];
+    for (host, status) in cases {
+        let answer = server
+            .raw("GET /healthz", &[&format!("Host: {host}")], "")
+            .await;
+        assert_eq!(answer.status, status, "{host}");
+    }
+    assert!(is_host("lab.test:1") && !is_host("no good") && !is_host("a@b") && !is_host("a:b"));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_sends_no_request_is_dropped() {
+    let server = start().await;
+    let half = format!("GET / HTTP/1.1\r\nHost: {}\r\nX: ", server.address);
+    let whole = format!("GET /healthz HTTP/1.1\r\nHost: {}\r\n\r\n", server.address);
+    let mut open = tokio::task::JoinSet::new();
+    for text in [String::new(), half, whole] {
+        let address = server.address;
+        open.spawn(async move {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(text.as_bytes()).await.unwrap();
+            let mut answer = Vec::new();
+            stream.read_to_end(&mut answer).await.unwrap();
+            text
+        });
+    }
+    while !open.is_empty() {
+        let dropped = tokio::time::timeout(PATIENCE, open.join_next()).await;
+        dropped.expect("each is dropped in time").unwrap().unwrap();
+    }
     server.stop().await;
 }
 

@@ -188,6 +188,44 @@ async fn the_thirty_third_reader_is_turned_away_until_one_leaves() {
 }
 
 #[tokio::test]
+async fn a_reader_that_does_not_read_is_cut() {
+    let server = start().await;
+    add(&server, u64::try_from(FACTS_MAX).unwrap());
+    let mut stuck = Reader::open(&server, "?since=0", "").await;
+    let mut reader = Reader::open(&server, "", "").await;
+    reader.next().await;
+    // All places but these two are free; the stuck one comes free too.
+    let free = async {
+        let mut others = Vec::new();
+        while others.len() < 31 {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            let mut other = Reader::open(&server, "?since=99999", "Connection: close\r\n").await;
+            let mut first = [0; 12];
+            other.stream.read_exact(&mut first).await.unwrap();
+            if &first == b"HTTP/1.1 200" {
+                others.push(other);
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, free)
+        .await
+        .expect("the stuck reader leaves");
+    let mut rest = Vec::new();
+    let read = tokio::time::timeout(PATIENCE, stuck.stream.read_to_end(&mut rest)).await;
+    let _reset = read.expect("its connection ended");
+    assert!(
+        rest.len() < 30_000_000,
+        "{} bytes waited for it",
+        rest.len()
+    );
+    // The twin goes on.
+    add(&server, 1);
+    let next = u64::try_from(FACTS_MAX).unwrap() + 1;
+    assert_eq!(reader.numbers_to(next).await, [next]);
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_wrong_number_is_a_bad_request() {
     let server = start().await;
     for line in ["GET /api/facts?since=x", "GET /api/facts?since=-1"] {
