@@ -36,6 +36,7 @@ export class Topology {
   #lanes = s('g');
   #wall = s('g', { class: 'wall' });
   #edges = s('g', { class: 'edges' });
+  #captions = s('g');
   #labels = s('g', { class: 'labels' });
   #boxes = s('g', { class: 'boxes' });
   #dots = s('g', { class: 'dots', 'aria-hidden': 'true' });
@@ -48,7 +49,7 @@ export class Topology {
   #moving = [];
 
   constructor() {
-    this.#svg.append(this.#lanes, this.#wall, this.#edges, this.#labels, this.#dots, this.#boxes);
+    this.#svg.append(this.#lanes, this.#wall, this.#edges, this.#captions, this.#labels, this.#dots, this.#boxes);
   }
 
   /**
@@ -116,8 +117,9 @@ export class Topology {
           s('g', { class: `ink-${lane.lane % 4}` }, name),
         ];
       }),
-      ...places.captions.map(({ text, x, y }) => s('text', { class: 'caption', x, y }, text)),
     );
+    this.#captions.replaceChildren(...places.captions.map(({ text, x, y }) =>
+      s('text', { class: 'caption', x, y }, text)));
     this.#wall.replaceChildren(s('line', wall));
   }
 

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::named;
+use super::state::named;
 use crate::model::fact::{self, DnsAnswered, Kind, VisitAnswered};
 use crate::model::time::Span;
 
