@@ -6,6 +6,7 @@
 pub mod check;
 pub mod client;
 pub mod ctl;
+pub mod explain;
 pub mod init;
 pub mod schema;
 pub mod shell;
@@ -13,7 +14,6 @@ pub mod state;
 pub mod status;
 pub mod table;
 pub mod up;
-pub mod explain;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -44,6 +44,8 @@ pub enum Verb {
     Status(status::Args),
     /// Acts on a running lab: stop, start, drain, reload.
     Ctl(ctl::Args),
+    /// Explains one decision and its reasons; nothing is run.
+    Explain(explain::Args),
     /// Checks scenarios.
     Check(check::Args),
     /// Writes the embedded example.
@@ -93,6 +95,7 @@ pub fn run(cli: Cli, io: &mut Io<'_>) -> anyhow::Result<Exit> {
         Verb::Up(args) => up::run(&args, io),
         Verb::Status(args) => status::run(&args, io),
         Verb::Ctl(args) => ctl::run(&args, io),
+        Verb::Explain(args) => explain::run(&args, io),
         Verb::Check(args) => check::run(&args, io),
         Verb::Init(args) => init::run(&args, io),
         Verb::Schema(args) => schema::run(&args, io),

@@ -1,17 +1,29 @@
-//! The edge of the process: arguments, streams, exit code. Nothing else.
+//! The edge of the process: arguments, logging, streams, exit code. Nothing else.
 
 use std::io::{self, ErrorKind, IsTerminal};
 use std::process::ExitCode;
 
 use clap::Parser;
+use tracing_subscriber::EnvFilter;
 
 use twodoors::cli::{self, Cli, Exit, Io};
 
+/// What developers see on standard error unless `TWODOORS_TRACE` says otherwise. hickory says two
+/// lines a query at its INFO.
+const TRACE: &str =
+    "warn,hickory_server=error,hickory_resolver=error,hickory_net=error,russh=error";
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let color = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let filter = EnvFilter::try_from_env("TWODOORS_TRACE").unwrap_or_else(|_| TRACE.into());
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal() && wants_color())
+        .init();
     let mut out = io::stdout();
     let mut err = io::stderr();
+    let color = out.is_terminal() && wants_color();
     let mut io = Io {
         out: &mut out,
         err: &mut err,
@@ -27,6 +39,11 @@ fn main() -> ExitCode {
             Exit::CouldNotRun.into()
         }
     }
+}
+
+/// `NO_COLOR` counts when it is set and not empty.
+fn wants_color() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 fn is_closed_pipe(error: &anyhow::Error) -> bool {

@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Args as ClapArgs;
 
+use crate::model::id::Generation;
 use crate::model::mistake::{Files, Mistake};
+use crate::policy::answer::Rules;
 use crate::scenario::files::Disk;
 use crate::scenario::{self, Loaded, embedded};
 
@@ -57,9 +59,12 @@ type Examined = Result<Loaded, Vec<Mistake>>;
 
 /// Does everything that can be done without running the scenario.
 ///
-/// The reader of zones joins here: its mistakes are added to these, its warnings to `warnings`.
+/// Zones are read once the scenario itself is sound: before that it is not known which they are.
 fn examine(path: &Path, files: &dyn Files) -> Examined {
-    scenario::load(path, files)
+    let mut loaded = scenario::load(path, files)?;
+    let (_, warnings) = Rules::load(&loaded.topology, Generation(1), files)?;
+    loaded.warnings.extend(warnings);
+    Ok(loaded)
 }
 
 fn print(path: &Path, examined: &Examined, io: &mut Io<'_>) -> std::io::Result<()> {

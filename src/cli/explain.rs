@@ -1,336 +1,83 @@
-//! `twodoors explain dns`: one DNS decision and its reasons; nothing is run.
-//!
-//! In go the words of the command line, the topology and its rules; out comes what `decide` says of
-//! that question, every rule that was tried, and the place of every record. It asks the function
-//! that the server asks, so the two cannot differ.
+//! `twodoors explain`: one decision and its reasons, from a scenario; nothing is run.
 
-use std::fmt::Write as _;
-use std::net::{IpAddr, SocketAddr};
+mod dns;
 
-use clap::Args;
-use hickory_proto::op::OpCode;
-use hickory_proto::rr::{DNSClass, Record, RecordType};
-use ipnet::IpNet;
-use serde_json::{Value, json};
+use std::path::PathBuf;
 
-use crate::model::addr::{ClientAddr, ListenAddr};
-use crate::model::topology::Topology;
-use crate::policy::answer::{
-    Answer, Edns, PAYLOAD_MAX, Question, Rules, Shown, Transport, decide, rcode_word,
-};
-use crate::policy::view::{Subnet, tried};
-use crate::policy::zone::{data_words, read_name, read_type, type_word};
+use clap::{Args as ClapArgs, Subcommand};
 
-use super::{Exit, Io};
+use super::{Exit, Io, up};
+use crate::model::id::Generation;
+use crate::policy::answer::Rules;
+use crate::policy::findings;
+use crate::scenario;
 
-/// Explains the answer to one DNS question.
-#[derive(Args, Clone, Debug)]
-pub struct DnsArgs {
-    /// Who asks: an address, or the name of an agent, a user or a network of the scenario.
-    #[arg(short = 'b', long, value_name = "ADDRESS|NAME")]
-    pub from: String,
+pub use dns::{DnsArgs, dns};
 
-    /// The client subnet that the sender gives, honoured only from listed senders.
-    #[arg(long, value_name = "NET")]
-    pub subnet: Option<IpNet>,
-
-    /// Prints JSON.
-    #[arg(long)]
-    pub json: bool,
-
-    /// The name, and the type if not A; dig's +tcp, +short and +subnet=NET are understood.
-    #[arg(required = true, value_name = "NAME [TYPE]", num_args = 1..=8)]
-    pub question: Vec<String>,
+/// Explain one decision and its reasons; nothing is run.
+#[derive(Clone, Debug, ClapArgs)]
+pub struct Args {
+    #[command(subcommand)]
+    what: What,
 }
 
-/// What the words of the command line ask for.
-struct Asked {
-    question: Question,
-    /// Who asks, in words, where a name was given.
-    who: Option<String>,
-    short: bool,
+#[derive(Clone, Debug, Subcommand)]
+enum What {
+    /// Why a DNS question gets its answer: view, rule, records with file and line.
+    Dns {
+        /// The scenario; by default the embedded example.
+        #[arg(short, long, env = "TWODOORS_SCENARIO", value_name = "FILE")]
+        scenario: Option<PathBuf>,
+
+        #[command(flatten)]
+        question: DnsArgs,
+    },
+    /// What a finding means and what to do about it.
+    Finding {
+        /// Its identifier; without one all are listed.
+        id: Option<String>,
+    },
 }
 
-/// Explains the answer to one DNS question.
-pub fn dns(
-    args: &DnsArgs,
-    topology: &Topology,
-    rules: &Rules,
-    io: &mut Io<'_>,
-) -> anyhow::Result<Exit> {
-    let asked = match read(args, topology) {
-        Ok(asked) => asked,
-        Err(mistake) => {
-            writeln!(io.err, "twodoors explain dns: {mistake}")?;
-            return Ok(Exit::Usage);
-        }
-    };
-    let answer = decide(rules, &asked.question);
-    let text = if args.json {
-        let value = as_json(rules, &asked, &answer);
-        format!("{}\n", serde_json::to_string_pretty(&value)?)
-    } else if asked.short {
-        let records = answer.answer.iter();
-        let words = records.map(|shown| format!("{}\n", data_words(&shown.record.data)));
-        words.collect()
-    } else {
-        as_text(rules, &asked, &answer)?
-    };
-    io.out.write_all(text.as_bytes())?;
-    Ok(Exit::Success)
-}
-
-fn read(args: &DnsArgs, topology: &Topology) -> Result<Asked, String> {
-    let (mut name, mut record_type) = (None, None);
-    let (mut subnet, mut transport, mut short) = (args.subnet, Transport::Udp, false);
-    for word in &args.question {
-        if let Some(option) = word.strip_prefix('+') {
-            match option.split_once('=') {
-                Some(("subnet", network)) => subnet = Some(read_subnet(network)?),
-                None if option == "tcp" || option == "vc" => transport = Transport::Tcp,
-                None if option == "short" => short = true,
-                _ => {
-                    return Err(format!(
-                        "{word} is not known; +tcp, +short, +subnet=NET are"
-                    ));
+/// Runs the verb.
+pub fn run(args: &Args, io: &mut Io<'_>) -> anyhow::Result<Exit> {
+    match &args.what {
+        What::Dns { scenario, question } => {
+            let (path, files) = up::source(scenario.as_deref());
+            let read = scenario::load(&path, &*files).and_then(|loaded| {
+                let (rules, _) = Rules::load(&loaded.topology, Generation(1), &*files)?;
+                Ok((loaded.topology, rules))
+            });
+            match read {
+                Ok((topology, rules)) => dns(question, &topology, &rules, io),
+                Err(mistakes) => {
+                    for mistake in &mistakes {
+                        writeln!(io.err, "error: {mistake}")?;
+                    }
+                    Ok(Exit::Usage)
                 }
             }
-        } else if word.starts_with('@') {
-            return Err(format!(
-                "{word}: no server is asked; the rules are the scenario's"
-            ));
-        } else if name.is_none() {
-            name = Some(read_name(word)?);
-        } else if record_type.is_none() {
-            let known = read_type(word).ok_or_else(|| format!("{word} is not a record type"))?;
-            record_type = Some(known);
-        } else {
-            return Err(format!("{word} is one word too much: NAME [TYPE]"));
         }
-    }
-    let (address, who) = address_of(&args.from, topology)?;
-    let edns = subnet.map(|network| Edns {
-        version: 0,
-        payload: PAYLOAD_MAX,
-        dnssec_ok: false,
-        subnet: Some(Subnet {
-            address: network.network(),
-            source: network.prefix_len(),
-            scope: 0,
-        }),
-        subnet_broken: false,
-    });
-    let question = Question {
-        source: ClientAddr(SocketAddr::new(address, 0)),
-        destination: ListenAddr(topology.dns.listen),
-        transport,
-        opcode: OpCode::Query,
-        count: 1,
-        name: name.ok_or("a name is missing")?,
-        record_type: record_type.unwrap_or(RecordType::A),
-        class: DNSClass::IN,
-        edns,
-    };
-    Ok(Asked {
-        question,
-        who,
-        short,
-    })
-}
-
-/// Reads a subnet as dig does: `0` gives no bits, an address all of them.
-fn read_subnet(text: &str) -> Result<IpNet, String> {
-    let text = if text == "0" { "0.0.0.0/0" } else { text };
-    let network = text.parse::<IpNet>().ok();
-    let network = network.or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
-    network.ok_or_else(|| format!("{text} is not a network, like 127.10.0.0/24"))
-}
-
-/// Finds the address that is meant by an address or a name of the scenario.
-fn address_of(from: &str, topology: &Topology) -> Result<(IpAddr, Option<String>), String> {
-    if let Ok(address) = from.parse::<IpAddr>() {
-        return Ok((address, None));
-    }
-    let agents = topology.agents.iter();
-    let agents = agents.map(|agent| (format!("agent/{}", agent.name), agent.address));
-    let users = topology.users.iter();
-    let users = users.map(|user| (format!("user/{}", user.name), user.address));
-    let networks = topology.networks.iter().filter_map(|network| {
-        let address = network.ranges.first()?.hosts().next()?;
-        Some((format!("network/{}", network.name), address))
-    });
-    let known: Vec<_> = agents.chain(users).chain(networks).collect();
-    let meant = known.iter().filter(|(name, _)| {
-        let bare = name.split_once('/').map(|(_, bare)| bare);
-        name == from || bare == Some(from)
-    });
-    match meant.collect::<Vec<_>>().as_slice() {
-        [(name, address)] => Ok((*address, Some(name.clone()))),
-        [] => {
-            let names: Vec<_> = known.into_iter().map(|(name, _)| name).collect();
-            Err(format!(
-                "--from {from} is neither an address nor a name of the scenario; names are: {}",
-                names.join(", ")
-            ))
+        What::Finding { id: None } => {
+            for (id, text) in findings::TEXTS {
+                let first = text
+                    .lines()
+                    .find(|line| !line.starts_with('#') && !line.is_empty());
+                writeln!(io.out, "{id}: {}", first.unwrap_or_default())?;
+            }
+            Ok(Exit::Success)
         }
-        [(one, _), (other, _), ..] => Err(format!(
-            "--from {from} may be {one} or {other}: write it so"
-        )),
-    }
-}
-
-fn as_text(rules: &Rules, asked: &Asked, answer: &Answer<'_>) -> Result<String, std::fmt::Error> {
-    let question = &asked.question;
-    let mut text = String::new();
-    let who = asked
-        .who
-        .as_ref()
-        .map_or_else(String::new, |who| format!(" ({who})"));
-    let kind = type_word(question.record_type);
-    let from = question.source.ip();
-    let word = question.transport.word();
-    writeln!(
-        text,
-        "question  {} {kind} from {from}{who} over {word}",
-        question.name
-    )?;
-    if let Some(selected) = answer.selected {
-        writeln!(text, "source    {}", selected.source)?;
-    }
-    for rule in rules_tried(rules, answer) {
-        writeln!(
-            text,
-            "rule      {}: {} {}",
-            rule.view, rule.text, rule.verdict
-        )?;
-    }
-    let view = answer.view.map_or("none", |view| &view.name);
-    writeln!(text, "view      {view}")?;
-    if let Some(zone) = answer.zone {
-        writeln!(
-            text,
-            "zone      {} (generation {})",
-            zone.origin(),
-            rules.generation
-        )?;
-    }
-    writeln!(
-        text,
-        "step      {} ({})",
-        answer.reason,
-        answer.reason.step.rfc()
-    )?;
-    let aa = if answer.authoritative { " aa" } else { "" };
-    writeln!(text, "answer    {}{aa}", rcode_word(answer.rcode))?;
-    let sections = [
-        ("answer", &answer.answer),
-        ("authority", &answer.authority),
-        ("glue", &answer.additional),
-    ];
-    let lines = sections.iter().flat_map(|(_, section)| section.iter());
-    let width = lines
-        .map(|shown| words(&shown.record).len())
-        .max()
-        .unwrap_or(0);
-    for (section, records) in sections {
-        for shown in records {
-            let place = format!("{}:{}", shown.file.display(), shown.line);
-            writeln!(
-                text,
-                "{section:<9} {:<width$}  {place}",
-                words(&shown.record)
-            )?;
-        }
-    }
-    if let Some(subnet) = answer.edns.and_then(|edns| edns.subnet) {
-        writeln!(
-            text,
-            "subnet    {subnet} echoed with scope {}",
-            subnet.scope
-        )?;
-    }
-    Ok(text)
-}
-
-/// A rule that was tried, in words.
-struct RuleTried<'r> {
-    view: &'r str,
-    text: &'r str,
-    verdict: &'static str,
-}
-
-fn rules_tried<'r>(rules: &'r Rules, answer: &Answer<'_>) -> Vec<RuleTried<'r>> {
-    let Some(selected) = answer.selected else {
-        return Vec::new();
-    };
-    let lists = rules.views.iter().map(|view| view.match_clients.as_slice());
-    let tried = tried(lists, selected.source.address());
-    let rule = tried.into_iter().map(|tried| {
-        let view = &rules.views[tried.view];
-        let element = &view.match_clients[tried.element];
-        RuleTried {
-            view: &view.name,
-            text: &element.text,
-            verdict: match (tried.held, element.negated) {
-                (false, _) => "does not hold it",
-                (true, false) => "holds it: this view answers",
-                (true, true) => "holds it: not this view",
-            },
-        }
-    });
-    rule.collect()
-}
-
-fn words(record: &Record) -> String {
-    let kind = type_word(record.record_type());
-    let data = data_words(&record.data);
-    format!("{} {} {kind} {data}", record.name, record.ttl)
-}
-
-fn as_json(rules: &Rules, asked: &Asked, answer: &Answer<'_>) -> Value {
-    let question = &asked.question;
-    let records = |section: &[Shown<'_>]| -> Vec<Value> {
-        let records = section.iter().map(|shown| {
-            json!({
-                "name": shown.record.name.to_ascii(),
-                "ttl_seconds": shown.record.ttl,
-                "type": type_word(shown.record.record_type()),
-                "data": data_words(&shown.record.data),
-                "file": shown.file,
-                "line": shown.line,
-            })
-        });
-        records.collect()
-    };
-    let tried = rules_tried(rules, answer).into_iter();
-    let tried: Vec<_> = tried
-        .map(|rule| json!({"view": rule.view, "rule": rule.text, "verdict": rule.verdict}))
-        .collect();
-    let sent = question.edns.and_then(|edns| edns.subnet);
-    let echoed = answer.edns.and_then(|edns| edns.subnet);
-    json!({
-        "schema": "twodoors.explain/1",
-        "question": {
-            "name": question.name.to_ascii(),
-            "type": type_word(question.record_type),
-            "from": question.source.ip(),
-            "who": asked.who,
-            "transport": question.transport.word(),
-            "subnet": sent.map(|subnet| subnet.to_string()),
+        What::Finding { id: Some(id) } => match findings::TEXTS.iter().find(|(own, _)| own == id) {
+            Some((_, text)) => {
+                io.out.write_all(text.as_bytes())?;
+                Ok(Exit::Success)
+            }
+            None => {
+                let known: Vec<&str> = findings::TEXTS.iter().map(|(id, _)| *id).collect();
+                let cure = scenario::hint::cure(id, &known);
+                writeln!(io.err, "error: there is no finding {id:?}; {cure}")?;
+                Ok(Exit::Usage)
+            }
         },
-        "source": answer.selected.map(|selected| selected.source.to_string()),
-        "rules": tried,
-        "view": answer.view.map(|view| view.name.to_string()),
-        "rule": answer.rule().map(ToString::to_string),
-        "zone": answer.zone.map(|zone| zone.origin().to_ascii()),
-        "generation": rules.generation.0,
-        "step": answer.reason.to_string(),
-        "rfc": answer.reason.step.rfc(),
-        "rcode": rcode_word(answer.rcode),
-        "authoritative": answer.authoritative,
-        "answer": records(&answer.answer),
-        "authority": records(&answer.authority),
-        "additional": records(&answer.additional),
-        "scope": echoed.map(|subnet| subnet.scope),
-    })
+    }
 }
