@@ -11,4 +11,5 @@ mod fuzz;
 mod http;
 mod scenario;
 mod support;
+mod tidy;
 mod tunnel;
