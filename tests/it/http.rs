@@ -2,7 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed step of a test ends the test")]
 
-mod demo;
 mod scene;
 mod security;
 mod stream;
