@@ -17,7 +17,7 @@
 const RETRY_MS = 1_500;
 
 /** How many facts before the snapshot are asked for, so that the log is not empty. */
-const LOOK_BACK = 1_000;
+const LOOK_BACK = 5_000;
 
 /** The token of the link that the lab printed, kept for this tab only. */
 let token = sessionStorage.getItem('token');

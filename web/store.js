@@ -4,8 +4,28 @@
 /** @import {Link} from './api.js' */
 /** @import {Fact, Snapshot} from './types.js' */
 
-/** How many facts are kept for the log. */
-export const FACTS_MAX = 2_000;
+/** How many facts of either kind are kept for the log. */
+const FACTS_MAX = 1_000;
+
+/** Facts that come with every flow or answer; the rest are decisions that somebody may judge. */
+const TRAFFIC = new Set(['dns_counted', 'dns_answered', 'flow_opened', 'flow_connected',
+  'flow_closed', 'service_chosen', 'routed', 'request_ended', 'gossip_sent', 'visit_answered']);
+
+/** @param {Fact} fact */
+export function isTraffic(fact) {
+  return TRAFFIC.has(fact.kind) || (fact.kind === 'door_used' && fact.purpose === 'visit');
+}
+
+/**
+ * Keeps the newest decisions and the newest traffic, so that neither drives out the other.
+ * @param {Fact[]} facts oldest first
+ */
+function newest(facts) {
+  if (facts.length <= FACTS_MAX) return facts;
+  let [decisions, traffic] = [0, 0];
+  return facts.reverse().filter((fact) =>
+    (isTraffic(fact) ? (traffic += 1) : (decisions += 1)) <= FACTS_MAX).reverse();
+}
 
 /** How many new facts wait for the next frame; a hidden page has none for long. */
 const FRESH_MAX = 200;
@@ -60,9 +80,9 @@ export class Store {
 
   /** @param {Fact[]} facts */
   takeFacts(facts) {
-    const newest = this.#now.facts.at(-1)?.seq ?? 0;
-    const fresh = facts.filter((fact) => fact.seq > newest);
-    this.#now = { ...this.#now, facts: [...this.#now.facts, ...fresh].slice(-FACTS_MAX) };
+    const last = this.#now.facts.at(-1)?.seq ?? 0;
+    const fresh = facts.filter((fact) => fact.seq > last);
+    this.#now = { ...this.#now, facts: newest([...this.#now.facts, ...fresh]) };
     if (this.#paused) this.#held += fresh.length;
     else this.#fresh = [...this.#fresh, ...fresh].slice(-FRESH_MAX);
     this.touch();

@@ -1,7 +1,7 @@
 // @ts-check
 // Starts the real binary for a test, and a browser that tells of every problem.
 
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -23,12 +23,15 @@ export const MESH_MS = 180_000;
 export const PAGE_MS = 20_000;
 
 /**
- * Starts a lab and waits for its ready line.
+ * Starts a lab from files, so that it can be reloaded, and waits for its ready line.
  * @param {string} [http] address to listen on
  */
 export async function startLab(http = '127.0.0.1:0') {
   const state = mkdtempSync(join(tmpdir(), 'twodoors-web-'));
-  const child = spawn(BIN, ['up', '--http', http, '--dns', '127.0.0.1:0', '--state', state],
+  const files = join(state, 'files');
+  execFileSync(BIN, ['init', files], { stdio: 'ignore' });
+  const scenario = join(files, 'scenarios', 'split-dns.yaml');
+  const child = spawn(BIN, ['up', scenario, '--http', http, '--dns', '127.0.0.1:0', '--state', join(state, 'state')],
     { stdio: ['ignore', 'pipe', 'inherit'] });
   const exited = new Promise((resolve) => child.once('exit', resolve));
   const lines = createInterface({ input: child.stdout });
@@ -45,7 +48,7 @@ export async function startLab(http = '127.0.0.1:0') {
     child.once('exit', (code) => reject(new Error(`${BIN} ended with ${code} before it was ready`)));
   });
   const address = ready.get('http') ?? '';
-  const token = readFileSync(join(state, 'token'), 'utf8').trim();
+  const token = readFileSync(join(state, 'state', 'token'), 'utf8').trim();
   return {
     address,
     dns: ready.get('dns') ?? '',

@@ -5,19 +5,15 @@
 
 import { byId, each, h } from '../dom.js';
 import { instant, visible } from '../format.js';
+import { isTraffic } from '../store.js';
 import { nodeLink } from './parts.js';
 
 /** How many lines are in the page. */
 const LINES_MAX = 100;
 
-/** Facts that come with every flow or answer; the rest are decisions that somebody may judge. */
-const TRAFFIC = new Set(['dns_counted', 'dns_answered', 'flow_opened', 'flow_connected',
-  'flow_closed', 'service_chosen', 'routed', 'request_ended', 'gossip_sent', 'visit_answered']);
-
 /** @param {Fact[]} facts @param {boolean} traffic */
 export function drawLog(facts, traffic) {
-  const shown = traffic ? facts : facts.filter((fact) => !TRAFFIC.has(fact.kind)
-    && !(fact.kind === 'door_used' && fact.purpose === 'visit'));
+  const shown = traffic ? facts : facts.filter((fact) => !isTraffic(fact));
   lines(byId('log'), shown);
 }
 
