@@ -1,4 +1,36 @@
 //! twodoors: tries the separation of internal and external proxy traffic before production does.
+//!
+//! # The two data paths
+//!
+//! ```text
+//! DNS  query ─ live/dns ─► policy/answer ─► policy/view (which view, why)
+//!                                        ─► policy/zone (which records, why) ─► answer
+//!
+//! TCP  dial  ─ live/serve ─► live/balancer ─► policy/balancer (candidates, why) ─► connect
+//!            ─► live/relay
+//!            ─► live/proxy ─► policy/alpn (which service) ─► policy/route (which tunnel, why)
+//!            ─► live/tunnel ─► live/agent ─► live/resource
+//! ```
+//!
+//! # The layers
+//!
+//! ```text
+//! cli → http → lab → live → journal → snapshot → policy | scenario → model
+//! ```
+//!
+//! A room uses those to its right only; a test reads the `use` lines. File names repeat across
+//! `policy` and `live` on purpose: whoever finds `balancer` in one knows where it is in the other.
+//!
+//! # A tour, in reading order
+//!
+//! - [`model`]: the words. Start with `topology` (the guest list) and `fact` (what can be observed).
+//! - [`policy`]: the decisions. Questions are pure functions; machines remember. Neither has a
+//!   clock, a socket, a task or luck of its own.
+//! - [`scenario`]: from YAML to a topology, or every mistake with its place.
+//! - [`snapshot`] and [`journal`]: facts folded, and facts kept.
+//! - [`live`]: the machines on real sockets.
+//! - [`lab`]: a whole lab, built, operated, reloaded.
+//! - [`http`] and [`cli`]: the faces.
 
 pub mod cli;
 pub mod http;
