@@ -8,10 +8,10 @@
 //!
 //! One peer must never stop another, and nobody may fill memory:
 //!
-//! - each channel is drained all the time into a queue of its own with a bound ([`stream`]), and
+//! - each channel is drained all the time into a queue of its own with a bound (`stream`), and
 //!   credit between our ends makes a slow reader slow its own sender only;
 //! - the wire is drained all the time too, so that two bulk senders cannot block each other
-//!   ([`wire`]);
+//!   (`wire`);
 //! - only agents start a key exchange, and the bytes that may be under way meanwhile are fewer than
 //!   what the library tolerates ([`SSH_WINDOW`]).
 //!
