@@ -21,7 +21,7 @@ use crate::http::guard::Token;
 use crate::http::{Control, ControlError, Reloaded, Server};
 use crate::journal::Journal;
 use crate::lab::{Lab, OperateError, Options, StartError, limits};
-use crate::model::fact::Act;
+use crate::model::fact::{Act, Kind};
 use crate::model::id::{Node, Seq};
 use crate::model::mistake::{Files, Mistake};
 use crate::model::topology::Topology;
@@ -227,7 +227,12 @@ fn print_facts(journal: &Journal, mut seen: Seq, out: &mut dyn Write) -> anyhow:
             break;
         };
         seen = last.seq;
-        for fact in &batch.facts {
+        // Counts are for the metrics; the log has the answers themselves.
+        let shown = batch
+            .facts
+            .iter()
+            .filter(|fact| !matches!(fact.kind, Kind::DnsCounted { .. }));
+        for fact in shown {
             writeln!(out, "{fact}")?;
         }
     }

@@ -125,6 +125,8 @@ impl Bound {
         let handler = Handler {
             rules: dns.rules,
             counts: Arc::clone(&dns.counts),
+            journal: dns.journal.clone(),
+            now: Arc::clone(&dns.now),
             address: ListenAddr(address),
         };
         let mut server = Server::new(handler);
@@ -158,6 +160,8 @@ impl Bound {
 struct Handler {
     rules: Arc<ArcSwap<Rules>>,
     counts: Arc<Counts>,
+    journal: Journal,
+    now: Arc<dyn Fn() -> Time + Send + Sync>,
     address: ListenAddr,
 }
 
@@ -171,7 +175,10 @@ impl RequestHandler for Handler {
         let rules = self.rules.load_full();
         let question = question(request, self.address);
         let answer = decide(&rules, &question);
-        self.counts.add(&question, &answer);
+        // Before the answer is sent, so that what the client does with it comes after.
+        if let Some(sample) = self.counts.add(&question, &answer) {
+            self.journal.add((self.now)(), &Node::Dns, [sample]);
+        }
         let reply = Reply::fit(request, &question, answer);
         match response_handle.send_response(reply.message(request)).await {
             Ok(info) => info,

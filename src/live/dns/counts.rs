@@ -1,4 +1,4 @@
-//! Counts answers exactly, and keeps a bounded sample of them, until they become facts.
+//! Counts answers exactly until the counts become facts, and picks a bounded sample of whole ones.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -10,7 +10,7 @@ use crate::model::topology::Topology;
 use crate::policy::answer::{Answer, Question, rcode_word};
 use crate::policy::zone::{data_words, type_word};
 
-/// How many answers are kept whole between two flushes: 640 a second is more than a page shows.
+/// How many answers are shown whole between two flushes: 640 a second is more than a page shows.
 const SAMPLE_MAX: usize = 64;
 
 /// How many records of an answer the sample shows.
@@ -28,7 +28,7 @@ type Label = (Option<Name>, Option<Name>, &'static str);
 #[derive(Default)]
 struct Pending {
     counts: BTreeMap<Label, u64>,
-    sample: Vec<DnsAnswered>,
+    sampled: usize,
 }
 
 impl Counts {
@@ -43,34 +43,32 @@ impl Counts {
         }
     }
 
-    /// Counts an answer.
-    pub(super) fn add(&self, question: &Question, answer: &Answer<'_>) {
+    /// Counts an answer; gives it whole when it is one of the sample.
+    pub(super) fn add(&self, question: &Question, answer: &Answer<'_>) -> Option<Kind> {
         let view = answer.view.map(|view| view.name.clone());
         let rule = answer.rule().cloned();
         let rcode = rcode_word(answer.rcode);
         let mut pending = self.lock();
-        if pending.sample.len() < SAMPLE_MAX {
-            let whole = self.whole(question, answer, view.clone(), rule.clone());
-            pending.sample.push(whole);
-        }
-        *pending.counts.entry((view, rule, rcode)).or_default() += 1;
+        let label = (view.clone(), rule.clone(), rcode);
+        *pending.counts.entry(label).or_default() += 1;
+        let is_sample = pending.sampled < SAMPLE_MAX;
+        pending.sampled += usize::from(is_sample);
+        drop(pending);
+        is_sample.then(|| Kind::DnsAnswered(Box::new(self.whole(question, answer, view, rule))))
     }
 
     /// Takes what was counted, as facts.
     pub(super) fn take(&self) -> Vec<Kind> {
-        let Pending { counts, sample } = std::mem::take(&mut *self.lock());
-        let counts = counts
+        let Pending { counts, .. } = std::mem::take(&mut *self.lock());
+        counts
             .into_iter()
             .map(|((view, rule, rcode), count)| Kind::DnsCounted {
                 view,
                 rule,
                 rcode: rcode.into(),
                 count,
-            });
-        let sample = sample
-            .into_iter()
-            .map(|answered| Kind::DnsAnswered(Box::new(answered)));
-        counts.chain(sample).collect()
+            })
+            .collect()
     }
 
     fn whole(
