@@ -19,6 +19,7 @@ pub mod balancer;
 pub mod findings;
 pub mod health;
 pub mod lease;
+pub mod machines;
 pub mod principals;
 pub mod proxy;
 pub mod route;

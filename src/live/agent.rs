@@ -21,8 +21,8 @@ use crate::model::addr::{HostPort, ListenAddr};
 use crate::model::fact::{Act, Purpose, Stage};
 use crate::model::id::DialId;
 use crate::policy::agent::{Agent as Machine, Input, Output, TIMEOUT};
-use crate::policy::alpn;
 use crate::policy::principals::Shown;
+use crate::policy::{alpn, machines};
 
 /// An agent at work. Clones are the same agent.
 #[derive(Clone)]
@@ -63,8 +63,7 @@ impl Agent {
     pub fn new(index: usize, shared: Shared, means: Means, tasks: &Tasks) -> Self {
         let config = &shared.topology.agents[index];
         let apps = config.apps.iter().map(|app| app.name.to_string()).collect();
-        let place = u32::try_from(index).expect("a scenario has fewer agents than 2^32");
-        let machine = Machine::new(place, &config.name);
+        let machine = machines::agent(&shared.topology, index);
         let work = Mutex::new(Work {
             tasks: tasks.child(),
             tunnels: BTreeMap::new(),

@@ -24,6 +24,7 @@ use crate::model::fact::{Act, Ended};
 use crate::model::id::{FlowId, Node};
 use crate::model::topology;
 use crate::policy::balancer::{self, Input, Output};
+use crate::policy::machines;
 
 /// A door at work. Clones are the same door.
 #[derive(Clone)]
@@ -56,7 +57,7 @@ impl Balancer {
     /// # Panics
     /// When there is no such balancer.
     pub fn new(index: usize, shared: Shared) -> Self {
-        let machine = balancer::Balancer::new(&shared.topology, index);
+        let machine = machines::balancer(&shared.topology, index);
         let inner = Inner {
             index,
             runner: Runner::new(machine, shared),

@@ -24,6 +24,7 @@ use super::{proxy_protocol, serve, webapi};
 use crate::model::addr::ClientAddr;
 use crate::model::fact::{Act, Kind, Service};
 use crate::model::id::{ConnId, Name};
+use crate::policy::machines;
 use crate::policy::proxy::{Input, Output, Proxy as Machine};
 
 pub use web::{HEADER_AGENT, HEADER_PROXY, HEADER_REFUSAL};
@@ -90,6 +91,7 @@ impl Proxy {
         let (name, id, listen) = (config.name.clone(), config.id.clone(), config.listen.0);
         let document = webapi::document(&shared.topology);
         let cluster = shared.topology.cluster().into();
+        let machine = machines::proxy(&shared.topology, index);
         let work = Work {
             bound: Some(bound),
             accepting: None,
@@ -98,7 +100,7 @@ impl Proxy {
         };
         let proxy = Self {
             inner: Arc::new(Inner {
-                runner: Runner::new(Machine::new(index, &name), shared),
+                runner: Runner::new(machine, shared),
                 name,
                 id,
                 cluster,

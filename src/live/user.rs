@@ -15,6 +15,7 @@ use super::runner::{Runner, Shared};
 use super::tasks::Tasks;
 use crate::model::fact::{Act, Failure, Stage};
 use crate::model::id::{Name, RequestId};
+use crate::policy::machines;
 use crate::policy::user::{Input, Output, TIMEOUT, User as Machine};
 
 /// A user at work. Clones are the same user.
@@ -41,7 +42,7 @@ struct Answered {
 impl User {
     /// Makes the user with this place in the topology and starts its clockwork.
     pub fn new(index: usize, shared: Shared, dialer: Dialer, tasks: &Tasks) -> Self {
-        let machine = Machine::new(index, &shared.topology.users[index].name);
+        let machine = machines::user(&shared.topology, index);
         let runner = Runner::new(machine, shared);
         let visit = Mutex::new(None);
         let user = Self {
