@@ -4,6 +4,7 @@
 //! Listeners are bound before anything starts, so a lab is whole or it is not there.
 
 pub mod limits;
+pub mod record;
 
 mod build;
 

@@ -20,7 +20,9 @@ use super::{Exit, Io, where_labs_are};
 use crate::http::guard::Token;
 use crate::http::{Control, ControlError, Reloaded, Server};
 use crate::journal::Journal;
+use crate::lab::record::{RecordError, Recorder};
 use crate::lab::{Lab, OperateError, Options, StartError, limits};
+use crate::live::runner::Tap;
 use crate::model::fact::{Act, Kind};
 use crate::model::id::{Node, Seq};
 use crate::model::mistake::{Files, Mistake};
@@ -91,14 +93,29 @@ pub fn run(args: &Args, io: &mut Io<'_>) -> anyhow::Result<Exit> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
+    let recorder = match &args.record {
+        None => None,
+        Some(file) => match Recorder::create(file, &path, &*files, &loaded.topology) {
+            Ok(recorder) => Some(Arc::new(recorder)),
+            Err(RecordError::Mistakes(mistakes)) => return print_mistakes(&mistakes, io),
+            Err(error) => {
+                writeln!(io.err, "error: {error}")?;
+                return Ok(Exit::CouldNotRun);
+            }
+        },
+    };
     let options = Options {
         path,
         files,
         loaded,
         dns: args.dns,
-        tap: None,
+        tap: recorder.clone().map(|recorder| recorder as Arc<dyn Tap>),
     };
-    runtime.block_on(Box::pin(serve(args, options, io)))
+    let served = runtime.block_on(Box::pin(serve(args, options, io)));
+    if let Some(recorder) = recorder {
+        recorder.finish().context("the recording")?;
+    }
+    served
 }
 
 /// Gives the scenario's path and where its files are: the disk, or the embedded set.

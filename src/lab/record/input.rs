@@ -1,0 +1,374 @@
+//! How the inputs of the four machines are written and read.
+//!
+//! `policy/` and `model/` know no serde, so their types are mirrored here field by field: the
+//! compiler refuses a mirror that has fallen behind. Small enums are written as their words,
+//! numbers and addresses as themselves.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::addr::{ClientAddr, ListenAddr};
+use crate::model::fact::{Act, Ended, Failure, Purpose, Stage};
+use crate::model::id::{ConnId, DialId, FlowId, Name, RequestId};
+use crate::policy::address::Document;
+use crate::policy::principals::{Shown, ShownKind};
+use crate::policy::{AnyInput, agent, balancer, proxy, user};
+
+/// [`AnyInput`], keyed by the kind of machine.
+#[derive(Deserialize, Serialize)]
+#[serde(remote = "AnyInput", rename_all = "snake_case")]
+pub(super) enum AnyInputShape {
+    Agent(#[serde(with = "AgentShape")] agent::Input),
+    Balancer(#[serde(with = "BalancerShape")] balancer::Input),
+    Proxy(#[serde(with = "ProxyShape")] proxy::Input),
+    User(#[serde(with = "UserShape")] user::Input),
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(
+    remote = "agent::Input",
+    rename_all = "snake_case",
+    deny_unknown_fields
+)]
+enum AgentShape {
+    Advised {
+        #[serde(with = "plain")]
+        dial: DialId,
+    },
+    Connected {
+        #[serde(with = "plain")]
+        dial: DialId,
+        #[serde(with = "word")]
+        purpose: Purpose,
+        host: String,
+        #[serde(with = "plain")]
+        address: ListenAddr,
+    },
+    Failed {
+        #[serde(with = "plain")]
+        dial: DialId,
+        #[serde(with = "word")]
+        stage: Stage,
+        error: String,
+    },
+    FindAnswered {
+        #[serde(with = "plain")]
+        dial: DialId,
+        #[serde(with = "DocumentShape")]
+        document: Document,
+    },
+    Gossip {
+        #[serde(with = "plain")]
+        dial: DialId,
+        proxies: Vec<Name>,
+    },
+    HostKeyShown {
+        #[serde(with = "plain")]
+        dial: DialId,
+        #[serde(with = "ShownShape")]
+        shown: Shown,
+        unix_seconds: u64,
+    },
+    Operate(#[serde(with = "word")] Act),
+    StreamAsked {
+        #[serde(with = "plain")]
+        dial: DialId,
+        app: Name,
+    },
+    StreamCut {
+        #[serde(with = "plain")]
+        dial: DialId,
+        app: Name,
+        why: String,
+    },
+    StreamEnded {
+        #[serde(with = "plain")]
+        dial: DialId,
+    },
+    TunnelClosed {
+        #[serde(with = "plain")]
+        dial: DialId,
+        why: String,
+    },
+    TunnelUp {
+        #[serde(with = "plain")]
+        dial: DialId,
+        #[serde(with = "plain")]
+        address: ListenAddr,
+    },
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(
+    remote = "balancer::Input",
+    rename_all = "snake_case",
+    deny_unknown_fields
+)]
+enum BalancerShape {
+    Accepted {
+        #[serde(with = "plain")]
+        client: ClientAddr,
+        #[serde(with = "plain")]
+        listener: ListenAddr,
+    },
+    Checked {
+        check: u64,
+        proxy: u32,
+        error: Option<String>,
+    },
+    ConnectFailed {
+        #[serde(with = "plain")]
+        flow: FlowId,
+        error: String,
+    },
+    Connected {
+        #[serde(with = "plain")]
+        flow: FlowId,
+        #[serde(with = "plain_option")]
+        from: Option<ClientAddr>,
+    },
+    FlowEnded {
+        #[serde(with = "plain")]
+        flow: FlowId,
+        up: u64,
+        down: u64,
+        #[serde(with = "word")]
+        how: Ended,
+    },
+    Operated {
+        #[serde(with = "word")]
+        act: Act,
+    },
+    ProxyDrained {
+        proxy: u32,
+        drained: bool,
+    },
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(
+    remote = "proxy::Input",
+    rename_all = "snake_case",
+    deny_unknown_fields
+)]
+enum ProxyShape {
+    Announced {
+        host_id: Name,
+        apps: Vec<Name>,
+    },
+    ConnClosed {
+        #[serde(with = "plain")]
+        conn: ConnId,
+    },
+    Heartbeat {
+        #[serde(with = "plain")]
+        conn: ConnId,
+        apps: Vec<Name>,
+    },
+    HelloRead {
+        #[serde(with = "plain")]
+        client: ClientAddr,
+        sni: Option<Name>,
+        alpn: Vec<Name>,
+    },
+    Operate(#[serde(with = "word")] Act),
+    PeerGone {
+        id: Name,
+    },
+    PeerSeen {
+        id: Name,
+    },
+    RequestEnded {
+        #[serde(with = "plain")]
+        request: RequestId,
+        status: u16,
+        bytes: u64,
+    },
+    RequestRead {
+        #[serde(with = "plain")]
+        client: ClientAddr,
+        host: String,
+    },
+    StreamRefused {
+        #[serde(with = "plain")]
+        request: RequestId,
+        why: String,
+        broken: bool,
+    },
+    TunnelOpened {
+        #[serde(with = "plain")]
+        conn: ConnId,
+        host_id: Name,
+    },
+    TunnelClosed {
+        #[serde(with = "plain")]
+        conn: ConnId,
+        why: String,
+    },
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(remote = "user::Input", rename_all = "snake_case", deny_unknown_fields)]
+enum UserShape {
+    Answered {
+        #[serde(with = "plain")]
+        request: RequestId,
+        status: u16,
+        bytes: u64,
+        proxy: Option<Name>,
+        agent: Option<Name>,
+        no_tunnel: bool,
+    },
+    Connected {
+        #[serde(with = "plain")]
+        request: RequestId,
+        host: String,
+        #[serde(with = "plain")]
+        address: ListenAddr,
+    },
+    Failed {
+        #[serde(with = "plain")]
+        request: RequestId,
+        #[serde(with = "word")]
+        reason: Failure,
+        error: String,
+    },
+    MeshComplete,
+    Operate(#[serde(with = "word")] Act),
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(remote = "Document", deny_unknown_fields)]
+struct DocumentShape {
+    tls_routing: bool,
+    public_addr: String,
+    web_listen_addr: String,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(remote = "Shown", deny_unknown_fields)]
+struct ShownShape {
+    #[serde(with = "ShownKindShape")]
+    kind: ShownKind,
+    key_id: String,
+    principals: Vec<String>,
+    ca_known: bool,
+    signature_valid: bool,
+    valid_after: u64,
+    valid_before: u64,
+    critical_options: Vec<String>,
+    role: Option<String>,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(remote = "ShownKind", rename_all = "snake_case")]
+enum ShownKindShape {
+    HostCertificate,
+    PlainKey,
+    UserCertificate,
+}
+
+/// A small enum, as the word that faces show.
+mod word {
+    use std::borrow::Cow;
+
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    use super::{Act, Ended, Failure, Purpose, Stage};
+
+    pub(super) trait Word: Copy + 'static {
+        const ALL: &[Self];
+        fn word(self) -> &'static str;
+    }
+
+    macro_rules! words {
+        ($($name:ident),*) => {$(
+            impl Word for $name {
+                const ALL: &[Self] = Self::ALL;
+                fn word(self) -> &'static str {
+                    Self::word(self)
+                }
+            }
+        )*};
+    }
+
+    words!(Act, Ended, Failure, Purpose, Stage);
+
+    pub(super) fn serialize<T: Word, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(value.word())
+    }
+
+    pub(super) fn deserialize<'de, T: Word, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
+        let text = Cow::<'_, str>::deserialize(from)?;
+        let found = T::ALL.iter().find(|value| value.word() == text);
+        found
+            .copied()
+            .ok_or_else(|| de::Error::custom(format_args!("{text:?} is none of the known words")))
+    }
+}
+
+/// A number or an address, as what it wraps.
+mod plain {
+    use std::net::SocketAddr;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::{ClientAddr, ConnId, DialId, FlowId, ListenAddr, RequestId};
+
+    pub(super) trait Plain: Copy {
+        type Inner: Serialize + for<'de> Deserialize<'de>;
+        fn wrap(inner: Self::Inner) -> Self;
+        fn inner(self) -> Self::Inner;
+    }
+
+    macro_rules! wraps {
+        ($($name:ident($inner:ty)),*) => {$(
+            impl Plain for $name {
+                type Inner = $inner;
+                fn wrap(inner: $inner) -> Self {
+                    Self(inner)
+                }
+                fn inner(self) -> $inner {
+                    self.0
+                }
+            }
+        )*};
+    }
+
+    wraps!(
+        ClientAddr(SocketAddr),
+        ConnId(u64),
+        DialId(u64),
+        FlowId(u64),
+        ListenAddr(SocketAddr),
+        RequestId(u64)
+    );
+
+    pub(super) fn serialize<T: Plain, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
+        value.inner().serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, T: Plain, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
+        T::Inner::deserialize(from).map(T::wrap)
+    }
+}
+
+/// The same, where it may be missing.
+mod plain_option {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::plain::Plain;
+
+    #[expect(clippy::ref_option, reason = "serde's signature")]
+    pub(super) fn serialize<T: Plain, S: Serializer>(
+        value: &Option<T>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        value.map(Plain::inner).serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, T: Plain, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<T>, D::Error> {
+        Ok(Option::<T::Inner>::deserialize(from)?.map(T::wrap))
+    }
+}
