@@ -9,6 +9,8 @@ mod balancer;
 mod dns;
 mod fuzz;
 mod http;
+mod lab;
+mod record;
 mod scenario;
 mod support;
 mod tidy;
