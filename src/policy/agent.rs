@@ -298,6 +298,10 @@ impl Agent {
         document: &Document,
         out: &mut Outbox<Output>,
     ) {
+        // A drain gives the attempt up, and its answer may still come.
+        if !matches!(self.phase, Phase::Trying { dial: current, .. } if current == dial) {
+            return;
+        }
         match address::tunnel(document) {
             Ok(found) => {
                 let address::Found { address, rule } = found;

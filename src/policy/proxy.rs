@@ -592,17 +592,21 @@ impl Proxy {
                         why,
                     });
                 }
-                for (request, routed) in std::mem::take(&mut self.routed) {
-                    let took = cx.now.since(routed.since);
-                    out.fact(Kind::RequestEnded {
-                        request,
-                        status: 0,
-                        bytes: 0,
-                        took,
-                    });
-                }
+                self.cut_requests(cx, out);
                 self.open.clear();
             }
+        }
+    }
+
+    /// Ends every open request without an answer.
+    fn cut_requests(&mut self, cx: &Context<'_>, out: &mut Outbox<Output>) {
+        for (request, routed) in std::mem::take(&mut self.routed) {
+            out.fact(Kind::RequestEnded {
+                request,
+                status: 0,
+                bytes: 0,
+                took: cx.now.since(routed.since),
+            });
         }
     }
 
@@ -613,6 +617,8 @@ impl Proxy {
             self.work = Work::Stopped;
             self.presence_at = None;
             self.gossip_at = None;
+            // Their ends are not told one by one when they are cut.
+            self.open.clear();
             out.fact(Kind::Drained);
             out.push(Output::Presence { alive: false });
             out.push(Output::CutAll);
@@ -709,7 +715,7 @@ impl Machine for Proxy {
                     why,
                 });
             }
-            self.routed.clear();
+            self.cut_requests(cx, out);
             self.note_drained(cx, out);
         }
     }

@@ -360,3 +360,18 @@ fn a_thousand_agents_of_one_seed_spread_their_waits() {
         "uniform in [4 s, 8 s): {low} {high}"
     );
 }
+
+#[test]
+fn an_answer_to_find_that_comes_after_a_drain_dials_nothing() {
+    let mut bench = started();
+    let outputs = bench.wake().outputs;
+    let [Output::Find { dial, .. }] = outputs[..] else {
+        panic!("{outputs:?}")
+    };
+    bench.feed(Input::Operate(Act::Drain));
+    let out = bench.feed(Input::FindAnswered {
+        dial,
+        document: document(),
+    });
+    assert!(out.outputs.is_empty() && out.facts.is_empty(), "{out:?}");
+}

@@ -303,3 +303,33 @@ fn an_offer_that_nothing_serves_is_refused_with_the_reason() {
     );
     assert!(told, "{out:?}");
 }
+
+#[test]
+fn connections_cut_at_the_end_of_a_drain_are_not_counted_any_more() {
+    let mut bench = started();
+    for _ in 0..CONNS_MAX {
+        hello(&mut bench, &["http/1.1"]);
+    }
+    let out = bench.feed(Input::Operate(Act::Drain));
+    assert!(out.outputs.contains(&Output::CutAll), "{out:?}");
+    bench.feed(Input::Operate(Act::Start));
+    let out = hello(&mut bench, &["http/1.1"]);
+    assert!(matches!(out.outputs[..], [Output::Serve { .. }]), "{out:?}");
+}
+
+#[test]
+fn a_request_that_is_open_when_a_drains_time_is_over_has_ended() {
+    let mut bench = started();
+    tunnel(&mut bench, true);
+    ask(&mut bench, ORDERS);
+    bench.feed(Input::Operate(Act::Drain));
+    let mut facts = Vec::new();
+    while bench.machine.deadline().is_some() {
+        facts.extend(bench.wake().facts);
+    }
+    let ended = facts.iter().filter(
+        |kind| matches!(kind, Kind::RequestEnded { status: 0, took, .. } if *took >= DRAIN_FOR),
+    );
+    assert_eq!(ended.count(), 1, "{facts:?}");
+    assert!(facts.contains(&Kind::Drained));
+}
