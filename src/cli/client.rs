@@ -25,7 +25,7 @@ const ANSWER_BYTES_MAX: usize = 64 << 20;
 #[derive(Clone, Debug, ClapArgs)]
 pub struct Which {
     /// The state folder of the lab; by default the one lab that runs.
-    #[arg(long, env = "TWODOORS_STATE", value_name = "DIR")]
+    #[arg(long, global = true, env = "TWODOORS_STATE", value_name = "DIR")]
     pub state: Option<PathBuf>,
 }
 

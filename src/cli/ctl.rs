@@ -104,3 +104,23 @@ fn changed(answer: &Answer) -> String {
 fn is_plain(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"/-_.".contains(&byte)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use clap::Parser;
+
+    use crate::cli::{Cli, Verb};
+
+    #[test]
+    fn the_state_folder_may_be_named_before_the_act_or_after_the_node() {
+        for words in ["ctl --state D stop proxy/2", "ctl stop proxy/2 --state D"] {
+            let words = ["twodoors"].into_iter().chain(words.split(' '));
+            let Verb::Ctl(args) = Cli::try_parse_from(words).unwrap().verb else {
+                panic!("another verb");
+            };
+            assert_eq!(args.which.state.as_deref(), Some(Path::new("D")));
+        }
+    }
+}
