@@ -185,6 +185,8 @@ pub struct ProxyState {
     pub routed: u64,
     /// Requests refused because no tunnel of that agent ends here.
     pub no_tunnel: u64,
+    /// Requests whose answer was cut: by a stop, a broken tunnel or a user who left.
+    pub cut: u64,
     /// Connections that did not get to a service.
     pub refused: u64,
 }
@@ -359,6 +361,7 @@ impl Snapshot {
                     tunnels: 0,
                     routed: 0,
                     no_tunnel: 0,
+                    cut: 0,
                     refused: 0,
                 })
                 .collect(),
@@ -543,6 +546,7 @@ impl Snapshot {
             Kind::TunnelRemoved { .. } => proxy.tunnels = proxy.tunnels.saturating_sub(1),
             Kind::Routed { .. } => proxy.routed += 1,
             Kind::NoTunnel { .. } => proxy.no_tunnel += 1,
+            Kind::RequestEnded { status: 0, .. } => proxy.cut += 1,
             Kind::ConnRefused { .. } => proxy.refused += 1,
             kind => proxy.admin.fold(kind),
         }

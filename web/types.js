@@ -131,6 +131,7 @@
  * @property {number} tunnels
  * @property {number} routed
  * @property {number} no_tunnel
+ * @property {number} cut
  * @property {number} refused
  */
 

@@ -90,6 +90,7 @@ fn print(state: &Value, out: &mut dyn Write) -> anyhow::Result<()> {
         "tunnels",
         "routed",
         "no_tunnel",
+        "cut",
     ]);
     for proxy in list(&state["proxies"]) {
         pool.row([
@@ -99,6 +100,7 @@ fn print(state: &Value, out: &mut dyn Write) -> anyhow::Result<()> {
             proxy["tunnels"].to_string(),
             proxy["routed"].to_string(),
             proxy["no_tunnel"].to_string(),
+            proxy["cut"].to_string(),
         ]);
     }
     pool.print(out)?;

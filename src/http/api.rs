@@ -230,6 +230,8 @@ pub struct Proxy {
     pub routed: u64,
     /// Requests without a tunnel here.
     pub no_tunnel: u64,
+    /// Requests whose answer was cut.
+    pub cut: u64,
     /// Connections that did not get to a service.
     pub refused: u64,
 }

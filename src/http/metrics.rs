@@ -184,6 +184,11 @@ fn proxies(state: &Snapshot, page: &mut Page) {
     for proxy in &state.proxies {
         page.line(&[("proxy", &proxy.name)], proxy.no_tunnel);
     }
+    let help = "Requests whose answer was cut at a proxy.";
+    page.counter("proxy_cut_total", help);
+    for proxy in &state.proxies {
+        page.line(&[("proxy", &proxy.name)], proxy.cut);
+    }
     let help = "Connections to a proxy that did not get to a service.";
     page.counter("proxy_refused_total", help);
     for proxy in &state.proxies {

@@ -147,6 +147,7 @@ impl Proxy {
             tunnels: proxy.tunnels,
             routed: proxy.routed,
             no_tunnel: proxy.no_tunnel,
+            cut: proxy.cut,
             refused: proxy.refused,
         }
     }

@@ -268,6 +268,13 @@ fn proxy(kind: &Kind, f: &mut Formatter<'_>) -> fmt::Result {
             f,
             "request {request} of {client} for {app}: no tunnel: {text}"
         ),
+        // How much had gone through is known only where a user left, not where the proxy stopped.
+        Kind::RequestEnded {
+            request,
+            status: 0,
+            took,
+            ..
+        } => write!(f, "request {request} was cut after {took}"),
         Kind::RequestEnded {
             request,
             status,

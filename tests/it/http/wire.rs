@@ -386,5 +386,14 @@ fn every_kind() -> Vec<(Node, Kind)> {
                 after: Span::from_secs(42),
             },
         ),
+        (
+            Node::Proxy(name("2")),
+            Kind::RequestEnded {
+                request: RequestId(3),
+                status: 0,
+                bytes: 0,
+                took: Span::from_secs(2),
+            },
+        ),
     ]
 }
