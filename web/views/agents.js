@@ -4,8 +4,8 @@
 /** @import {Snapshot, Tunnel} from '../types.js' */
 
 import { byId, h, rows } from '../dom.js';
-import { span } from '../format.js';
-import { cell, laneOf, laneOfDoor, nodeLink, pill, plain, state } from './parts.js';
+import { span, visible } from '../format.js';
+import { cell, laneOf, laneOfDoor, nodeLink, pill, state } from './parts.js';
 import { columns } from './pool.js';
 
 /** @param {Snapshot} lab */
@@ -17,7 +17,8 @@ export function drawAgents(lab) {
       pill(agent.network, laneOf(lab, agent.network)),
       agent.admin === 'ready' ? null : h('span', { class: 'under' }, state(agent.admin))]),
     ...agent.tunnels.map((tunnel) => tunnelCell(lab, tunnel)),
-    plain(agent.last_error ?? '', 'quiet wrap'),
+    cell(agent.last_error ?? '', () => [h('span', { class: 'clamp quiet', title: visible(agent.last_error ?? '') },
+      visible(agent.last_error ?? ''))], 'wrap'),
   ]);
 }
 

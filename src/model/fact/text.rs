@@ -264,10 +264,12 @@ fn proxy(kind: &Kind, f: &mut Formatter<'_>) -> fmt::Result {
             client,
             app,
             text,
-        } => write!(
-            f,
-            "request {request} of {client} for {app}: no tunnel: {text}"
-        ),
+        } => {
+            write!(f, "request {request} of {client} for {app}: no tunnel:")?;
+            // What the user saw has several lines.
+            text.split_whitespace()
+                .try_for_each(|word| write!(f, " {word}"))
+        }
         // How much had gone through is known only where a user left, not where the proxy stopped.
         Kind::RequestEnded {
             request,

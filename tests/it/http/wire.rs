@@ -280,7 +280,7 @@ fn every_kind() -> Vec<(Node, Kind)> {
                 request: RequestId(2),
                 client,
                 app: name("wiki"),
-                text: String::from("not found"),
+                text: String::from("not\n\nfound"),
             },
         ),
         (
