@@ -2,7 +2,7 @@
 // Starts the real binary for a test, and a browser that tells of every problem.
 
 import { execFileSync, spawn } from 'node:child_process';
-import { mkdtempSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -30,6 +30,7 @@ export async function startLab(http = '127.0.0.1:0') {
   const state = mkdtempSync(join(tmpdir(), 'twodoors-web-'));
   const files = join(state, 'files');
   execFileSync(BIN, ['init', files], { stdio: 'ignore' });
+  move(files);
   const scenario = join(files, 'scenarios', 'split-dns.yaml');
   const child = spawn(BIN, ['up', scenario, '--http', http, '--dns', '127.0.0.1:0', '--state', join(state, 'state')],
     { stdio: ['ignore', 'pipe', 'inherit'] });
@@ -61,6 +62,18 @@ export async function startLab(http = '127.0.0.1:0') {
       rmSync(state, { recursive: true, force: true });
     },
   };
+}
+
+/**
+ * Gives a lab networks of its own, so that another one may run beside it.
+ * @param {string} folder
+ */
+function move(folder) {
+  for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true })) {
+    if (!entry.isFile()) continue;
+    const path = join(entry.path, entry.name);
+    writeFileSync(path, readFileSync(path, 'utf8').replace(/\b127\.([123])0\./g, '127.17$1.'));
+  }
 }
 
 export function startBrowser() {
