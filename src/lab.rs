@@ -12,7 +12,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use thiserror::Error;
@@ -202,7 +202,10 @@ impl Lab {
     /// Reads scenario and zones again. All views change together, or nothing does and every
     /// mistake is given.
     pub fn reload(&self) -> Result<Reloaded, Vec<Mistake>> {
-        let _one = self.reloading.lock().expect("a reload does not panic");
+        let _one = self
+            .reloading
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let result = self.load_again();
         let fact = match &result {
             Ok((rules, changed, _)) => {
@@ -232,7 +235,6 @@ impl Lab {
         reloaded
     }
 
-    #[expect(clippy::type_complexity, reason = "one caller takes it apart at once")]
     fn load_again(&self) -> Result<(Rules, Vec<String>, Vec<Mistake>), Vec<Mistake>> {
         let Loaded {
             topology,

@@ -211,6 +211,10 @@ fn bind(what: Node, address: SocketAddr) -> Result<TcpListener, StartError> {
     serve::listen(address).map_err(|error| bind_error(what, address, error))
 }
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the system has many errors, and a few have a cure"
+)]
 fn bind_error(what: Node, address: SocketAddr, error: io::Error) -> StartError {
     let ip = address.ip();
     let cure = match error.kind() {

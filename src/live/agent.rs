@@ -247,9 +247,10 @@ impl Agent {
         } = &self.inner.means;
         let tunnel = tunnel::connect(stream, identity, trust, judge, settings, tasks).await;
         let tunnel = tunnel.map_err(|error| {
-            let error = match error {
-                TunnelError::HostKey(why) => format!("ssh: handshake failed: {why}"),
-                other => other.to_string(),
+            let error = if let TunnelError::HostKey(why) = error {
+                format!("ssh: handshake failed: {why}")
+            } else {
+                error.to_string()
             };
             DialError {
                 stage: Stage::Ssh,
@@ -260,6 +261,10 @@ impl Agent {
     }
 
     /// Asks the machine what to make of a host key, inside the handshake.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "what is no verdict is acted upon"
+    )]
     fn judge(&self, dial: DialId, shown: Shown) -> Result<(), String> {
         let unix_seconds = self.inner.runner.shared().clock.unix_seconds();
         let input = Input::HostKeyShown {

@@ -206,7 +206,7 @@ impl Proxy {
         let accepting = self.inner.tasks.child();
         let proxy = self.clone();
         let accepted = serve::accept(listener, move |stream, source| {
-            proxy.accepted(stream, source)
+            proxy.accepted(stream, source);
         });
         accepting.spawn(async move {
             if let Err(error) = accepted.await {
@@ -269,6 +269,10 @@ impl Proxy {
             .measured(Kind::ConnRefused { conn, client, why });
     }
 
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "what is no choice is acted upon"
+    )]
     async fn serve_conn(&self, client: ClientAddr, hello: Hello<TcpStream>, tasks: &Tasks) {
         let input = Input::HelloRead {
             client,
@@ -293,7 +297,7 @@ impl Proxy {
                     match hello.finish(&self.inner.means.tls, protocol).await {
                         Ok(stream) => {
                             self.serve_service(conn, client, service, stream, tasks)
-                                .await
+                                .await;
                         }
                         Err(error) => self.refused(conn, Some(client), error.to_string()),
                     }

@@ -101,6 +101,10 @@ impl Proxy {
         answer
     }
 
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "what is no choice is acted upon"
+    )]
     async fn choose(
         &self,
         outputs: Vec<Output>,
@@ -224,6 +228,10 @@ impl Proxy {
     }
 
     /// The tunnel did not take the stream: the machine has the words, and may close the tunnel.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "what is no answer is acted upon"
+    )]
     fn stream_refused(&self, route: &Route, why: &str, broken: bool) -> Answer {
         let input = Input::StreamRefused {
             request: route.request,
