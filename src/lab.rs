@@ -185,6 +185,7 @@ impl Lab {
                     .position(|proxy| proxy.name == *name);
                 self.proxies[index.ok_or_else(unknown)?]
                     .operate(act)
+                    .await
                     .map_err(failed)?;
             }
             Node::User(name) => {

@@ -141,7 +141,7 @@ pub(super) async fn start(options: Options) -> Result<Lab, StartError> {
         error: error.to_string(),
     };
     for proxy in &proxies {
-        proxy.operate(Act::Start).map_err(starting)?;
+        proxy.operate(Act::Start).await.map_err(starting)?;
     }
     for (door, listeners) in balancers.iter().zip(doors) {
         door.start(listeners, &tasks).map_err(starting)?;

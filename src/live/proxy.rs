@@ -62,6 +62,8 @@ struct Inner {
     document: Vec<u8>,
     pending: Arc<Semaphore>,
     tasks: Tasks,
+    /// Held for one operator's act at a time: the cut of a stop must not hit what a start began.
+    acting: tokio::sync::Mutex<()>,
     work: Mutex<Work>,
 }
 
@@ -71,6 +73,8 @@ struct Work {
     bound: Option<TcpListener>,
     /// The accept loop.
     accepting: Option<Tasks>,
+    /// An accept loop that was told to end, whose listener may still be open.
+    closing: Option<Tasks>,
     /// Every connection; cut all at once.
     conns: Tasks,
     tunnels: BTreeMap<ConnId, ServerControl>,
@@ -95,6 +99,7 @@ impl Proxy {
         let work = Work {
             bound: Some(bound),
             accepting: None,
+            closing: None,
             conns: tasks.child(),
             tunnels: BTreeMap::new(),
         };
@@ -109,6 +114,7 @@ impl Proxy {
                 document,
                 pending: Arc::new(Semaphore::new(PENDING_MAX)),
                 tasks: tasks.clone(),
+                acting: tokio::sync::Mutex::default(),
                 work: Mutex::new(work),
             }),
         };
@@ -124,7 +130,10 @@ impl Proxy {
     }
 
     /// Passes an operator's act on; fails when a listener cannot be bound again.
-    pub fn operate(&self, act: Act) -> io::Result<()> {
+    ///
+    /// When it returns, the listener is open or closed as the act wants.
+    pub async fn operate(&self, act: Act) -> io::Result<()> {
+        let _one = self.inner.acting.lock().await;
         if act == Act::Start {
             let mut work = self.work();
             if work.bound.is_none() && work.accepting.is_none() {
@@ -132,6 +141,10 @@ impl Proxy {
             }
         }
         self.feed(Input::Operate(act));
+        let closing = self.work().closing.take();
+        if let Some(closing) = closing {
+            closing.stop().await;
+        }
         Ok(())
     }
 
@@ -187,6 +200,7 @@ impl Proxy {
                 work.bound = None;
                 if let Some(accepting) = work.accepting.take() {
                     accepting.cancel();
+                    work.closing = Some(accepting);
                 }
             }
             // Choices go back to whoever asked: see `serve_conn` and `web`.

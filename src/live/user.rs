@@ -1,5 +1,6 @@
 //! A user on real sockets: resolves, dials the door that the answer names, asks the app by HTTPS.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -28,6 +29,10 @@ struct Inner {
     runner: Runner<Machine>,
     dialer: Dialer,
     tasks: Tasks,
+    /// Held for one operator's act at a time.
+    acting: Mutex<()>,
+    /// Whether the mesh is complete, which is told only once and maybe to a user who is stopped.
+    mesh: AtomicBool,
     /// The tasks of the open visit, given up whole on stop.
     visit: Mutex<Option<Tasks>>,
 }
@@ -50,6 +55,8 @@ impl User {
                 runner,
                 dialer,
                 tasks: tasks.clone(),
+                acting: Mutex::default(),
+                mesh: AtomicBool::new(false),
                 visit,
             }),
         };
@@ -63,11 +70,16 @@ impl User {
 
     /// Passes an operator's act on.
     pub fn operate(&self, act: Act) {
+        let _one = self.inner.acting.lock().expect("nothing panics under it");
         self.feed(Input::Operate(act));
+        if act == Act::Start && self.inner.mesh.load(Ordering::SeqCst) {
+            self.feed(Input::MeshComplete);
+        }
     }
 
     /// Tells that the mesh is complete.
     pub fn mesh_complete(&self) {
+        self.inner.mesh.store(true, Ordering::SeqCst);
         self.feed(Input::MeshComplete);
     }
 

@@ -175,3 +175,13 @@ fn moved(text: &str, octet: u32) -> String {
         .replace("127.20.", &format!("127.{}.", octet + 1))
         .replace("127.30.", &format!("127.{}.", octet + 2))
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_proxy_that_was_stopped_can_be_started_at_once() {
+    let whole = Whole::start(|_| None).await;
+    for _ in 0..50 {
+        whole.operate("proxy/2", Act::Stop).await;
+        whole.operate("proxy/2", Act::Start).await;
+    }
+    whole.lab.stop().await;
+}

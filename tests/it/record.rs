@@ -65,7 +65,13 @@ async fn record() -> Run {
         Some(Arc::clone(made) as Arc<dyn Tap>)
     })
     .await;
+    // Who is away when the mesh is complete visits all the same when started later.
+    whole.operate("user/olga", Act::Stop).await;
     whole.mesh().await;
+    let visit = |fact: &Fact| matches!(fact.kind, Kind::VisitAnswered(_));
+    let since = whole.seq();
+    whole.fact(("somebody visits", STEP), since, visit).await;
+    whole.operate("user/olga", Act::Start).await;
     ask_dns(&whole).await;
     visited(&whole).await;
 
