@@ -6,4 +6,5 @@ mod dig;
 #[expect(dead_code, reason = "the other tests use the rest of it")]
 #[path = "../it/dns/kit.rs"]
 mod kit;
+mod lab;
 mod named;
