@@ -7,6 +7,8 @@
 //! In go what the driver saw; out come the name to dial, the verdict on a certificate, heartbeats,
 //! and where a stream goes. It knows no socket: the name is resolved by the driver, at each dial.
 
+mod message;
+
 use crate::model::addr::{HostPort, ListenAddr};
 use crate::model::fact::{Act, Kind, Purpose, Stage};
 use crate::model::id::{DialId, Name, Node};
@@ -17,6 +19,8 @@ use crate::policy::backoff::Backoff;
 use crate::policy::lease::{Claim, Leases};
 use crate::policy::principals::{self, Shown};
 use crate::policy::{Context, Machine, Outbox, findings};
+
+pub use self::message::{Input, Output};
 
 /// From one heartbeat to the next: `keep_alive_interval` (Teleport `api-defaults`).
 pub const KEEP_ALIVE: Span = Span::from_secs(300);
@@ -89,144 +93,6 @@ struct Tunnel {
     draining: bool,
     streams: u32,
     beat: Time,
-}
-
-/// What an agent is told.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Input {
-    /// A proxy advised to reconnect elsewhere, on this tunnel.
-    Advised {
-        /// The tunnel.
-        dial: DialId,
-    },
-    /// The name was resolved and TCP stands.
-    Connected {
-        /// The attempt.
-        dial: DialId,
-        /// What for.
-        purpose: Purpose,
-        /// The name that was resolved.
-        host: String,
-        /// The address of the answer, with the port.
-        address: ListenAddr,
-    },
-    /// An attempt failed before its tunnel stood.
-    Failed {
-        /// The attempt.
-        dial: DialId,
-        /// How far it came.
-        stage: Stage,
-        /// In words.
-        error: String,
-    },
-    /// Find answered.
-    FindAnswered {
-        /// The attempt.
-        dial: DialId,
-        /// What it said.
-        document: Document,
-    },
-    /// Gossip came on a tunnel.
-    Gossip {
-        /// The tunnel.
-        dial: DialId,
-        /// Ids of proxies.
-        proxies: Vec<Name>,
-    },
-    /// The proxy showed its host key, inside the handshake.
-    HostKeyShown {
-        /// The attempt.
-        dial: DialId,
-        /// What it showed.
-        shown: Shown,
-        /// The calendar, seconds since 1970.
-        unix_seconds: u64,
-    },
-    /// An operator acts.
-    Operate(Act),
-    /// A stream was asked for on a tunnel.
-    StreamAsked {
-        /// The tunnel.
-        dial: DialId,
-        /// The app.
-        app: Name,
-    },
-    /// A stream was cut at its bound.
-    StreamCut {
-        /// The tunnel.
-        dial: DialId,
-        /// The app.
-        app: Name,
-        /// In words.
-        why: String,
-    },
-    /// A stream ended.
-    StreamEnded {
-        /// The tunnel.
-        dial: DialId,
-    },
-    /// A tunnel that stood has ended.
-    TunnelClosed {
-        /// The tunnel.
-        dial: DialId,
-        /// In words.
-        why: String,
-    },
-    /// The handshake is through: the tunnel stands.
-    TunnelUp {
-        /// The attempt.
-        dial: DialId,
-        /// Where it is connected to.
-        address: ListenAddr,
-    },
-}
-
-/// What an agent asks for.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Output {
-    /// The host key is accepted and the proxy claimed; the handshake goes on.
-    AcceptHostKey,
-    /// The tunnel is to be closed; what is open on it has ended.
-    Close {
-        /// The tunnel.
-        dial: DialId,
-    },
-    /// All attempts and tunnels are to be cut.
-    CutAll,
-    /// Resolve, connect, TLS with this name, SSH.
-    Dial {
-        /// The attempt.
-        dial: DialId,
-        /// Name and port.
-        address: HostPort,
-    },
-    /// Ask `/webapi/find`.
-    Find {
-        /// The attempt.
-        dial: DialId,
-        /// Name and port.
-        seed: HostPort,
-    },
-    /// Send a heartbeat.
-    Heartbeat {
-        /// The tunnel.
-        dial: DialId,
-    },
-    /// The host key is refused, with these words; the handshake ends.
-    RefuseHostKey {
-        /// In words.
-        why: String,
-    },
-    /// The stream is refused, with these words.
-    RefuseStream {
-        /// In words.
-        why: String,
-    },
-    /// The stream goes to the app with this place among the agent's own.
-    Serve {
-        /// The index.
-        app: usize,
-    },
 }
 
 impl Agent {

@@ -5,14 +5,18 @@
 //! What the instances of a pool know of each other goes through Teleport's auth server; here an
 //! instance announces itself and its apps, and the driver tells the others.
 
+mod message;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::addr::ClientAddr;
-use crate::model::fact::{Act, Kind, Service};
+use crate::model::fact::{Act, Kind};
 use crate::model::id::{ConnId, Name, Node, RequestId};
 use crate::model::time::{Span, Time};
 use crate::model::topology::{self, Topology};
 use crate::policy::{Context, Machine, Outbox, alpn, route};
+
+pub use self::message::{Input, Output};
 
 /// From one list of proxies to the next when nothing changed: two thirds of the agents' three
 /// minutes (Teleport `discovery`).
@@ -75,165 +79,6 @@ struct Tunnel {
 struct Routed {
     conn: ConnId,
     since: Time,
-}
-
-/// What an instance is told.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Input {
-    /// Another instance passed on what an agent serves.
-    Announced {
-        /// The agent's host id.
-        host_id: Name,
-        /// Its apps.
-        apps: Vec<Name>,
-    },
-    /// A connection has ended, whatever it was.
-    ConnClosed {
-        /// The connection.
-        conn: ConnId,
-    },
-    /// A heartbeat came on a tunnel.
-    Heartbeat {
-        /// The tunnel.
-        conn: ConnId,
-        /// The agent's apps.
-        apps: Vec<Name>,
-    },
-    /// A ClientHello was read.
-    HelloRead {
-        /// Who, as the PROXY header says.
-        client: ClientAddr,
-        /// Server name indication.
-        sni: Option<Name>,
-        /// The client's list.
-        alpn: Vec<Name>,
-    },
-    /// An operator acts.
-    Operate(Act),
-    /// Another instance left in good order.
-    PeerGone {
-        /// Its id.
-        id: Name,
-    },
-    /// Another instance gave a sign of life.
-    PeerSeen {
-        /// Its id.
-        id: Name,
-    },
-    /// The answer to a routed request has ended.
-    RequestEnded {
-        /// The request.
-        request: RequestId,
-        /// The status, 0 when the answer was cut.
-        status: u16,
-        /// Bytes of the body.
-        bytes: u64,
-    },
-    /// The head of a request was read.
-    RequestRead {
-        /// Who, as the PROXY header says.
-        client: ClientAddr,
-        /// The `Host` header.
-        host: String,
-    },
-    /// The tunnel did not take the stream of a routed request.
-    StreamRefused {
-        /// The request.
-        request: RequestId,
-        /// In words.
-        why: String,
-        /// Whether the tunnel itself is broken, and not only this stream refused.
-        broken: bool,
-    },
-    /// An agent logged in; its certificate was checked.
-    TunnelOpened {
-        /// The connection.
-        conn: ConnId,
-        /// The agent's host id.
-        host_id: Name,
-    },
-    /// A tunnel has ended.
-    TunnelClosed {
-        /// The tunnel.
-        conn: ConnId,
-        /// In words.
-        why: String,
-    },
-}
-
-/// What an instance asks for.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Output {
-    /// Pass on to the other instances what an agent serves.
-    Announce {
-        /// The agent's host id.
-        host_id: Name,
-        /// Its apps.
-        apps: Vec<Name>,
-    },
-    /// Advise the agents of all tunnels to reconnect elsewhere.
-    AdviseAll,
-    /// Open the listener.
-    BeginListening,
-    /// Close a tunnel.
-    CloseTunnel {
-        /// The tunnel.
-        conn: ConnId,
-    },
-    /// Cut every connection.
-    CutAll,
-    /// Send the list of proxies on these tunnels.
-    Gossip {
-        /// The tunnels.
-        conns: Vec<ConnId>,
-        /// Ids of proxies.
-        proxies: Vec<Name>,
-    },
-    /// Tell the other instances of this one.
-    Presence {
-        /// Whether it is alive, or leaves.
-        alive: bool,
-    },
-    /// The connection gets no service; its TLS ends with `no_application_protocol`.
-    RefuseHello {
-        /// The connection.
-        conn: ConnId,
-    },
-    /// The request is refused with this status and these words.
-    RefuseRequest {
-        /// The status.
-        status: u16,
-        /// Whether it is for want of a tunnel.
-        no_tunnel: bool,
-        /// In words.
-        text: String,
-    },
-    /// The request goes to this tunnel.
-    Route {
-        /// The request.
-        request: RequestId,
-        /// The tunnel.
-        conn: ConnId,
-        /// The app.
-        app: Name,
-        /// The agent.
-        agent: Name,
-        /// The agent's host id.
-        host_id: Name,
-    },
-    /// The connection gets this service; TLS offers exactly this protocol.
-    Serve {
-        /// The connection.
-        conn: ConnId,
-        /// The service.
-        service: Service,
-        /// The one ALPN name to offer, if any.
-        protocol: Option<&'static str>,
-    },
-    /// The request is for the web API.
-    ServeWebApi,
-    /// Close the listener.
-    StopListening,
 }
 
 impl Proxy {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::model::fact::Service;
 use crate::policy::testing::Bench;
 
 fn started() -> Bench<Proxy> {
