@@ -126,16 +126,6 @@ impl Balancer {
         Ok(())
     }
 
-    /// Says that an operator drains an instance of the pool, or no longer does.
-    pub fn drain_proxy(&self, proxy: usize, drained: bool) {
-        let proxy = u32::try_from(proxy).unwrap_or(u32::MAX);
-        let outputs = self
-            .inner
-            .runner
-            .feed(Input::ProxyDrained { proxy, drained });
-        outputs.into_iter().for_each(|output| self.act(output));
-    }
-
     /// Does what needs neither a client nor a listener at hand.
     #[expect(
         clippy::wildcard_enum_match_arm,

@@ -118,8 +118,13 @@ impl Proxy {
                 work: Mutex::new(work),
             }),
         };
-        let member = proxy.clone();
-        let deliver = Arc::new(move |input| member.feed(input));
+        // The board does not keep an instance alive: its lab does.
+        let member = Arc::downgrade(&proxy.inner);
+        let deliver = Arc::new(move |input| {
+            if let Some(inner) = member.upgrade() {
+                Self { inner }.feed(input);
+            }
+        });
         proxy.inner.means.board.join(&proxy.inner.id, deliver);
         let driven = proxy.clone();
         tasks.spawn(async move {

@@ -32,15 +32,6 @@ use crate::model::topology;
 /// ports that Linux gives.
 pub const FLOWS_MAX: usize = 10_000;
 
-/// An instance as the flows of this door see it.
-#[derive(Clone, Copy, Debug, Default)]
-struct Backend {
-    /// Whether an operator drains it.
-    drained: bool,
-    /// Flows that are at it or on their way.
-    open: u32,
-}
-
 /// What the operator wants of the balancer, as it stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Admin {
@@ -60,7 +51,8 @@ pub struct Balancer {
     flows_made: u64,
     turn: Turn,
     watch: Watch,
-    backends: Vec<Backend>,
+    /// Flows that are at each instance or on their way, by its index in the pool.
+    open: Vec<u32>,
 }
 
 impl Balancer {
@@ -79,7 +71,7 @@ impl Balancer {
             flows_made: 0,
             turn: Turn::default(),
             watch: Watch::new(proxies),
-            backends: vec![Backend::default(); proxies],
+            open: vec![0; proxies],
         }
     }
 
@@ -150,10 +142,10 @@ impl Balancer {
             None
         } else {
             let see = |index: usize| Seen {
-                usable: self.watch.is_usable(index) && !self.backends[index].drained,
-                open: self.backends[index].open,
+                usable: self.watch.is_usable(index),
+                open: self.open[index],
             };
-            let count = self.backends.len();
+            let count = self.open.len();
             balance::next(config.algorithm, count, see, &tried, &mut self.turn)
         };
         let Some(choice) = choice else {
@@ -164,7 +156,7 @@ impl Balancer {
             out.push(Output::Close { flow: id });
             return self.ended(cx, id, (0, 0), Ended::BackendError, out);
         };
-        self.backends[choice.backend].open += 1;
+        self.open[choice.backend] += 1;
         tried.push(choice.backend);
         let flow = Flow::connecting(choice, tried);
         self.flows.insert(id, flow);
@@ -210,14 +202,18 @@ impl Balancer {
         let Some(flow) = self.flows.remove(&id) else {
             return;
         };
-        let backend = &mut self.backends[flow.proxy];
-        backend.open = backend.open.saturating_sub(1);
+        self.left(flow.proxy);
         out.fact(Kind::ConnectFailed {
             flow: id,
             proxy: proxy_name(cx, flow.proxy),
             error,
         });
         self.place(cx, id, flow.into_tried(), out);
+    }
+
+    /// Takes a flow from an instance's count.
+    fn left(&mut self, proxy: usize) {
+        self.open[proxy] = self.open[proxy].saturating_sub(1);
     }
 
     /// Ends a flow, known or not yet placed.
@@ -231,8 +227,7 @@ impl Balancer {
     ) {
         let flow = self.flows.remove(&id);
         if let Some(flow) = &flow {
-            let backend = &mut self.backends[flow.proxy];
-            backend.open = backend.open.saturating_sub(1);
+            self.left(flow.proxy);
         }
         // The snapshot counts an instance's flows from `FlowConnected`, so name it only then.
         let proxy = flow
@@ -330,11 +325,6 @@ impl Machine for Balancer {
                 }
             }
             Input::Operated { act } => self.operated(cx, act, out),
-            Input::ProxyDrained { proxy, drained } => {
-                if let Some(backend) = self.backends.get_mut(proxy as usize) {
-                    backend.drained = drained;
-                }
-            }
         }
     }
 

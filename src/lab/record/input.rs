@@ -138,10 +138,6 @@ enum BalancerShape {
         #[serde(with = "word")]
         act: Act,
     },
-    ProxyDrained {
-        proxy: u32,
-        drained: bool,
-    },
 }
 
 #[derive(Deserialize, Serialize)]

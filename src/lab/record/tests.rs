@@ -111,10 +111,6 @@ fn balancer_inputs() -> Vec<AnyInput> {
             how: Ended::BackendError,
         },
         Input::Operated { act: Act::Stop },
-        Input::ProxyDrained {
-            proxy: 0,
-            drained: true,
-        },
     ];
     inputs.into_iter().map(AnyInput::from).collect()
 }

@@ -53,13 +53,6 @@ pub enum Input {
         /// The act.
         act: Act,
     },
-    /// An operator drains an instance, or no longer does.
-    ProxyDrained {
-        /// The instance, by its index in the pool.
-        proxy: u32,
-        /// Whether it gets no new flows.
-        drained: bool,
-    },
 }
 
 /// What a balancer asks for.

@@ -380,26 +380,6 @@ fn a_check_of_an_earlier_life_is_not_believed() {
 }
 
 #[test]
-fn an_instance_that_drains_gets_no_new_flows() {
-    let mut door = Door::ready(topology(2));
-    door.feed(Input::ProxyDrained {
-        proxy: 0,
-        drained: true,
-    });
-    assert_eq!([door.open().1, door.open().1], [1, 1]);
-    door.feed(Input::ProxyDrained {
-        proxy: 0,
-        drained: false,
-    });
-    assert_eq!([door.open().1, door.open().1], [0, 1]);
-    // No such instance: nothing to do.
-    door.feed(Input::ProxyDrained {
-        proxy: 7,
-        drained: true,
-    });
-}
-
-#[test]
 fn beyond_its_bound_a_door_refuses_and_says_so() {
     let mut door = Door::ready(topology(1));
     for _ in 0..FLOWS_MAX {
@@ -512,12 +492,7 @@ fn in_any_history_each_flow_is_opened_once_and_closed_once() {
                 }
             }
             assert_eq!(door.machine.flows.len(), open.len());
-            let counted: u32 = door
-                .machine
-                .backends
-                .iter()
-                .map(|backend| backend.open)
-                .sum();
+            let counted: u32 = door.machine.open.iter().sum();
             assert_eq!(counted as usize, open.len());
         });
         flows += seen;
