@@ -50,6 +50,7 @@ const LOOKS_AGAIN: &[&str] = &[
     "tests/it/http/stream.rs",
     "tests/it/support.rs",
     "tests/it/tidy.rs",
+    "tests/peers/lab/bench.rs",
 ];
 
 /// Crates that would bring a second crypto back end.

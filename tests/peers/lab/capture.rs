@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 /// How every PROXY header of version 2 begins (proxy-protocol.txt, 2.2).
@@ -89,28 +89,31 @@ pub(super) struct Exchange {
 
 /// Stands where a stopped proxy stood, keeps what the doors say to it, and passes it on to another.
 pub(super) struct Tap {
+    listen: SocketAddr,
     exchanges: Arc<Mutex<Vec<Exchange>>>,
     stop: Arc<AtomicBool>,
+    accepting: Option<JoinHandle<()>>,
 }
 
 impl Tap {
     pub(super) fn open(listen: SocketAddr, target: SocketAddr) -> Self {
         let listener = TcpListener::bind(listen).unwrap();
-        listener.set_nonblocking(true).unwrap();
-        let tap = Self {
-            exchanges: Arc::default(),
-            stop: Arc::default(),
-        };
-        let (exchanges, stop) = (Arc::clone(&tap.exchanges), Arc::clone(&tap.stop));
-        thread::spawn(move || {
-            while !stop.load(Ordering::Relaxed) {
-                match listener.accept() {
-                    Ok((client, _)) => carry(client, target, &exchanges, &stop),
-                    Err(_) => thread::sleep(Duration::from_millis(5)),
+        let (exchanges, stop) = (Arc::default(), Arc::<AtomicBool>::default());
+        let (kept, ended) = (Arc::clone(&exchanges), Arc::clone(&stop));
+        let accepting = thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                if ended.load(Ordering::Relaxed) {
+                    break;
                 }
+                carry(&client, target, &kept, &ended);
             }
         });
-        tap
+        Self {
+            listen,
+            exchanges,
+            stop,
+            accepting: Some(accepting),
+        }
     }
 
     /// Gives what was said so far.
@@ -122,11 +125,14 @@ impl Tap {
 impl Drop for Tap {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
+        // The last connection wakes the listener, which then goes.
+        let _ = TcpStream::connect(self.listen);
+        let _ = self.accepting.take().map(JoinHandle::join);
     }
 }
 
 fn carry(
-    client: TcpStream,
+    client: &TcpStream,
     target: SocketAddr,
     exchanges: &Arc<Mutex<Vec<Exchange>>>,
     stop: &Arc<AtomicBool>,
@@ -139,9 +145,8 @@ fn carry(
         exchanges.push(Exchange::default());
         exchanges.len() - 1
     };
-    for (from, to, up) in [(&client, &target, true), (&target, &client, false)] {
+    for (from, to, up) in [(client, &target, true), (&target, client, false)] {
         let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
-        from.set_nonblocking(false).unwrap();
         from.set_read_timeout(Some(Duration::from_millis(100)))
             .unwrap();
         let (exchanges, stop) = (Arc::clone(exchanges), Arc::clone(stop));
