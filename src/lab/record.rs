@@ -1,7 +1,7 @@
 //! Recordings: every call of every machine of a live lab, and their replay.
 //!
 //! A [`Recorder`] is the tap of a lab: in go calls, out comes a file of JSON lines that holds all
-//! that a replay needs, the scenario's files included. [`replay`] makes fresh machines from it,
+//! that a replay needs, the scenario's files included. [`replay()`] makes fresh machines from it,
 //! without sockets, clock or tasks, and compares what they say. No secrets are in a recording: a
 //! machine is told what a certificate says, never a key.
 

@@ -1,6 +1,6 @@
 //! A zone: its records in the order of the tree, each with its file and line.
 //!
-//! In go master files; out come a zone that can be asked ([`lookup`]), or every mistake, and
+//! In go master files; out come a zone that can be asked ([`lookup()`]), or every mistake, and
 //! warnings. Empty non-terminals are nodes like others (RFC 4592 section 2.2.2). It serves no DNAME
 //! and signs nothing.
 
