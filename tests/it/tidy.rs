@@ -51,6 +51,7 @@ const LOOKS_AGAIN: &[&str] = &[
     "tests/it/support.rs",
     "tests/it/tidy.rs",
     "tests/peers/lab/bench.rs",
+    "tests/peers/lab/bench.rs",
 ];
 
 /// Crates that would bring a second crypto back end.
