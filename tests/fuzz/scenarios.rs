@@ -5,11 +5,13 @@ use std::path::Path;
 use twodoors::model::mistake::Files;
 use twodoors::scenario::{embedded, load};
 
-/// Loads the embedded scenario with one of its files replaced by these bytes, each in turn.
+/// Loads the embedded scenario with one of its files replaced by these bytes, each in turn; tells
+/// whether one of these was sound.
 ///
 /// Panics when what comes back breaks a promise: a refusal without a mistake, or more mistakes than
 /// are shown.
-pub fn scenario(bytes: &[u8]) {
+pub(crate) fn scenario(bytes: &[u8]) -> bool {
+    let mut sound = false;
     let text = String::from_utf8_lossy(bytes);
     for replaced in [
         embedded::SCENARIO,
@@ -23,8 +25,11 @@ pub fn scenario(bytes: &[u8]) {
         if let Err(mistakes) = load(Path::new(embedded::SCENARIO), &files) {
             assert!(!mistakes.is_empty(), "refused without a mistake");
             assert!(mistakes.len() <= 201, "{} mistakes", mistakes.len());
+        } else {
+            sound = true;
         }
     }
+    sound
 }
 
 struct Mutated<'a> {

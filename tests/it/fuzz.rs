@@ -1,4 +1,4 @@
-//! Mutated packets and zone files: nothing panics, hangs or grows.
+//! Mutated packets, zone and scenario files: nothing panics, hangs or grows.
 //!
 //! Each test runs itself in a process of its own, so that the memory measured is its own. Seeds are
 //! fixed; a run that fails names the round, which repeats it.
@@ -7,6 +7,8 @@
 
 #[path = "../fuzz/packets.rs"]
 mod packets;
+#[path = "../fuzz/scenarios.rs"]
+pub(crate) mod scenarios;
 #[path = "../fuzz/zones.rs"]
 mod zones;
 
@@ -17,6 +19,7 @@ use hickory_proto::op::Message;
 use hickory_proto::rr::rdata::opt::EdnsOption;
 use hickory_proto::rr::{DNSClass, RecordType};
 use twodoors::model::draw::Seed;
+use twodoors::scenario::embedded;
 
 use crate::dns::kit::{edns, query, root, rules, shipped};
 
@@ -239,6 +242,56 @@ fn mutated_zone_files_are_read_without_panic_or_growth() {
             });
             println!("{zones} of 5000 files were zones");
             assert!(zones > 100, "the mutations leave too few zones");
+        },
+    );
+}
+
+#[test]
+fn mutated_scenario_files_are_read_without_panic_or_growth() {
+    alone(
+        "fuzz::mutated_scenario_files_are_read_without_panic_or_growth",
+        || {
+            let corpus: Vec<&[u8]> = embedded::ALL
+                .iter()
+                .filter(|(name, _)| name.ends_with(".yaml"))
+                .map(|(_, text)| text.as_bytes())
+                .collect();
+            let words = [
+                "&a ",
+                "*a",
+                "<<: ",
+                "[",
+                "{",
+                "}",
+                ": ",
+                "- ",
+                "\n---\n",
+                "\t",
+                "#",
+                "|\n",
+                "\"",
+                "'",
+                "!",
+                "%",
+                "1e999",
+                "~",
+                "any",
+                "name: ",
+                "127.10.0.0/16",
+                "2s",
+                "\0",
+                "\u{feff}",
+            ];
+            let mut sound = 0_u32;
+            rounds(3_000, |number| {
+                let mut mutator = Mutator::new(number);
+                let mut bytes = corpus[mutator.below(corpus.len())].to_vec();
+                let other = corpus[mutator.below(corpus.len())];
+                mutator.mutate(&mut bytes, other, &words);
+                sound += u32::from(scenarios::scenario(&bytes));
+            });
+            println!("{sound} of 3000 files were sound somewhere");
+            assert!(sound > 100, "the mutations leave too few sound files");
         },
     );
 }

@@ -5,13 +5,7 @@ use std::time::Duration;
 use twodoors::model::draw::Seed;
 
 use super::fixtures;
-
-#[path = "../../fuzz/scenarios.rs"]
-#[expect(
-    unreachable_pub,
-    reason = "a fuzzer may call it from a crate of its own"
-)]
-mod fuzz;
+use crate::fuzz::scenarios as fuzz;
 
 /// What a mutation puts in: what means something to YAML, to the schema, or to numbers.
 const WORDS: &[&str] = &[
