@@ -402,8 +402,14 @@ impl Agent {
         self.look_again(cx);
     }
 
+    /// Does an operator's act; one that changes nothing makes no fact.
     fn operate(&mut self, cx: &Context<'_>, act: Act, out: &mut Outbox<Output>) {
-        out.fact(Kind::Operated { act });
+        match (act, self.admin) {
+            (Act::Drain, Work::Draining | Work::Stopped)
+            | (Act::Start, Work::Running)
+            | (Act::Stop, Work::Stopped) => return,
+            (Act::Drain | Act::Start | Act::Stop, _) => out.fact(Kind::Operated { act }),
+        }
         match act {
             Act::Start => {
                 self.admin = Work::Running;

@@ -153,8 +153,13 @@ impl Proxy {
         host_id: Name,
         out: &mut Outbox<Output>,
     ) {
+        if !self.open.contains(&conn) {
+            // It was cut while its agent logged in.
+            out.push(Output::CloseTunnel { conn });
+            return;
+        }
         let agent = cx.topology.agents.iter().find(|agent| agent.id == host_id);
-        let Some(agent) = agent.filter(|_| self.open.contains(&conn)) else {
+        let Some(agent) = agent else {
             let why = format!("no agent with host id {host_id} belongs to this cluster");
             out.fact(Kind::ConnRefused {
                 conn,
@@ -403,8 +408,14 @@ impl Proxy {
         Some(routed)
     }
 
+    /// Does an operator's act; one that changes nothing makes no fact.
     fn operate(&mut self, cx: &Context<'_>, act: Act, out: &mut Outbox<Output>) {
-        out.fact(Kind::Operated { act });
+        match (act, self.work) {
+            (Act::Drain, Work::Draining { .. } | Work::Stopped)
+            | (Act::Start, Work::Running)
+            | (Act::Stop, Work::Stopped) => return,
+            (Act::Drain | Act::Start | Act::Stop, _) => out.fact(Kind::Operated { act }),
+        }
         match act {
             Act::Start => {
                 if self.work == Work::Stopped {

@@ -27,10 +27,12 @@ pub struct User {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Work {
-    /// Waits for its beginning.
-    Waiting,
+    /// Makes no new visit; one is still open.
+    Draining,
     Running,
     Stopped,
+    /// Waits for its beginning.
+    Waiting,
 }
 
 #[derive(Debug)]
@@ -127,6 +129,38 @@ impl User {
             .span(&entity, "offset", 0, Span::ZERO, every);
         self.work = Work::Running;
         self.next = Some(cx.now + offset);
+    }
+
+    /// Does an operator's act; one that changes nothing makes no fact.
+    fn operate(&mut self, cx: &Context<'_>, act: Act, out: &mut Outbox<Output>) {
+        match (act, self.work) {
+            (Act::Drain, Work::Draining | Work::Stopped)
+            | (Act::Start, Work::Running | Work::Waiting)
+            | (Act::Stop, Work::Stopped) => return,
+            (Act::Drain | Act::Start | Act::Stop, _) => out.fact(Kind::Operated { act }),
+        }
+        match act {
+            Act::Drain => {
+                self.work = Work::Draining;
+                self.next = None;
+            }
+            Act::Start => match self.config(cx).start {
+                // Started again by hand: the mesh was there before, or its user says so.
+                _ if self.visits > 0 => self.begin(cx),
+                Start::Mesh => self.work = Work::Waiting,
+                Start::After(after) => {
+                    self.begin(cx);
+                    self.next = self.next.map(|next| next + after);
+                }
+            },
+            Act::Stop => {
+                self.work = Work::Stopped;
+                self.next = None;
+                if self.open.take().is_some() {
+                    out.push(Output::CutAll);
+                }
+            }
+        }
     }
 
     fn visit(&mut self, cx: &Context<'_>, out: &mut Outbox<Output>) {
@@ -277,27 +311,11 @@ impl Machine for User {
                     self.begin(cx);
                 }
             }
-            Input::Operate(act) => {
-                out.fact(Kind::Operated { act });
-                match act {
-                    Act::Start => match self.config(cx).start {
-                        // Started again by hand: the mesh was there before, or its user says so.
-                        _ if self.visits > 0 => self.begin(cx),
-                        Start::Mesh => self.work = Work::Waiting,
-                        Start::After(after) => {
-                            self.begin(cx);
-                            self.next = self.next.map(|next| next + after);
-                        }
-                    },
-                    Act::Drain | Act::Stop => {
-                        self.work = Work::Stopped;
-                        self.next = None;
-                        if act == Act::Stop && self.open.take().is_some() {
-                            out.push(Output::CutAll);
-                        }
-                    }
-                }
-            }
+            Input::Operate(act) => self.operate(cx, act, out),
+        }
+        if self.work == Work::Draining && self.open.is_none() {
+            self.work = Work::Stopped;
+            out.fact(Kind::Drained);
         }
     }
 
@@ -318,3 +336,6 @@ impl Machine for User {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
