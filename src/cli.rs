@@ -21,13 +21,21 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+const EXAMPLES: &str = "\
+Examples:
+  twodoors up                          run the embedded example until Ctrl-C
+  twodoors up --log                    and print one line a decision
+  twodoors explain dns --from kiosk proxy.example.com
+  twodoors init lab && twodoors up lab/scenarios/split-dns.yaml";
+
 /// Tries the separation of internal and external proxy traffic before production does.
 #[derive(Debug, Parser)]
 #[command(
     name = "twodoors",
     version,
     arg_required_else_help = true,
-    max_term_width = 100
+    max_term_width = 100,
+    after_help = EXAMPLES
 )]
 pub struct Cli {
     /// The verb.

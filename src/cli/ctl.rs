@@ -5,8 +5,16 @@ use clap::{Args as ClapArgs, Subcommand};
 use super::client::{Answer, Which};
 use super::{Exit, Io};
 
+const EXAMPLES: &str = "\
+Examples:
+  twodoors ctl stop proxy/2
+  twodoors ctl drain balancer/external
+  twodoors ctl start agent/orders
+  twodoors ctl reload";
+
 /// Act on a running lab.
 #[derive(Clone, Debug, ClapArgs)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
     #[command(flatten)]
     which: Which,

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::state::{self, Door, Folder, LabFile};
 use super::{Exit, Io, where_labs_are};
-use crate::http::guard::Token;
+use crate::http::guard::{self, Token};
 use crate::http::{Control, ControlError, Reloaded, Server};
 use crate::journal::Journal;
 use crate::lab::record::{RecordError, Recorder};
@@ -33,8 +33,16 @@ use crate::scenario::{self, embedded};
 /// How many facts `--log` takes at a time.
 const LOG_BATCH: usize = 1_000;
 
+const EXAMPLES: &str = "\
+Examples:
+  twodoors up                                        the embedded example
+  twodoors up lab/scenarios/split-dns.yaml --log     from disk, one line a decision
+  twodoors up --dns 127.0.0.1:0 --http 127.0.0.1:0   on free ports; the `ready` line names them
+  kill -HUP $(pgrep -x twodoors)                     read scenario and zones again";
+
 /// Run a lab live until Ctrl-C.
 #[derive(Clone, Debug, ClapArgs)]
+#[command(after_help = EXAMPLES)]
 pub struct Args {
     /// The scenario; without one the embedded example runs.
     pub scenario: Option<PathBuf>,
@@ -53,7 +61,7 @@ pub struct Args {
     pub http: SocketAddr,
 
     /// A further name that a `Host` header may hold.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = host)]
     pub allow_host: Vec<String>,
 
     /// The state folder; by default one of the scenario's name in the user's runtime folder.
@@ -67,6 +75,17 @@ pub struct Args {
     /// Record the inputs of every machine, one JSON object a line.
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
+}
+
+/// Reads the name of a host.
+fn host(text: &str) -> Result<String, String> {
+    if guard::is_host(text) {
+        Ok(text.to_owned())
+    } else {
+        Err(String::from(
+            "give a name or an address, without scheme and port",
+        ))
+    }
 }
 
 /// Runs the verb.

@@ -22,8 +22,16 @@ use crate::policy::answer::{
 use crate::policy::view::{Subnet, tried};
 use crate::policy::zone::{data_words, read_name, read_type, type_word};
 
+const EXAMPLES: &str = "\
+Examples:
+  twodoors explain dns --from kiosk proxy.example.com
+  twodoors explain dns --from 127.10.0.9 git.example.com AAAA
+  twodoors explain dns --from 127.0.0.1 --subnet 127.20.0.0/16 proxy.example.com +short
+  twodoors explain dns -s lab/scenarios/split-dns.yaml --from olga --json proxy.example.com";
+
 /// Explains the answer to one DNS question.
 #[derive(Args, Clone, Debug)]
+#[command(after_help = EXAMPLES)]
 pub struct DnsArgs {
     /// Who asks: an address, or the name of an agent, a user or a network of the scenario.
     #[arg(short = 'b', long, value_name = "ADDRESS|NAME")]
