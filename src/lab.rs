@@ -211,8 +211,11 @@ impl Lab {
         let fact = match &result {
             Ok((rules, changed, _)) => {
                 let changed = changed.clone();
+                let views = rules.views.iter();
+                let views = views.map(|view| (view.name.clone(), view.match_clients.clone()));
                 Kind::Reloaded {
                     generation: rules.generation,
+                    views: views.collect(),
                     changed,
                 }
             }

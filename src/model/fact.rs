@@ -7,6 +7,7 @@ mod text;
 
 use super::addr::{ClientAddr, HostPort, ListenAddr};
 use super::id::{ConnId, DialId, FlowId, Generation, Name, Node, RequestId, Seq};
+use super::network::Element;
 use super::time::{Span, Time};
 use super::topology::Role;
 
@@ -33,6 +34,8 @@ pub enum Kind {
     Reloaded {
         /// Their generation.
         generation: Generation,
+        /// The views and whom each lets in, in order.
+        views: Vec<(Name, Vec<Element>)>,
         /// Names whose records changed, as `view/name`, bounded; empty when nothing changed.
         changed: Vec<String>,
     },

@@ -50,6 +50,7 @@ fn fields(kind: &Kind) -> (&'static str, Value) {
         Kind::Reloaded {
             generation,
             changed,
+            ..
         } => (
             "reloaded",
             json!({"generation": generation.0, "changed": changed}),

@@ -40,7 +40,7 @@ impl Network {
     fn new(network: &snapshot::NetworkState) -> Self {
         Self {
             name: network.name.to_string(),
-            ranges: network.ranges.clone(),
+            ranges: network.ranges.iter().map(ToString::to_string).collect(),
             view: named(&network.view),
         }
     }

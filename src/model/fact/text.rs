@@ -121,12 +121,14 @@ fn lab(kind: &Kind, f: &mut Formatter<'_>) -> fmt::Result {
         Kind::Reloaded {
             generation,
             changed,
+            ..
         } if changed.is_empty() => {
             write!(f, "reloaded, generation {generation}: nothing changed")
         }
         Kind::Reloaded {
             generation,
             changed,
+            ..
         } => {
             write!(f, "reloaded, generation {generation}: changed ")?;
             f.write_str(&changed.join(", "))

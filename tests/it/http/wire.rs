@@ -13,6 +13,7 @@ use twodoors::model::fact::{
     Act, Chosen, Ended, Fact, Failure, Health, Kind, Purpose, Service, Stage,
 };
 use twodoors::model::id::{ConnId, DialId, FlowId, Generation, Name, Node, RequestId, Seq};
+use twodoors::model::network::Element;
 use twodoors::model::time::{Span, Time};
 
 use super::scene;
@@ -100,6 +101,12 @@ fn name(text: &str) -> Name {
     text.into()
 }
 
+/// The views of the scene and whom each lets in.
+fn views() -> Vec<(Name, Vec<Element>)> {
+    let views = scene::topology().dns.views.into_iter();
+    views.map(|view| (view.name, view.match_clients)).collect()
+}
+
 /// One fact of each kind, and both forms where a kind reads in two ways.
 fn every_kind() -> Vec<(Node, Kind)> {
     let client = ClientAddr(scene::socket("127.46.2.1:40000"));
@@ -114,6 +121,7 @@ fn every_kind() -> Vec<(Node, Kind)> {
             Node::Lab,
             Kind::Reloaded {
                 generation: Generation(2),
+                views: views(),
                 changed: vec![],
             },
         ),
@@ -121,6 +129,7 @@ fn every_kind() -> Vec<(Node, Kind)> {
             Node::Lab,
             Kind::Reloaded {
                 generation: Generation(3),
+                views: views(),
                 changed: vec![String::from("private/proxy.example.com.")],
             },
         ),

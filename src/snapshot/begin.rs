@@ -1,0 +1,134 @@
+//! The state of a lab in which nothing has happened yet.
+
+use std::collections::BTreeMap;
+
+use super::{
+    Admin, AgentState, BackendState, BalancerState, DnsState, Mesh, NetworkState, ProxyState,
+    Snapshot, TunnelState, UserState,
+};
+use crate::model::fact::Health;
+use crate::model::id::{Generation, Seq};
+use crate::model::time::Time;
+use crate::model::topology::Topology;
+
+impl Snapshot {
+    /// Makes the state of a lab in which nothing has happened yet.
+    pub fn new(topology: &Topology) -> Self {
+        let proxies = || topology.pool.proxies.iter();
+        let backends = || {
+            proxies().map(|proxy| BackendState {
+                proxy: proxy.name.clone(),
+                health: Health::Unknown,
+                since: Time::ZERO,
+                cause: String::from("not checked yet"),
+                open: 0,
+                total: 0,
+                failed: 0,
+            })
+        };
+        let tunnels = || {
+            proxies().map(|proxy| TunnelState {
+                proxy: proxy.name.clone(),
+                up: false,
+                since: None,
+                balancer: None,
+                dial: None,
+                made: 0,
+                gap: None,
+                after_rise: None,
+            })
+        };
+        let mut state = Self {
+            name: topology.name.clone(),
+            at: Time::ZERO,
+            seq: Seq(0),
+            ready: None,
+            generation: Generation(1),
+            reload_mistakes: Vec::new(),
+            networks: topology
+                .networks
+                .iter()
+                .map(|network| NetworkState {
+                    name: network.name.clone(),
+                    ranges: network.ranges.clone(),
+                    view: None,
+                })
+                .collect(),
+            mesh: Mesh {
+                now: 0,
+                full: topology.mesh_size(),
+                complete_after: None,
+            },
+            dns: DnsState::default(),
+            balancers: topology
+                .balancers
+                .iter()
+                .map(|balancer| BalancerState {
+                    name: balancer.name.clone(),
+                    listen: balancer.listen.clone(),
+                    network: balancer
+                        .listen
+                        .first()
+                        .and_then(|listen| topology.network_of(listen.ip()))
+                        .map(|network| network.name.clone()),
+                    meant_for: balancer.meant_for,
+                    admin: Admin::Ready,
+                    open: 0,
+                    bytes_up: 0,
+                    bytes_down: 0,
+                    no_backend: 0,
+                    networks: BTreeMap::new(),
+                    uses: BTreeMap::new(),
+                    backends: backends().collect(),
+                })
+                .collect(),
+            proxies: proxies()
+                .map(|proxy| ProxyState {
+                    name: proxy.name.clone(),
+                    listen: proxy.listen,
+                    admin: Admin::Ready,
+                    tunnels: 0,
+                    routed: 0,
+                    no_tunnel: 0,
+                    cut: 0,
+                    refused: 0,
+                })
+                .collect(),
+            agents: topology
+                .agents
+                .iter()
+                .map(|agent| AgentState {
+                    name: agent.name.clone(),
+                    network: agent.network.clone(),
+                    address: agent.address,
+                    apps: agent.apps.iter().map(|app| app.name.clone()).collect(),
+                    admin: Admin::Ready,
+                    tunnels: tunnels().collect(),
+                    failures: BTreeMap::new(),
+                    cut: 0,
+                    last_error: None,
+                })
+                .collect(),
+            users: topology
+                .users
+                .iter()
+                .map(|user| UserState {
+                    name: user.name.clone(),
+                    network: user.network.clone(),
+                    address: user.address,
+                    visits: user.visits.clone(),
+                    admin: Admin::Ready,
+                    answered: 0,
+                    failures: BTreeMap::new(),
+                    doors: BTreeMap::new(),
+                    last: None,
+                    last_error: None,
+                })
+                .collect(),
+            findings: Vec::new(),
+        };
+        let views = topology.dns.views.iter();
+        state.show_views(views.map(|view| (&view.name, &*view.match_clients)));
+        state
+    }
+}

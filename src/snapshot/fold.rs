@@ -1,0 +1,326 @@
+//! The fold: what each fact changes. Facts come in the order of their numbers.
+
+use ipnet::IpNet;
+
+use super::{
+    Admin, BackendState, BalancerState, FINDINGS_MAX, Finding, QUERIES_MAX, Query, Snapshot,
+};
+use crate::model::fact::{Act, DnsAnswered, Fact, Health, Kind, VisitAnswered};
+use crate::model::id::{Name, Node};
+use crate::model::network::{Element, Verdict, judge};
+use crate::model::time::Time;
+
+impl Snapshot {
+    /// Takes over the views and whom each lets in, and which of them each network gets.
+    pub(super) fn show_views<'a>(
+        &mut self,
+        views: impl Iterator<Item = (&'a Name, &'a [Element])> + Clone,
+    ) {
+        self.dns.views = views.clone().map(|(name, _)| name.clone()).collect();
+        self.dns.rules = views
+            .clone()
+            .map(|(name, elements)| {
+                (
+                    name.clone(),
+                    elements.iter().map(|e| e.text.clone()).collect(),
+                )
+            })
+            .collect();
+        for network in &mut self.networks {
+            let first = network.ranges.first().map(IpNet::addr);
+            network.view = first.and_then(|address| {
+                let mut views = views.clone();
+                let allows = |elements| matches!(judge(elements, address), Verdict::Allowed(_));
+                views
+                    .find(|(_, elements)| allows(elements))
+                    .map(|(name, _)| name.clone())
+            });
+        }
+    }
+
+    /// Takes one more fact. Facts come in the order of their numbers.
+    pub fn fold(&mut self, fact: &Fact) {
+        self.at = fact.at;
+        self.seq = fact.seq;
+        if let Kind::Finding { id, detail } = &fact.kind {
+            self.add_finding(id, &fact.node, detail, fact.at);
+            return;
+        }
+        match &fact.node {
+            Node::Agent(name) => self.fold_agent(&name.clone(), fact),
+            Node::Balancer(name) => self.fold_balancer(&name.clone(), fact),
+            Node::Dns => self.fold_dns(fact),
+            Node::Lab => self.fold_lab(fact),
+            Node::Proxy(name) => self.fold_proxy(&name.clone(), fact),
+            Node::User(name) => self.fold_user(&name.clone(), fact),
+        }
+    }
+
+    fn add_finding(&mut self, id: &'static str, node: &Node, detail: &str, at: Time) {
+        let known = self.findings.iter().any(|f| f.id == id && f.node == *node);
+        if !known && self.findings.len() < FINDINGS_MAX {
+            let detail = detail.to_owned();
+            self.findings.push(Finding {
+                id,
+                node: node.clone(),
+                detail,
+                at,
+            });
+        }
+    }
+
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "each node folds its own facts"
+    )]
+    fn fold_lab(&mut self, fact: &Fact) {
+        match &fact.kind {
+            Kind::Ready => self.ready = Some(fact.at),
+            Kind::Reloaded {
+                generation, views, ..
+            } => {
+                self.generation = *generation;
+                self.reload_mistakes.clear();
+                self.show_views(views.iter().map(|(name, elements)| (name, &**elements)));
+            }
+            Kind::ReloadRefused { mistakes } => self.reload_mistakes.clone_from(mistakes),
+            Kind::MeshComplete { after } => self.mesh.complete_after = Some(*after),
+            _ => {}
+        }
+    }
+
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "each node folds its own facts"
+    )]
+    fn fold_dns(&mut self, fact: &Fact) {
+        match &fact.kind {
+            Kind::DnsCounted {
+                view,
+                rule,
+                rcode,
+                count,
+            } => {
+                let key = (view.clone(), rule.clone(), rcode.clone());
+                *self.dns.answers.entry(key).or_default() += count;
+            }
+            Kind::DnsAnswered(answered) => {
+                if self.dns.queries.len() == QUERIES_MAX {
+                    self.dns.queries.pop_front();
+                }
+                let answered = DnsAnswered::clone(answered);
+                self.dns.queries.push_back(Query {
+                    seq: fact.seq,
+                    at: fact.at,
+                    answered,
+                });
+            }
+            _ => {}
+        }
+    }
+
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "each node folds its own facts"
+    )]
+    fn fold_balancer(&mut self, name: &Name, fact: &Fact) {
+        let Some(door) = self.balancers.iter_mut().find(|b| b.name == *name) else {
+            return;
+        };
+        match &fact.kind {
+            Kind::FlowOpened { network, .. } => {
+                door.open += 1;
+                door.networks
+                    .entry(network_key(network.as_ref()))
+                    .or_default()
+                    .opened += 1;
+            }
+            Kind::ClientRefused { network, .. } => {
+                door.networks
+                    .entry(network_key(network.as_ref()))
+                    .or_default()
+                    .refused += 1;
+            }
+            Kind::FlowConnected { proxy, .. } => {
+                if let Some(backend) = door.backend(proxy) {
+                    backend.open += 1;
+                    backend.total += 1;
+                }
+            }
+            Kind::ConnectFailed { proxy, .. } => {
+                if let Some(backend) = door.backend(proxy) {
+                    backend.failed += 1;
+                }
+            }
+            Kind::NoBackend { .. } => door.no_backend += 1,
+            Kind::FlowClosed {
+                proxy, up, down, ..
+            } => {
+                door.open = door.open.saturating_sub(1);
+                door.bytes_up += up;
+                door.bytes_down += down;
+                if let Some(backend) = proxy.as_ref().and_then(|proxy| door.backend(proxy)) {
+                    backend.open = backend.open.saturating_sub(1);
+                }
+            }
+            Kind::HealthChanged { proxy, to, cause } => {
+                if let Some(backend) = door.backend(proxy) {
+                    backend.health = *to;
+                    backend.since = fact.at;
+                    backend.cause.clone_from(cause);
+                }
+            }
+            kind => door.admin.fold(kind),
+        }
+    }
+
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "each node folds its own facts"
+    )]
+    fn fold_proxy(&mut self, name: &Name, fact: &Fact) {
+        let Some(proxy) = self.proxies.iter_mut().find(|p| p.name == *name) else {
+            return;
+        };
+        match &fact.kind {
+            Kind::TunnelRegistered { .. } => proxy.tunnels += 1,
+            Kind::TunnelRemoved { .. } => proxy.tunnels = proxy.tunnels.saturating_sub(1),
+            Kind::Routed { .. } => proxy.routed += 1,
+            Kind::NoTunnel { .. } => proxy.no_tunnel += 1,
+            Kind::RequestEnded { status: 0, .. } => proxy.cut += 1,
+            Kind::ConnRefused { .. } => proxy.refused += 1,
+            kind => proxy.admin.fold(kind),
+        }
+    }
+
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "each node folds its own facts"
+    )]
+    fn fold_agent(&mut self, name: &Name, fact: &Fact) {
+        let Some(agent) = self.agents.iter_mut().find(|a| a.name == *name) else {
+            return;
+        };
+        match &fact.kind {
+            Kind::DoorUsed { .. } => self.count_use(&fact.kind),
+            Kind::Claimed {
+                dial,
+                proxy,
+                balancer,
+                gap,
+                ..
+            } => {
+                let rose = balancer.as_ref().and_then(|door| {
+                    let door = self.balancers.iter().find(|b| b.name == *door)?;
+                    let backend = door.backends.iter().find(|b| b.proxy == *proxy)?;
+                    (backend.health == Health::Up).then_some(backend.since)
+                });
+                let Some(tunnel) = agent.tunnels.iter_mut().find(|t| t.proxy == *proxy) else {
+                    return;
+                };
+                // The rise matters only when it came after the loss.
+                let lost = tunnel.since.filter(|_| tunnel.made > 0);
+                tunnel.after_rise = rose
+                    .filter(|rose| lost.is_some_and(|at| at < *rose))
+                    .map(|r| fact.at.since(r));
+                if !tunnel.up {
+                    self.mesh.now += 1;
+                }
+                tunnel.up = true;
+                tunnel.dial = Some(*dial);
+                tunnel.since = Some(fact.at);
+                tunnel.balancer.clone_from(balancer);
+                tunnel.made += 1;
+                tunnel.gap = *gap;
+            }
+            Kind::TunnelLost { dial, proxy, .. } => {
+                let Some(tunnel) = agent.tunnels.iter_mut().find(|t| t.proxy == *proxy) else {
+                    return;
+                };
+                // A tunnel that drained may end after its replacement stands.
+                if tunnel.dial != Some(*dial) {
+                    return;
+                }
+                if tunnel.up {
+                    self.mesh.now -= 1;
+                }
+                tunnel.up = false;
+                tunnel.since = Some(fact.at);
+            }
+            Kind::DialFailed { stage, error, .. } => {
+                *agent.failures.entry(*stage).or_default() += 1;
+                agent.last_error = Some(format!("{stage}: {error}"));
+            }
+            Kind::StreamCut { .. } => agent.cut += 1,
+            kind => agent.admin.fold(kind),
+        }
+    }
+
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "each node folds its own facts"
+    )]
+    fn fold_user(&mut self, name: &Name, fact: &Fact) {
+        let Some(user) = self.users.iter_mut().find(|u| u.name == *name) else {
+            return;
+        };
+        match &fact.kind {
+            Kind::DoorUsed { .. } => self.count_use(&fact.kind),
+            Kind::VisitAnswered(answered) => {
+                user.answered += 1;
+                if let Some(door) = &answered.balancer {
+                    *user.doors.entry(door.clone()).or_default() += 1;
+                }
+                user.last = Some(VisitAnswered::clone(answered));
+            }
+            Kind::VisitFailed { reason, error, .. } => {
+                *user.failures.entry(*reason).or_default() += 1;
+                user.last_error = Some(format!("{reason}: {error}"));
+            }
+            kind => user.admin.fold(kind),
+        }
+    }
+
+    fn count_use(&mut self, kind: &Kind) {
+        let Kind::DoorUsed {
+            purpose,
+            balancer: Some(name),
+            network,
+            ..
+        } = kind
+        else {
+            return;
+        };
+        if let Some(door) = self.balancers.iter_mut().find(|b| b.name == *name) {
+            *door.uses.entry((*purpose, network.clone())).or_default() += 1;
+        }
+    }
+}
+
+impl BalancerState {
+    fn backend(&mut self, proxy: &Name) -> Option<&mut BackendState> {
+        self.backends
+            .iter_mut()
+            .find(|backend| backend.proxy == *proxy)
+    }
+}
+
+impl Admin {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the other facts say nothing of it"
+    )]
+    fn fold(&mut self, kind: &Kind) {
+        match kind {
+            Kind::Operated { act: Act::Drain } => *self = Self::Draining,
+            Kind::Operated { act: Act::Start } => *self = Self::Ready,
+            Kind::Operated { act: Act::Stop } => *self = Self::Stopped,
+            Kind::Drained => *self = Self::Drained,
+            _ => {}
+        }
+    }
+}
+
+fn network_key(network: Option<&Name>) -> Name {
+    network.cloned().unwrap_or_else(|| Name::from(""))
+}
