@@ -10,11 +10,13 @@ mod build;
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
+use hickory_proto::op::OpCode;
+use hickory_proto::rr::{DNSClass, RecordType};
 use thiserror::Error;
 
 use crate::journal::Journal;
@@ -24,12 +26,13 @@ use crate::live::proxy::Proxy;
 use crate::live::runner::{Shared, Tap};
 use crate::live::tasks::Tasks;
 use crate::live::user::User;
-use crate::model::addr::ListenAddr;
+use crate::model::addr::{ClientAddr, ListenAddr};
 use crate::model::fact::{Act, Kind};
 use crate::model::id::{Generation, Name, Node};
 use crate::model::mistake::{Files, Mistake};
 use crate::model::topology::Topology;
-use crate::policy::answer::{self, Rules};
+use crate::policy::answer::{self, Question, Rules, Transport};
+use crate::policy::zone;
 use crate::scenario::{self, Loaded};
 
 /// What a lab is started from.
@@ -150,6 +153,29 @@ impl Lab {
         &self.known_hosts
     }
 
+    /// Gives the first address that a client with this address gets for a name, by the rules in
+    /// force.
+    pub fn resolve(&self, from: IpAddr, host: &str) -> Option<IpAddr> {
+        let question = Question {
+            source: ClientAddr(SocketAddr::new(from, 0)),
+            destination: ListenAddr(self.dns),
+            transport: Transport::Udp,
+            opcode: OpCode::Query,
+            count: 1,
+            name: zone::read_name(host).ok()?,
+            record_type: RecordType::A,
+            class: DNSClass::IN,
+            edns: None,
+        };
+        let rules = self.rules.load();
+        let answer = answer::decide(&rules, &question);
+        let mut addresses = answer
+            .answer
+            .iter()
+            .filter_map(|shown| shown.record.data.ip_addr());
+        addresses.next()
+    }
+
     /// Gives each balancer's addresses.
     pub fn doors(&self) -> impl Iterator<Item = (&Name, &[ListenAddr])> {
         self.shared
@@ -159,8 +185,15 @@ impl Lab {
             .map(|door| (&door.name, &*door.listen))
     }
 
-    /// Does an operator's act on a node.
-    pub async fn operate(&self, node: &Node, act: Act) -> Result<(), OperateError> {
+    /// Does an operator's act on a node, to its end also when the caller goes away.
+    pub async fn operate(self: &Arc<Self>, node: &Node, act: Act) -> Result<(), OperateError> {
+        let (lab, own) = (Arc::clone(self), node.clone());
+        let acting = async move { lab.operate_here(&own, act).await };
+        let ended = self.tasks.spawn_watching(acting).await;
+        ended.unwrap_or_else(|error| Err(OperateError::Failed(error.to_string())))
+    }
+
+    async fn operate_here(&self, node: &Node, act: Act) -> Result<(), OperateError> {
         let topology = &self.shared.topology;
         let unknown = || OperateError::Unknown(node.clone());
         let failed = |error: io::Error| OperateError::Failed(error.to_string());

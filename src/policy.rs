@@ -86,6 +86,10 @@ pub trait Machine {
     /// Takes an input and adds its consequences to `out`.
     fn handle(&mut self, cx: &Context<'_>, input: Self::Input, out: &mut Outbox<Self::Output>);
 
+    /// Tells whether an output answers whoever fed the input; the others ask the driver to act, and
+    /// are acted upon in the order in which the machine gave them, whoever fed it.
+    fn is_answer(output: &Self::Output) -> bool;
+
     /// Gives the next instant at which it wants to be woken, and a word for why.
     fn deadline(&self) -> Option<(Time, &'static str)>;
 

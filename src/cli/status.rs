@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::client::Which;
 use super::table::Table;
 use super::{Exit, Io};
+use crate::model::fact::Escaped;
 use crate::model::time::Span;
 
 /// Show the state of a running lab.
@@ -165,8 +166,9 @@ fn list(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()
 }
 
+/// What the lab says may hold what the wire held.
 fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_default().to_owned()
+    Escaped(value.as_str().unwrap_or_default()).to_string()
 }
 
 fn join(parts: impl Iterator<Item = String>) -> String {

@@ -3,10 +3,11 @@
 //! Prints one `ready` line for programs on `out`, and three commands to try on `err` for people.
 //! SIGHUP reloads; SIGINT and SIGTERM stop; a second one ends the process at once.
 
-use std::io::{IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use async_trait::async_trait;
@@ -32,6 +33,9 @@ use crate::scenario::{self, embedded};
 
 /// How many facts `--log` takes at a time.
 const LOG_BATCH: usize = 1_000;
+
+/// How long the end waits for somebody to read the rest of the log.
+const LOG_GRACE: Duration = Duration::from_secs(1);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -200,7 +204,14 @@ async fn serve(args: &Args, options: Options, io: &mut Io<'_>) -> anyhow::Result
 
     write_ready(&lab, http, &folder, io.out)?;
     write_help(&lab, http, &folder, &token, io.err)?;
-    let work = operate(&lab, args.log, embedded, (interrupt, terminate, hangup), io);
+    let log = args.log.then(|| Log::start(lab.journal().clone()));
+    let work = operate(
+        &lab,
+        log.as_ref(),
+        embedded,
+        (interrupt, terminate, hangup),
+        io,
+    );
     let ended = tokio::select! {
         ended = work => ended,
         () = &mut page => Ok(()),
@@ -209,6 +220,9 @@ async fn serve(args: &Args, options: Options, io: &mut Io<'_>) -> anyhow::Result
     let whole = async {
         page.await;
         lab.stop().await;
+        if let Some(log) = &log {
+            log.finish().await;
+        }
     };
     let second = async {
         let again = signal(SignalKind::interrupt());
@@ -226,31 +240,76 @@ async fn serve(args: &Args, options: Options, io: &mut Io<'_>) -> anyhow::Result
     Ok(exit)
 }
 
-/// Takes signals and prints the log until the lab is to stop.
+/// Takes signals until the lab is to stop.
 async fn operate(
     lab: &Lab,
-    log: bool,
+    log: Option<&Log>,
     embedded: bool,
     (mut interrupt, mut terminate, mut hangup): (Signal, Signal, Signal),
     io: &mut Io<'_>,
 ) -> anyhow::Result<()> {
-    let journal = lab.journal();
-    let mut grown = journal.watch();
-    let mut seen = Seq(0);
-    loop {
-        if log {
-            seen = print_facts(journal, seen, io.out)?;
+    let unread = async {
+        match log {
+            Some(log) => log.ended.cancelled().await,
+            None => std::future::pending().await,
         }
+    };
+    tokio::pin!(unread);
+    loop {
         tokio::select! {
             _ = interrupt.recv() => return Ok(()),
             _ = terminate.recv() => return Ok(()),
             _ = hangup.recv() => print_reload(lab, embedded, io)?,
-            changed = grown.changed(), if log => changed.context("the journal ended")?,
+            () = &mut unread => return Err(io::Error::from(io::ErrorKind::BrokenPipe).into()),
         }
     }
 }
 
-fn print_facts(journal: &Journal, mut seen: Seq, out: &mut dyn Write) -> anyhow::Result<Seq> {
+/// Prints facts from a thread of its own: a reader that stands still must not stop the signals.
+struct Log {
+    stop: CancellationToken,
+    ended: CancellationToken,
+}
+
+impl Log {
+    fn start(journal: Journal) -> Self {
+        let (stop, ended) = (CancellationToken::new(), CancellationToken::new());
+        let (told, done) = (stop.clone(), ended.clone().drop_guard());
+        let runtime = tokio::runtime::Handle::current();
+        std::thread::spawn(move || {
+            let _done = done;
+            let mut grown = journal.watch();
+            let mut seen = Seq(0);
+            // Not locked for good: reloads are printed there too.
+            let mut out = io::stdout();
+            loop {
+                let last = told.is_cancelled();
+                match print_facts(&journal, seen, &mut out) {
+                    Ok(now) => seen = now,
+                    Err(_) => return,
+                }
+                if last {
+                    return;
+                }
+                runtime.block_on(async {
+                    tokio::select! {
+                        _ = grown.changed() => {}
+                        () = told.cancelled() => {}
+                    }
+                });
+            }
+        });
+        Self { stop, ended }
+    }
+
+    /// Prints what is left, as far as somebody reads it within a second.
+    async fn finish(&self) {
+        self.stop.cancel();
+        let _ = tokio::time::timeout(LOG_GRACE, self.ended.cancelled()).await;
+    }
+}
+
+fn print_facts(journal: &Journal, mut seen: Seq, out: &mut dyn Write) -> io::Result<Seq> {
     loop {
         let batch = journal.after(seen, LOG_BATCH);
         if batch.gap {
@@ -395,7 +454,7 @@ fn write_help(
     err: &mut dyn Write,
 ) -> anyhow::Result<()> {
     let topology = lab.topology();
-    let secret = if std::io::stderr().is_terminal() {
+    let secret = if io::stderr().is_terminal() {
         format!("#t={}", token.reveal())
     } else {
         String::new()
@@ -413,19 +472,30 @@ fn write_help(
             agent.address,
             public.host
         )?;
-        if let Some((user, door)) = topology.users.first().zip(topology.balancers.last())
-            && let (Some(app), Some(listen)) = (user.visits.first(), door.listen.first())
-        {
+        // The user whose commands are shown is one whom DNS sends to a door of this lab.
+        let visit = topology.users.iter().find_map(|user| {
+            let app = topology.app_host(user.visits.first()?)?;
+            Some((
+                user.address,
+                lab.resolve(user.address, &format!("{app}."))?,
+                app,
+            ))
+        });
+        if let Some((user, door, app)) = visit {
+            let (port, ca) = (public.port, folder.path().join("ca.pem"));
             writeln!(
                 err,
-                "  as a user:    curl --interface {} --cacert {} --resolve {app}.{public}:{} \
-                 https://{app}.{public}/",
-                user.address,
-                folder.path().join("ca.pem").display(),
-                listen.ip(),
+                "  as a user:    curl --interface {user} --cacert {} --resolve {app}:{port}:{door} \
+                 https://{app}:{port}/",
+                ca.display(),
             )?;
         }
     }
+    writeln!(
+        err,
+        "  who and why:  twodoors status --state {}",
+        folder.path().display()
+    )?;
     writeln!(err)?;
     Ok(())
 }

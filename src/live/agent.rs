@@ -83,11 +83,18 @@ impl Agent {
                 work,
             }),
         };
-        let driven = agent.clone();
-        agent.inner.tasks.spawn(async move {
-            let runner = driven.inner.runner.clone();
-            runner.drive(move |output| driven.act(output)).await;
+        // Weak, since the agent holds the runner.
+        let actor = Arc::downgrade(&agent.inner);
+        agent.inner.runner.act_by(move |output| {
+            if let Some(inner) = actor.upgrade() {
+                Self { inner }.act(output);
+            }
         });
+        let runner = agent.inner.runner.clone();
+        agent
+            .inner
+            .tasks
+            .spawn(async move { runner.drive(drop).await });
         agent
     }
 
@@ -97,10 +104,9 @@ impl Agent {
         self.feed(Input::Operate(act));
     }
 
+    /// Feeds what nobody waits to be answered for.
     fn feed(&self, input: Input) {
-        for output in self.inner.runner.feed(input) {
-            self.act(output);
-        }
+        drop(self.inner.runner.feed(input));
     }
 
     fn work(&self) -> MutexGuard<'_, Work> {

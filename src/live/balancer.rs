@@ -111,17 +111,19 @@ impl Balancer {
                 listeners.push(serve::listen(*address)?);
             }
         }
+        let mut closing = None;
         for output in self.inner.runner.feed(Input::Operated { act }) {
             if output == Output::Listen {
                 self.accept(std::mem::take(&mut listeners));
             } else if output == Output::Unlisten {
-                let accepting = lock(&self.inner.accepting).take();
-                if let Some(accepting) = accepting {
-                    accepting.stop().await;
-                }
+                closing = lock(&self.inner.accepting).take();
             } else {
                 self.act(output);
             }
+        }
+        // Only now is there something to wait for: what the machine asked for is all done.
+        if let Some(accepting) = closing {
+            accepting.stop().await;
         }
         Ok(())
     }

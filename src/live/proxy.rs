@@ -24,8 +24,8 @@ use super::{proxy_protocol, serve, webapi};
 use crate::model::addr::ClientAddr;
 use crate::model::fact::{Act, Kind, Service};
 use crate::model::id::{ConnId, Name};
-use crate::policy::machines;
 use crate::policy::proxy::{Input, Output, Proxy as Machine};
+use crate::policy::{alpn, machines};
 
 pub use web::{HEADER_AGENT, HEADER_PROXY, HEADER_REFUSAL};
 
@@ -126,11 +126,15 @@ impl Proxy {
             }
         });
         proxy.inner.means.board.join(&proxy.inner.id, deliver);
-        let driven = proxy.clone();
-        tasks.spawn(async move {
-            let runner = driven.inner.runner.clone();
-            runner.drive(move |output| driven.act(output)).await;
+        // Weak as well, since the instance holds the runner.
+        let actor = Arc::downgrade(&proxy.inner);
+        proxy.inner.runner.act_by(move |output| {
+            if let Some(inner) = actor.upgrade() {
+                Self { inner }.act(output);
+            }
         });
+        let runner = proxy.inner.runner.clone();
+        tasks.spawn(async move { runner.drive(drop).await });
         proxy
     }
 
@@ -153,10 +157,9 @@ impl Proxy {
         Ok(())
     }
 
+    /// Feeds what nobody waits to be answered for.
     fn feed(&self, input: Input) {
-        for output in self.inner.runner.feed(input) {
-            self.act(output);
-        }
+        drop(self.inner.runner.feed(input));
     }
 
     fn work(&self) -> MutexGuard<'_, Work> {
@@ -169,9 +172,13 @@ impl Proxy {
     fn act(&self, output: Output) {
         let board = &self.inner.means.board;
         match output {
-            Output::AdviseAll => {
-                for tunnel in self.work().tunnels.values() {
-                    tunnel.advise_reconnect();
+            Output::Advise { conns } => {
+                let work = self.work();
+                for tunnel in conns.iter().filter_map(|conn| work.tunnels.get(conn)) {
+                    // Advice that cannot be given would hold up the drain.
+                    if !tunnel.advise_reconnect() {
+                        tunnel.close("the proxy drains");
+                    }
                 }
             }
             Output::Announce { host_id, apps } => {
@@ -299,6 +306,7 @@ impl Proxy {
             alpn: hello
                 .alpn
                 .iter()
+                .take(alpn::OFFERED_MAX)
                 .map(|name| Name::from(name.as_str()))
                 .collect(),
         };

@@ -1,10 +1,13 @@
 //! Runs one machine: lock, handle, stamp the facts, unlock, and only then act.
 //!
-//! Whoever feeds an input gets exactly its outputs back; what a wake brings about goes to the
-//! `act` of [`Runner::drive`]. A tap sees each call, which is how a run is recorded.
+//! Whoever feeds an input gets the outputs that answer it. The others are acted upon by one actor,
+//! in the order in which the machine gave them, also when several tasks feed it at once: a cut that
+//! was asked for before a start is done before it. A tap sees each call, which is how a run is
+//! recorded.
 
+use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use tokio::sync::Notify;
 
@@ -54,11 +57,20 @@ pub struct Runner<M: Machine> {
     inner: Arc<Inner<M>>,
 }
 
-struct Inner<M> {
+struct Inner<M: Machine> {
     machine: Mutex<M>,
     node: Node,
     shared: Shared,
     changed: Notify,
+    actor: OnceLock<Box<dyn Fn(M::Output) + Send + Sync>>,
+    orders: Mutex<Orders<M::Output>>,
+}
+
+/// What is still to be acted upon. One call's outputs are few, and whoever adds to them acts.
+struct Orders<O> {
+    waiting: VecDeque<O>,
+    /// Whether somebody is acting; then he takes what is added too.
+    acting: bool,
 }
 
 impl<M> Runner<M>
@@ -70,15 +82,26 @@ where
     /// Puts a machine to work.
     pub fn new(machine: M, shared: Shared) -> Self {
         let node = machine.node();
-        let machine = Mutex::new(machine);
+        let orders = Orders {
+            waiting: VecDeque::new(),
+            acting: false,
+        };
         Self {
             inner: Arc::new(Inner {
-                machine,
+                machine: Mutex::new(machine),
                 node,
                 shared,
                 changed: Notify::new(),
+                actor: OnceLock::new(),
+                orders: Mutex::new(orders),
             }),
         }
+    }
+
+    /// Says who acts upon the outputs that are no answers; said once, before the first input.
+    pub fn act_by(&self, actor: impl Fn(M::Output) + Send + Sync + 'static) {
+        let first = self.inner.actor.set(Box::new(actor)).is_ok();
+        assert!(first, "a machine has one actor");
     }
 
     /// Gives the node that the machine is.
@@ -91,11 +114,12 @@ where
         &self.inner.shared
     }
 
-    /// Feeds an input and gives its outputs, for the caller to act upon.
+    /// Feeds an input and gives the outputs that answer it.
     pub fn feed(&self, input: M::Input) -> Vec<M::Output> {
         let recorded = self.inner.shared.tap.as_ref().map(|_| input.clone().into());
         let outputs = self.call(recorded, |machine, cx, out| machine.handle(cx, input, out));
         self.inner.changed.notify_one();
+        self.obey();
         outputs
     }
 
@@ -107,7 +131,8 @@ where
             .add(shared.clock.now(), &self.inner.node, [kind]);
     }
 
-    /// Wakes the machine at each of its deadlines, for ever, and hands the outputs to `act`.
+    /// Wakes the machine at each of its deadlines, for ever; outputs that would answer somebody go to
+    /// `act`.
     pub async fn drive(&self, mut act: impl FnMut(M::Output) + Send) {
         loop {
             let deadline = self.lock().deadline();
@@ -124,10 +149,36 @@ where
             if self.inner.shared.clock.now() < at {
                 continue;
             }
-            for output in self.call(None, |machine, cx, out| machine.wake(cx, out)) {
-                act(output);
-            }
+            let answers = self.call(None, |machine, cx, out| machine.wake(cx, out));
+            self.obey();
+            answers.into_iter().for_each(&mut act);
         }
+    }
+
+    /// Acts upon what waits, unless somebody already does.
+    fn obey(&self) {
+        let Some(actor) = self.inner.actor.get() else {
+            return;
+        };
+        if std::mem::replace(&mut self.orders().acting, true) {
+            return;
+        }
+        loop {
+            let mut orders = self.orders();
+            let Some(output) = orders.waiting.pop_front() else {
+                orders.acting = false;
+                return;
+            };
+            drop(orders);
+            actor(output);
+        }
+    }
+
+    fn orders(&self) -> MutexGuard<'_, Orders<M::Output>> {
+        self.inner
+            .orders
+            .lock()
+            .expect("orders are only put in and taken out")
     }
 
     fn call(
@@ -161,13 +212,15 @@ where
                 facts: &out.facts,
             });
         }
-        // Under the machine's lock, so that the journal has this node's facts in their order.
+        // Under the machine's lock, so that facts and orders keep the machine's order.
         shared.journal.add(now, &self.inner.node, out.facts);
+        let (answers, orders): (Vec<_>, Vec<_>) = out.outputs.into_iter().partition(M::is_answer);
+        self.orders().waiting.extend(orders);
         drop(machine);
-        out.outputs
+        answers
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, M> {
+    fn lock(&self) -> MutexGuard<'_, M> {
         self.inner.machine.lock().expect("a machine does not panic")
     }
 }
@@ -179,3 +232,6 @@ impl<M: Machine> Clone for Runner<M> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

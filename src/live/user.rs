@@ -60,11 +60,15 @@ impl User {
                 visit,
             }),
         };
-        let driven = user.clone();
-        tasks.spawn(async move {
-            let runner = driven.inner.runner.clone();
-            runner.drive(move |output| driven.act(output)).await;
+        // Weak, since the user holds the runner.
+        let actor = Arc::downgrade(&user.inner);
+        user.inner.runner.act_by(move |output| {
+            if let Some(inner) = actor.upgrade() {
+                Self { inner }.act(output);
+            }
         });
+        let runner = user.inner.runner.clone();
+        tasks.spawn(async move { runner.drive(drop).await });
         user
     }
 
@@ -84,9 +88,7 @@ impl User {
     }
 
     fn feed(&self, input: Input) {
-        for output in self.inner.runner.feed(input) {
-            self.act(output);
-        }
+        drop(self.inner.runner.feed(input));
     }
 
     fn act(&self, output: Output) {

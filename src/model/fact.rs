@@ -11,6 +11,8 @@ use super::network::Element;
 use super::time::{Span, Time};
 use super::topology::Role;
 
+pub use self::text::Escaped;
+
 /// One observation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fact {

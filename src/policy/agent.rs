@@ -523,6 +523,9 @@ impl Agent {
         (purpose, host, address): (Purpose, &str, ListenAddr),
         out: &mut Outbox<Output>,
     ) {
+        if !matches!(self.phase, Phase::Trying { dial: current, .. } if current == dial) {
+            return;
+        }
         let door = cx.topology.balancer_at(address.0);
         let network = self.config(cx).network.clone();
         if let Some(door) = door.filter(|door| door.meant_for == Some(Role::Users))
@@ -592,9 +595,27 @@ impl Machine for Agent {
         }
     }
 
+    fn is_answer(output: &Output) -> bool {
+        match output {
+            Output::AcceptHostKey
+            | Output::RefuseHostKey { .. }
+            | Output::RefuseStream { .. }
+            | Output::Serve { .. } => true,
+            Output::Close { .. }
+            | Output::CutAll
+            | Output::Dial { .. }
+            | Output::Find { .. }
+            | Output::Heartbeat { .. } => false,
+        }
+    }
+
     fn deadline(&self) -> Option<(Time, &'static str)> {
         let next = match self.phase {
-            Phase::Idle | Phase::Trying { .. } | Phase::Leasing { next: None, .. } => None,
+            Phase::Idle | Phase::Trying { .. } => None,
+            // A proxy that gossip forgets may free a lease.
+            Phase::Leasing { next: None, .. } => {
+                self.leases.expiry().map(|at| (at, "end of gossip"))
+            }
             Phase::Leasing { next: Some(at), .. } => Some((at, "lease poll")),
             Phase::Waiting { until } => Some((until, "backoff")),
         };
@@ -619,6 +640,10 @@ impl Machine for Agent {
                 self.try_lease(cx, out);
             }
             Phase::Leasing { next: Some(at), .. } if at <= cx.now => self.try_lease(cx, out),
+            Phase::Leasing { next: None, .. } if self.leases.expire(cx.now) => {
+                self.note_known(cx, "no gossip named it for three minutes", out);
+                self.look_again(cx);
+            }
             Phase::Idle | Phase::Leasing { .. } | Phase::Trying { .. } | Phase::Waiting { .. } => {}
         }
     }

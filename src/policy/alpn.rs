@@ -16,6 +16,12 @@ use crate::model::fact::Service;
 /// What an agent offers for its reverse tunnel.
 pub const REVERSE_TUNNEL: &str = "teleport-reversetunnel";
 
+/// How many names of a client's list are looked at; Teleport's own clients know about forty.
+pub const OFFERED_MAX: usize = 64;
+
+/// How many names, and characters of a name, are shown of a client's list.
+const SHOWN_MAX: usize = 16;
+
 /// What browsers, curl and `/webapi/find` offer.
 pub const HTTP: &str = "http/1.1";
 
@@ -56,7 +62,7 @@ pub fn classify(_sni: Option<&str>, alpn: &[impl AsRef<str>]) -> Classified {
             why: "no ALPN counts as http/1.1",
         };
     }
-    for offered in alpn {
+    for offered in alpn.iter().take(OFFERED_MAX) {
         let (service, protocol, why) = match offered.as_ref() {
             REVERSE_TUNNEL => (
                 Service::ReverseTunnel,
@@ -74,11 +80,24 @@ pub fn classify(_sni: Option<&str>, alpn: &[impl AsRef<str>]) -> Classified {
     }
     Classified {
         service: Err(Refusal {
-            offered: alpn.iter().map(|name| name.as_ref().to_owned()).collect(),
+            offered: shown(alpn),
         }),
         protocol: None,
         why: "no offered protocol is served",
     }
+}
+
+/// Gives as much of a client's list as a fact or a refusal shows.
+pub fn shown(alpn: &[impl AsRef<str>]) -> Vec<String> {
+    let short = |name: &str| match name.char_indices().nth(4 * SHOWN_MAX) {
+        Some((end, _)) => format!("{}…", &name[..end]),
+        None => name.to_owned(),
+    };
+    let first = alpn.iter().take(SHOWN_MAX).map(|name| short(name.as_ref()));
+    let more = alpn.len().saturating_sub(SHOWN_MAX);
+    first
+        .chain((more > 0).then(|| format!("and {more} more")))
+        .collect()
 }
 
 #[cfg(test)]
@@ -112,6 +131,24 @@ mod tests {
             web,
             Some("http/1.1"),
         );
+    }
+
+    #[test]
+    fn a_long_list_is_shown_in_part_and_looked_at_in_part() {
+        let long = vec!["x".repeat(255); 29_000];
+        let Err(refusal) = classify(None, &long).service else {
+            panic!("nothing of it is served")
+        };
+        assert!(
+            refusal.to_string().len() < 2_000,
+            "{}",
+            refusal.to_string().len()
+        );
+        assert_eq!(refusal.offered.last().unwrap(), "and 28984 more");
+        let mut late = vec!["x"; OFFERED_MAX];
+        late.push(HTTP);
+        assert!(classify(None, &late).service.is_err());
+        assert!(classify(None, &late[1..]).service.is_ok());
     }
 
     #[test]

@@ -135,6 +135,14 @@ impl Leases {
         expired || self.proxies.len() != before
     }
 
+    /// Gives the next instant at which a proxy is forgotten.
+    pub fn expiry(&self) -> Option<Time> {
+        self.proxies
+            .iter()
+            .filter_map(|proxy| proxy.known_until)
+            .min()
+    }
+
     /// Counts the proxies that gossip names.
     pub fn known(&self, now: Time) -> usize {
         self.proxies

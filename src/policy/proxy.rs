@@ -120,6 +120,10 @@ impl Proxy {
             (Ok(service), _) => (Some(*service), classified.why),
             (Err(_), _) => (None, classified.why),
         };
+        let alpn = alpn::shown(&alpn)
+            .iter()
+            .map(|name| name.as_str().into())
+            .collect();
         out.fact(Kind::ServiceChosen {
             conn,
             client,
@@ -182,6 +186,10 @@ impl Proxy {
             open: 0,
         };
         self.tunnels.insert(conn, tunnel);
+        if matches!(self.work, Work::Draining { .. }) {
+            // It came too late for the advice that the others got.
+            out.push(Output::Advise { conns: vec![conn] });
+        }
     }
 
     fn heartbeat(
@@ -431,13 +439,11 @@ impl Proxy {
                     until: cx.now + DRAIN_FOR,
                 };
                 out.push(Output::StopListening);
-                out.push(Output::AdviseAll);
+                let conns = self.tunnels.keys().copied().collect();
+                out.push(Output::Advise { conns });
                 self.note_drained(cx, out);
             }
             Act::Stop => {
-                self.work = Work::Stopped;
-                self.presence_at = None;
-                self.gossip_at = None;
                 out.push(Output::StopListening);
                 out.push(Output::CutAll);
                 for (conn, tunnel) in std::mem::take(&mut self.tunnels) {
@@ -449,9 +455,20 @@ impl Proxy {
                     });
                 }
                 self.cut_requests(cx, out);
-                self.open.clear();
+                self.forget();
             }
         }
+    }
+
+    /// Ends as a process does: the next one knows nobody and nothing.
+    fn forget(&mut self) {
+        self.work = Work::Stopped;
+        self.presence_at = None;
+        self.gossip_at = None;
+        self.peers.clear();
+        self.apps.clear();
+        // Their ends are not told one by one when they are cut.
+        self.open.clear();
     }
 
     /// Ends every open request without an answer.
@@ -470,11 +487,7 @@ impl Proxy {
     fn note_drained(&mut self, _cx: &Context<'_>, out: &mut Outbox<Output>) {
         let draining = matches!(self.work, Work::Draining { .. });
         if draining && self.routed.is_empty() && self.tunnels.is_empty() {
-            self.work = Work::Stopped;
-            self.presence_at = None;
-            self.gossip_at = None;
-            // Their ends are not told one by one when they are cut.
-            self.open.clear();
+            self.forget();
             out.fact(Kind::Drained);
             out.push(Output::Presence { alive: false });
             out.push(Output::CutAll);
@@ -492,7 +505,11 @@ impl Machine for Proxy {
 
     fn handle(&mut self, cx: &Context<'_>, input: Input, out: &mut Outbox<Output>) {
         match input {
-            Input::Announced { host_id, apps } => self.announced(&host_id, &apps),
+            Input::Announced { host_id, apps } => {
+                if self.work != Work::Stopped {
+                    self.announced(&host_id, &apps);
+                }
+            }
             Input::ConnClosed { conn } => {
                 self.open.remove(&conn);
             }
@@ -505,12 +522,10 @@ impl Machine for Proxy {
                 }
             }
             Input::PeerSeen { id } => {
-                if id != self.config(cx).id {
+                if id != self.config(cx).id && self.work != Work::Stopped {
                     self.peers.retain(|_, until| cx.now < *until);
                     self.peers.insert(id, cx.now + PRESENCE_FOR);
-                    if self.work != Work::Stopped {
-                        self.gossip_to_all(cx, out);
-                    }
+                    self.gossip_to_all(cx, out);
                 }
             }
             Input::RequestEnded {
@@ -539,6 +554,24 @@ impl Machine for Proxy {
             }
             Input::TunnelOpened { conn, host_id } => self.tunnel_opened(cx, conn, host_id, out),
             Input::TunnelClosed { conn, why } => self.tunnel_closed(cx, conn, why, out),
+        }
+    }
+
+    fn is_answer(output: &Output) -> bool {
+        match output {
+            Output::RefuseHello { .. }
+            | Output::RefuseRequest { .. }
+            | Output::Route { .. }
+            | Output::Serve { .. }
+            | Output::ServeWebApi => true,
+            Output::Advise { .. }
+            | Output::Announce { .. }
+            | Output::BeginListening
+            | Output::CloseTunnel { .. }
+            | Output::CutAll
+            | Output::Gossip { .. }
+            | Output::Presence { .. }
+            | Output::StopListening => false,
         }
     }
 

@@ -319,6 +319,10 @@ impl Machine for User {
         }
     }
 
+    fn is_answer(_output: &Output) -> bool {
+        false
+    }
+
     fn deadline(&self) -> Option<(Time, &'static str)> {
         self.next.map(|at| (at, "visit"))
     }

@@ -40,7 +40,8 @@ impl Snapshot {
 
     /// Takes one more fact. Facts come in the order of their numbers.
     pub fn fold(&mut self, fact: &Fact) {
-        self.at = fact.at;
+        // Two nodes may be stamped in one order and reach the journal in the other.
+        self.at = self.at.max(fact.at);
         self.seq = fact.seq;
         if let Kind::Finding { id, detail } = &fact.kind {
             self.add_finding(id, &fact.node, detail, fact.at);

@@ -352,6 +352,23 @@ async fn a_stop_cuts_flows_with_fin_and_a_start_takes_the_same_port() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_whose_caller_goes_away_still_cuts_what_is_open() {
+    let backends = backends(1);
+    let lab = lab_of(&backends, vec![door("inner", any_port("127.41.10.2"))]).await;
+    let (mut open, _) = spread(&lab, 3);
+
+    tokio::select! {
+        biased;
+        _ = lab.doors[0].operate(Act::Stop) => {}
+        // The caller does not wait for the listener to close.
+        () = std::future::ready(()) => {}
+    }
+    for client in &mut open {
+        assert_eq!(client.read(&mut [0]).unwrap(), 0, "FIN");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reset_is_passed_on_as_a_reset() {
     fn reset(_: &str, mut stream: TcpStream) {
         let _ = stream.read(&mut [0]);

@@ -23,7 +23,7 @@ const TRIPLES: u32 = 50;
 
 /// A lab at work, and its files.
 pub(crate) struct Whole {
-    pub(crate) lab: Lab,
+    pub(crate) lab: Arc<Lab>,
     /// The scenario; zones and Teleport files are beside it as in the repository.
     pub(crate) scenario: PathBuf,
     octet: u32,
@@ -76,7 +76,7 @@ impl Whole {
             match Box::pin(Lab::start(options)).await {
                 Ok(lab) => {
                     return Self {
-                        lab,
+                        lab: Arc::new(lab),
                         scenario,
                         octet,
                         _folder: folder,

@@ -1,8 +1,8 @@
 //! Each fact as one readable line, for the page's log and for a terminal.
 //!
 //! In goes a fact, out comes a sentence without its instant and node ([`Kind`]) or with both
-//! ([`Fact`]). Nothing is cut or escaped here: a name may hold what the wire held, and whoever
-//! prints to a terminal strips control characters.
+//! ([`Fact`]). It is one line whatever the wire held: control characters are shown as escapes
+//! ([`Escaped`]), so that nobody on the wire writes to a terminal or forges a line.
 
 use std::fmt::{self, Display, Formatter};
 
@@ -19,15 +19,44 @@ impl Display for Fact {
 /// The sentence alone.
 impl Display for Kind {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Ready
-            | Self::Reloaded { .. }
-            | Self::ReloadRefused { .. }
-            | Self::MeshComplete { .. }
-            | Self::Operated { .. }
-            | Self::Drained
-            | Self::Finding { .. } => lab(self, f),
-            Self::DnsCounted {
+        Escaped(&Sentence(self).to_string()).fmt(f)
+    }
+}
+
+/// A text with its control characters shown as escapes: `\u{1b}`.
+#[derive(Clone, Copy, Debug)]
+pub struct Escaped<'a>(pub &'a str);
+
+impl Display for Escaped<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let mut rest = self.0;
+        while let Some(at) = rest.find(char::is_control) {
+            let (plain, after) = rest.split_at(at);
+            let mut chars = after.chars();
+            f.write_str(plain)?;
+            chars
+                .next()
+                .map_or(Ok(()), |control| control.escape_default().fmt(f))?;
+            rest = chars.as_str();
+        }
+        f.write_str(rest)
+    }
+}
+
+/// The sentence as it is made, with whatever the wire held.
+struct Sentence<'a>(&'a Kind);
+
+impl Display for Sentence<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Kind::Ready
+            | Kind::Reloaded { .. }
+            | Kind::ReloadRefused { .. }
+            | Kind::MeshComplete { .. }
+            | Kind::Operated { .. }
+            | Kind::Drained
+            | Kind::Finding { .. } => lab(self.0, f),
+            Kind::DnsCounted {
                 view,
                 rule,
                 rcode,
@@ -36,33 +65,33 @@ impl Display for Kind {
                 write!(f, "{count} answers {rcode} from view {}", or_none(view))?;
                 write!(f, " by rule {}", or_none(rule))
             }
-            Self::DnsAnswered(answered) => answered.fmt(f),
-            Self::FlowOpened { .. }
-            | Self::ClientRefused { .. }
-            | Self::FlowConnected { .. }
-            | Self::ConnectFailed { .. }
-            | Self::NoBackend { .. }
-            | Self::FlowClosed { .. }
-            | Self::HealthChanged { .. } => balancer(self, f),
-            Self::ServiceChosen { .. }
-            | Self::ConnRefused { .. }
-            | Self::TunnelRegistered { .. }
-            | Self::TunnelRemoved { .. }
-            | Self::GossipSent { .. }
-            | Self::Routed { .. }
-            | Self::NoTunnel { .. }
-            | Self::RequestEnded { .. } => proxy(self, f),
-            Self::AddressFound { .. }
-            | Self::DoorUsed { .. }
-            | Self::Claimed { .. }
-            | Self::DialFailed { .. }
-            | Self::TunnelLost { .. }
-            | Self::BackingOff { .. }
-            | Self::Advised { .. }
-            | Self::ProxiesKnown { .. }
-            | Self::StreamCut { .. } => agent(self, f),
-            Self::VisitAnswered(answered) => answered.fmt(f),
-            Self::VisitFailed {
+            Kind::DnsAnswered(answered) => answered.fmt(f),
+            Kind::FlowOpened { .. }
+            | Kind::ClientRefused { .. }
+            | Kind::FlowConnected { .. }
+            | Kind::ConnectFailed { .. }
+            | Kind::NoBackend { .. }
+            | Kind::FlowClosed { .. }
+            | Kind::HealthChanged { .. } => balancer(self.0, f),
+            Kind::ServiceChosen { .. }
+            | Kind::ConnRefused { .. }
+            | Kind::TunnelRegistered { .. }
+            | Kind::TunnelRemoved { .. }
+            | Kind::GossipSent { .. }
+            | Kind::Routed { .. }
+            | Kind::NoTunnel { .. }
+            | Kind::RequestEnded { .. } => proxy(self.0, f),
+            Kind::AddressFound { .. }
+            | Kind::DoorUsed { .. }
+            | Kind::Claimed { .. }
+            | Kind::DialFailed { .. }
+            | Kind::TunnelLost { .. }
+            | Kind::BackingOff { .. }
+            | Kind::Advised { .. }
+            | Kind::ProxiesKnown { .. }
+            | Kind::StreamCut { .. } => agent(self.0, f),
+            Kind::VisitAnswered(answered) => answered.fmt(f),
+            Kind::VisitFailed {
                 app,
                 balancer,
                 reason,
@@ -370,5 +399,35 @@ fn door(balancer: &Option<Name>) -> String {
     match balancer {
         Some(name) => format!("door {name}"),
         None => String::from("no door of the lab"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::id::{ConnId, Node, Seq};
+    use crate::model::time::Time;
+
+    #[test]
+    fn what_the_wire_held_stays_on_one_line_and_off_the_terminal() {
+        let why = String::from("name \u{1b}[31m\n99.9 proxy/1: forged\u{9b}");
+        let kind = Kind::ConnRefused {
+            conn: ConnId(1),
+            client: None,
+            why,
+        };
+        let node = Node::Proxy("1".into());
+        let line = Fact {
+            seq: Seq(1),
+            at: Time::ZERO,
+            node,
+            kind,
+        }
+        .to_string();
+        assert!(!line.contains(char::is_control), "{line:?}");
+        assert!(
+            line.ends_with("name \\u{1b}[31m\\n99.9 proxy/1: forged\\u{9b}"),
+            "{line}"
+        );
     }
 }

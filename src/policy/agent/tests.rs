@@ -178,17 +178,29 @@ fn a_wrong_principal_is_refused_in_the_words_of_the_reference() {
     assert!(why.contains("not in the set of valid principals"), "{why}");
 }
 
+/// Goes on until a heartbeat is due, with gossip as often as proxies send it.
+fn rest(bench: &mut Bench<Agent>) {
+    loop {
+        match bench.machine.deadline() {
+            Some((_, "heartbeat")) => return,
+            Some((at, "end of gossip")) => {
+                bench.now = Time::from_us(at.as_us() - 1);
+                gossip(
+                    bench,
+                    DialId(1),
+                    &["proxy-id-1", "proxy-id-2", "proxy-id-3"],
+                );
+            }
+            Some(_) => assert!(bench.wake().outputs.is_empty(), "an agent at rest dials"),
+            None => panic!("it never wants to be woken"),
+        }
+    }
+}
+
 #[test]
 fn a_full_mesh_rests_until_a_heartbeat_is_due() {
     let mut bench = meshed();
-    // The wait after the last attempt, then a look for a lease that is not there.
-    while bench
-        .machine
-        .deadline()
-        .is_some_and(|(_, why)| why != "heartbeat")
-    {
-        assert!(bench.wake().outputs.is_empty());
-    }
+    rest(&mut bench);
     let out = bench.wake();
     assert!(
         out.outputs
@@ -197,6 +209,30 @@ fn a_full_mesh_rests_until_a_heartbeat_is_due() {
         "{out:?}"
     );
     assert!(bench.now >= Time::ZERO + KEEP_ALIVE);
+}
+
+#[test]
+fn when_gossip_ends_altogether_a_lease_is_granted_as_if_nothing_were_known() {
+    let mut bench = meshed();
+    let mut known = None;
+    let dialled = loop {
+        let out = bench.wake();
+        known = known.or_else(|| {
+            out.facts.iter().find_map(|fact| match fact {
+                Kind::ProxiesKnown { known, .. } => Some(*known),
+                _ => None,
+            })
+        });
+        if out
+            .outputs
+            .iter()
+            .any(|o| matches!(o, Output::Find { .. } | Output::Dial { .. }))
+        {
+            break bench.now;
+        }
+    };
+    assert_eq!(known, Some(0));
+    assert!(dialled >= Time::ZERO + Span::from_secs(180), "{dialled}");
 }
 
 #[test]
@@ -220,15 +256,8 @@ fn an_answer_to_find_is_used_again_for_three_seconds() {
 #[test]
 fn a_tunnel_lost_after_a_long_life_is_redialled_at_the_next_poll_and_the_gap_is_told() {
     let mut bench = meshed();
-    while bench
-        .machine
-        .deadline()
-        .is_some_and(|(_, why)| why != "heartbeat")
-    {
-        bench.wake();
-    }
+    rest(&mut bench);
     bench.pass(Span::from_secs(60));
-    // Gossip comes every two minutes at least, so the proxies are still known.
     gossip(
         &mut bench,
         DialId(1),

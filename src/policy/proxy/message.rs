@@ -98,8 +98,11 @@ pub enum Output {
         /// Its apps.
         apps: Vec<Name>,
     },
-    /// Advise the agents of all tunnels to reconnect elsewhere.
-    AdviseAll,
+    /// Advise the agents of these tunnels to reconnect elsewhere.
+    Advise {
+        /// The tunnels.
+        conns: Vec<ConnId>,
+    },
     /// Open the listener.
     BeginListening,
     /// Close a tunnel.

@@ -263,7 +263,10 @@ fn a_drain_advises_all_and_is_over_when_nothing_is_left() {
         panic!("{out:?}")
     };
     let out = bench.feed(Input::Operate(Act::Drain));
-    assert_eq!(out.outputs, [Output::StopListening, Output::AdviseAll]);
+    assert_eq!(
+        out.outputs,
+        [Output::StopListening, Output::Advise { conns: vec![conn] }]
+    );
     let out = bench.feed(Input::RequestEnded {
         request,
         status: 200,
@@ -333,4 +336,57 @@ fn a_request_that_is_open_when_a_drains_time_is_over_has_ended() {
     );
     assert_eq!(ended.count(), 1, "{facts:?}");
     assert!(facts.contains(&Kind::Drained));
+}
+
+#[test]
+fn a_tunnel_that_comes_during_a_drain_is_advised_too() {
+    let mut bench = started();
+    tunnel(&mut bench, true);
+    let out = hello(&mut bench, &["teleport-reversetunnel"]);
+    let [Output::Serve { conn, .. }] = out.outputs[..] else {
+        panic!("{out:?}")
+    };
+    bench.feed(Input::Operate(Act::Drain));
+    let out = bench.feed(Input::TunnelOpened {
+        conn,
+        host_id: "kiosk-id".into(),
+    });
+    assert_eq!(out.outputs, [Output::Advise { conns: vec![conn] }]);
+}
+
+#[test]
+fn a_started_proxy_knows_nothing_of_its_life_before() {
+    let mut bench = started();
+    tunnel(&mut bench, true);
+    bench.feed(Input::PeerSeen {
+        id: "proxy-id-2".into(),
+    });
+    bench.feed(Input::Operate(Act::Stop));
+    bench.feed(Input::PeerSeen {
+        id: "proxy-id-3".into(),
+    });
+    bench.feed(Input::Operate(Act::Start));
+    let out = ask(&mut bench, ORDERS);
+    assert!(
+        matches!(out.outputs[..], [Output::RefuseRequest { status: 404, .. }]),
+        "{out:?}"
+    );
+    let conn = tunnel(&mut bench, false);
+    let out = bench.feed(Input::Heartbeat {
+        conn,
+        apps: Vec::new(),
+    });
+    let alone = out.outputs.iter().any(|output| {
+        matches!(output, Output::Gossip { proxies, .. } if *proxies == [Name::from("proxy-id-1")])
+    });
+    assert!(alone, "{out:?}");
+}
+
+#[test]
+fn what_a_client_offers_is_kept_in_part_only() {
+    let mut bench = started();
+    let name = "x".repeat(255);
+    let offers = vec![&*name; 29_000];
+    let facts = format!("{:?}", hello(&mut bench, &offers).facts);
+    assert!(facts.len() < 8_000, "{} bytes", facts.len());
 }
