@@ -60,7 +60,7 @@ pub trait Control: Send + Sync {
 pub struct Reloaded {
     /// The generation now in force.
     pub generation: Generation,
-    /// Names whose records changed, as `view/name`.
+    /// What changed: views and whom they let in, and names as `view/name`.
     pub changed: Vec<String>,
 }
 

@@ -111,7 +111,7 @@ pub enum OperateError {
 pub struct Reloaded {
     /// The generation now in force.
     pub generation: Generation,
-    /// Names whose records changed, as `view/name`.
+    /// What changed, as [`answer::diff`] says it.
     pub changed: Vec<String>,
     /// What is odd but works.
     pub warnings: Vec<Mistake>,

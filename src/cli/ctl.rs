@@ -92,7 +92,7 @@ pub fn run(args: &Args, io: &mut Io<'_>) -> anyhow::Result<Exit> {
     })
 }
 
-/// The names that a reload changed.
+/// What a reload changed.
 fn changed(answer: &Answer) -> String {
     let Some(names) = answer
         .body
@@ -104,7 +104,7 @@ fn changed(answer: &Answer) -> String {
     let names: Vec<&str> = names.iter().filter_map(|name| name.as_str()).collect();
     match &*names {
         [] => String::from(", nothing changed"),
-        names => format!(", changed: {}", names.join(" ")),
+        names => format!(", changed: {}", names.join(", ")),
     }
 }
 

@@ -340,7 +340,7 @@ fn print_reload(lab: &Lab, embedded: bool, io: &mut Io<'_>) -> anyhow::Result<()
         Ok(reloaded) => {
             let changed = match &*reloaded.changed {
                 [] => String::from("nothing changed"),
-                names => format!("changed: {}", names.join(" ")),
+                names => format!("changed: {}", names.join(", ")),
             };
             writeln!(
                 io.out,

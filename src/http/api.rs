@@ -367,7 +367,7 @@ pub struct Overflow {
 pub struct Reloaded {
     /// The generation now in force.
     pub generation: u64,
-    /// Names whose records changed.
+    /// What changed: views and whom they let in, and names as `view/name`.
     pub changed: Vec<String>,
 }
 

@@ -38,7 +38,8 @@ pub enum Kind {
         generation: Generation,
         /// The views and whom each lets in, in order.
         views: Vec<(Name, Vec<Element>)>,
-        /// Names whose records changed, as `view/name`, bounded; empty when nothing changed.
+        /// What changed, to be read: views and whom they let in, and names whose records differ
+        /// as `view/name`; bounded, empty when nothing changed.
         changed: Vec<String>,
     },
     /// A reload was refused and the old rules stay.

@@ -323,3 +323,35 @@ fn a_reload_names_what_changed() {
     assert_eq!(diff(&old, &new), changed);
     assert_eq!(diff(&new, &new), Vec::<String>::new());
 }
+
+#[test]
+fn a_reload_that_moves_a_network_says_so() {
+    let check = |change: &dyn Fn(&mut Rules), expected: &[&str]| {
+        let (old, mut new) = (rules(""), rules(""));
+        change(&mut new);
+        let mut changed = diff(&old, &new);
+        // Records of views that came or went follow; the other test is about them.
+        changed.retain(|entry| entry.contains(' '));
+        assert_eq!(changed, expected);
+    };
+    check(&|_| {}, &[]);
+    check(
+        &|new| new.views[0].match_clients.clear(),
+        &["view/in: match [10.0.0.0/8] became []"],
+    );
+    check(
+        &|new| new.views.swap(0, 1),
+        &["view order: [in, out] became [out, in]"],
+    );
+    check(
+        &|new| new.views[1].name = "away".into(),
+        &[
+            "view/out: removed, match [any]",
+            "view/away: added in place 2, match [any]",
+        ],
+    );
+    check(
+        &|new| new.ecs_trusted.clear(),
+        &["dns.ecs.trusted: [127.0.0.1/32] became []"],
+    );
+}
