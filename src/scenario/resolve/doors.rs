@@ -112,6 +112,15 @@ impl Resolver<'_> {
                     continue;
                 };
                 self.beyond_loopback(&steps, address.ip());
+                if address.port() == 0 {
+                    self.wrong(
+                        &steps,
+                        format!(
+                            "{address} has no port: DNS names a door's address, never its port"
+                        ),
+                        format!("write a port, like {}", SocketAddr::new(address.ip(), 3080)),
+                    );
+                }
                 if let Some(range) = range.filter(|range| range.contains(&address.ip())) {
                     self.wrong(
                         &steps,
@@ -130,7 +139,7 @@ impl Resolver<'_> {
     }
 }
 
-/// Tells whether two listeners cannot both be bound; port 0 takes a free one.
+/// Tells whether two listeners cannot both be bound; the DNS server takes a free port for 0.
 fn collide(a: SocketAddr, b: SocketAddr) -> bool {
     let same_host = a.ip().to_canonical() == b.ip().to_canonical();
     let all = a.ip().is_unspecified() || b.ip().is_unspecified();
