@@ -62,6 +62,8 @@ pub struct Reloaded {
     pub generation: Generation,
     /// What changed: views and whom they let in, and names as `view/name`.
     pub changed: Vec<String>,
+    /// What is odd but works, each with its place.
+    pub warnings: Vec<String>,
 }
 
 /// Why a node was not operated.

@@ -4,6 +4,7 @@
 //! Listeners are bound before anything starts, so a lab is whole or it is not there.
 
 pub mod limits;
+pub mod load;
 pub mod record;
 
 mod build;
@@ -33,7 +34,9 @@ use crate::model::mistake::{Files, Mistake};
 use crate::model::topology::Topology;
 use crate::policy::answer::{self, Question, Rules, Transport};
 use crate::policy::zone;
-use crate::scenario::{self, Loaded};
+use crate::scenario;
+
+use self::load::Loaded;
 
 /// What a lab is started from.
 pub struct Options {
@@ -41,7 +44,7 @@ pub struct Options {
     pub path: PathBuf,
     /// Where its files are.
     pub files: Arc<dyn Files + Send + Sync>,
-    /// The scenario, loaded.
+    /// The scenario and its zones, loaded.
     pub loaded: Loaded,
     /// Where DNS listens instead of where the scenario says.
     pub dns: Option<SocketAddr>,
@@ -70,9 +73,6 @@ pub struct Lab {
 /// Why a lab did not start.
 #[derive(Debug, Error)]
 pub enum StartError {
-    /// The scenario or its zones are wrong.
-    #[error("{} mistakes in the scenario", .0.len())]
-    Mistakes(Vec<Mistake>),
     /// An address could not be bound.
     #[error("{what} cannot listen on {address}: {error}; {cure}")]
     Bind {
@@ -235,6 +235,8 @@ impl Lab {
 
     /// Reads scenario and zones again. All views change together, or nothing does and every
     /// mistake is given.
+    ///
+    /// Blocks while files are read: not to be called by an async task itself.
     pub fn reload(&self) -> Result<Reloaded, Vec<Mistake>> {
         let _one = self
             .reloading
@@ -274,21 +276,18 @@ impl Lab {
 
     fn load_again(&self) -> Result<(Rules, Vec<String>, Vec<Mistake>), Vec<Mistake>> {
         let Loaded {
-            topology,
-            mut warnings,
+            mut rules,
+            warnings,
             ..
-        } = scenario::load(&self.path, &*self.files)?;
-        let changed_parts = build::fixed_parts_changed(&self.shared.topology, &topology);
-        if !changed_parts.is_empty() {
-            return Err(changed_parts
-                .into_iter()
+        } = load::load_for(&self.path, &*self.files, |topology| {
+            let parts = build::fixed_parts_changed(&self.shared.topology, topology);
+            let parts = parts.into_iter();
+            parts
                 .map(|part| scenario::needs_restart(&self.path, &*self.files, part))
-                .collect());
-        }
+                .collect()
+        })?;
         let old = self.rules.load_full();
-        let generation = Generation(old.generation.0 + 1);
-        let (rules, more) = Rules::load(&topology, generation, &*self.files)?;
-        warnings.extend(more);
+        rules.generation = Generation(old.generation.0 + 1);
         let changed = answer::diff(&old, &rules);
         Ok((rules, changed, warnings))
     }

@@ -20,7 +20,7 @@ pub mod tree;
 use std::path::{Path, PathBuf};
 
 use crate::model::mistake::{Files, Mistake, Place};
-use crate::model::topology::Topology;
+use crate::model::topology::{Topology, ZoneSource};
 
 use self::tree::{Mark, Node, Step};
 
@@ -38,33 +38,50 @@ pub struct Loaded {
     pub read: Vec<PathBuf>,
 }
 
-/// Loads a scenario, or gives every mistake of it: those of the scenario itself first, then those
-/// of the files that it names.
-pub fn load(path: &Path, files: &dyn Files) -> Result<Loaded, Vec<Mistake>> {
+/// A scenario with mistakes.
+#[derive(Clone, Debug, Default)]
+pub struct Unsound {
+    /// Every mistake: those of the scenario itself first, then those of the files that it names.
+    pub mistakes: Vec<Mistake>,
+    /// The zones that could be told all the same, so that their own mistakes can be.
+    pub zones: Vec<ZoneSource>,
+}
+
+/// Loads a scenario, or gives every mistake of it. `lab::load` reads the zones as well.
+pub fn load(path: &Path, files: &dyn Files) -> Result<Loaded, Unsound> {
     let mut mistakes = Mistakes::default();
     let text = match files.read(path) {
         Ok(text) => text,
         Err(why) => {
             mistakes.add(path, Mark::START, "", format!("cannot be read: {why}"), "");
-            return Err(mistakes.into_list(path));
+            return Err(mistakes.into_list(path).into());
         }
     };
     let Some(tree) = tree::read(path, &text, &mut mistakes) else {
-        return Err(mistakes.into_list(path));
+        return Err(mistakes.into_list(path).into());
     };
     let sound = schema::check(&schema::scenario(), path, &tree, &mut mistakes);
     if !sound.is_object() {
-        return Err(mistakes.into_list(path));
+        return Err(mistakes.into_list(path).into());
     }
     let shapes = match serde_json::from_value(sound) {
         Ok(shapes) => shapes,
         Err(error) => {
             // Unsound parts were left out, so this is a schema that says more than the shapes.
             mistakes.add(path, tree.mark, "", error.to_string(), "");
-            return Err(mistakes.into_list(path));
+            return Err(mistakes.into_list(path).into());
         }
     };
     resolve::resolve(path, &tree, &shapes, files, mistakes)
+}
+
+impl From<Vec<Mistake>> for Unsound {
+    fn from(mistakes: Vec<Mistake>) -> Self {
+        Self {
+            mistakes,
+            zones: Vec::new(),
+        }
+    }
 }
 
 /// Says, with its place, that a part of a scenario cannot change while its lab runs.

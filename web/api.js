@@ -126,7 +126,7 @@ export async function operate(node, act) {
 export async function reload() {
   const { ok, text, body } = await change('/api/reload');
   if (!ok) return text;
-  const { generation, changed } = /** @type {Reloaded} */ (body);
-  return changed.length ? `generation ${generation}: changed ${changed.join(', ')}`
-    : `generation ${generation}: nothing changed`;
+  const { generation, changed, warnings } = /** @type {Reloaded} */ (body);
+  const what = changed.length ? `changed ${changed.join(', ')}` : 'nothing changed';
+  return [`generation ${generation}: ${what}`, ...warnings].join('; warning: ');
 }

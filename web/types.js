@@ -214,6 +214,7 @@
  * @typedef {object} Reloaded
  * @property {number} generation
  * @property {string[]} changed
+ * @property {string[]} warnings
  */
 
 /**

@@ -10,11 +10,10 @@ use std::path::{Path, PathBuf};
 
 use clap::Args as ClapArgs;
 
-use crate::model::id::Generation;
-use crate::model::mistake::{Files, Mistake};
-use crate::policy::answer::Rules;
+use crate::lab::load::{Loaded, load};
+use crate::model::mistake::Mistake;
+use crate::scenario::embedded;
 use crate::scenario::files::Disk;
-use crate::scenario::{self, Loaded, embedded};
 
 use super::{Exit, Io};
 
@@ -33,12 +32,11 @@ pub struct Args {
 pub fn run(args: &Args, io: &mut Io<'_>) -> anyhow::Result<Exit> {
     let examined: Vec<(PathBuf, Examined)> = if args.scenarios.is_empty() {
         let path = PathBuf::from(embedded::SCENARIO);
-        let examined = examine(&path, &embedded::FILES);
+        let examined = load(&path, &embedded::FILES);
         vec![(path, examined)]
     } else {
         let each = args.scenarios.iter();
-        each.map(|path| (path.clone(), examine(path, &Disk)))
-            .collect()
+        each.map(|path| (path.clone(), load(path, &Disk))).collect()
     };
     if args.json {
         writeln!(io.out, "{:#}", json::document(&examined))?;
@@ -56,16 +54,6 @@ pub fn run(args: &Args, io: &mut Io<'_>) -> anyhow::Result<Exit> {
 
 /// A scenario without mistakes, or its mistakes.
 type Examined = Result<Loaded, Vec<Mistake>>;
-
-/// Does everything that can be done without running the scenario.
-///
-/// Zones are read once the scenario itself is sound: before that it is not known which they are.
-fn examine(path: &Path, files: &dyn Files) -> Examined {
-    let mut loaded = scenario::load(path, files)?;
-    let (_, warnings) = Rules::load(&loaded.topology, Generation(1), files)?;
-    loaded.warnings.extend(warnings);
-    Ok(loaded)
-}
 
 fn print(path: &Path, examined: &Examined, io: &mut Io<'_>) -> std::io::Result<()> {
     match examined {

@@ -67,6 +67,9 @@ pub fn run(args: &Args, io: &mut Io<'_>) -> anyhow::Result<Exit> {
     }
     let answer = client.post(&path)?;
     if answer.status.is_success() {
+        for warning in list(&answer, "warnings") {
+            writeln!(io.err, "warning: {warning}")?;
+        }
         writeln!(io.out, "{done}{}", changed(&answer))?;
         return Ok(Exit::Success);
     }
@@ -76,14 +79,8 @@ pub fn run(args: &Args, io: &mut Io<'_>) -> anyhow::Result<Exit> {
         "error: {}",
         detail.unwrap_or(answer.status.as_str())
     )?;
-    for mistake in answer
-        .body
-        .get("mistakes")
-        .and_then(|m| m.as_array())
-        .into_iter()
-        .flatten()
-    {
-        writeln!(io.err, "error: {}", mistake.as_str().unwrap_or_default())?;
+    for mistake in list(&answer, "mistakes") {
+        writeln!(io.err, "error: {mistake}")?;
     }
     Ok(if matches!(args.act, Act::Reload) {
         Exit::Usage
@@ -94,18 +91,20 @@ pub fn run(args: &Args, io: &mut Io<'_>) -> anyhow::Result<Exit> {
 
 /// What a reload changed.
 fn changed(answer: &Answer) -> String {
-    let Some(names) = answer
-        .body
-        .get("changed")
-        .and_then(|changed| changed.as_array())
-    else {
+    if answer.body.get("changed").is_none() {
         return String::new();
-    };
-    let names: Vec<&str> = names.iter().filter_map(|name| name.as_str()).collect();
-    match &*names {
-        [] => String::from(", nothing changed"),
-        names => format!(", changed: {}", names.join(", ")),
     }
+    let changed: Vec<&str> = list(answer, "changed").collect();
+    match &*changed {
+        [] => String::from(", nothing changed"),
+        changed => format!(", changed: {}", changed.join(", ")),
+    }
+}
+
+/// The texts of a list in an answer; nothing when it has no such list.
+fn list<'a>(answer: &'a Answer, name: &str) -> impl Iterator<Item = &'a str> {
+    let list = answer.body.get(name).and_then(|list| list.as_array());
+    list.into_iter().flatten().filter_map(|text| text.as_str())
 }
 
 /// Names of nodes need no escapes in a path.

@@ -7,8 +7,7 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Subcommand};
 
 use super::{Exit, Io, up};
-use crate::model::id::Generation;
-use crate::policy::answer::Rules;
+use crate::lab::load::load;
 use crate::policy::findings;
 use crate::scenario;
 
@@ -44,12 +43,8 @@ pub fn run(args: &Args, io: &mut Io<'_>) -> anyhow::Result<Exit> {
     match &args.what {
         What::Dns { scenario, question } => {
             let (path, files) = up::source(scenario.as_deref());
-            let read = scenario::load(&path, &*files).and_then(|loaded| {
-                let (rules, _) = Rules::load(&loaded.topology, Generation(1), &*files)?;
-                Ok((loaded.topology, rules))
-            });
-            match read {
-                Ok((topology, rules)) => dns(question, &topology, &rules, io),
+            match load(&path, &*files) {
+                Ok(loaded) => dns(question, &loaded.topology, &loaded.rules, io),
                 Err(mistakes) => {
                     for mistake in &mistakes {
                         writeln!(io.err, "error: {mistake}")?;

@@ -21,15 +21,16 @@ use super::{Exit, Io, where_labs_are};
 use crate::http::guard::{self, Token};
 use crate::http::{Control, ControlError, Reloaded, Server};
 use crate::journal::Journal;
+use crate::lab::load::load;
 use crate::lab::record::{RecordError, Recorder};
-use crate::lab::{Lab, OperateError, Options, StartError, limits};
+use crate::lab::{Lab, OperateError, Options, limits};
 use crate::live::runner::Tap;
 use crate::model::fact::{Act, Kind};
 use crate::model::id::{Node, Seq};
 use crate::model::mistake::{Files, Mistake};
 use crate::model::topology::Topology;
+use crate::scenario::embedded;
 use crate::scenario::files::Disk;
-use crate::scenario::{self, embedded};
 
 /// How many facts `--log` takes at a time.
 const LOG_BATCH: usize = 1_000;
@@ -95,7 +96,7 @@ fn host(text: &str) -> Result<String, String> {
 /// Runs the verb.
 pub fn run(args: &Args, io: &mut Io<'_>) -> anyhow::Result<Exit> {
     let (path, files) = source(args.scenario.as_deref());
-    let loaded = match scenario::load(&path, &*files) {
+    let loaded = match load(&path, &*files) {
         Ok(loaded) => loaded,
         Err(mistakes) => return print_mistakes(&mistakes, io),
     };
@@ -179,7 +180,6 @@ async fn serve(args: &Args, options: Options, io: &mut Io<'_>) -> anyhow::Result
     );
     let lab = match Lab::start(options).await {
         Ok(lab) => Arc::new(lab),
-        Err(StartError::Mistakes(mistakes)) => return print_mistakes(&mistakes, io),
         Err(error) => {
             writeln!(io.err, "error: {error}")?;
             return Ok(Exit::CouldNotRun);
@@ -242,7 +242,7 @@ async fn serve(args: &Args, options: Options, io: &mut Io<'_>) -> anyhow::Result
 
 /// Takes signals until the lab is to stop.
 async fn operate(
-    lab: &Lab,
+    lab: &Arc<Lab>,
     log: Option<&Log>,
     embedded: bool,
     (mut interrupt, mut terminate, mut hangup): (Signal, Signal, Signal),
@@ -259,7 +259,7 @@ async fn operate(
         tokio::select! {
             _ = interrupt.recv() => return Ok(()),
             _ = terminate.recv() => return Ok(()),
-            _ = hangup.recv() => print_reload(lab, embedded, io)?,
+            _ = hangup.recv() => print_reload(lab, embedded, io).await?,
             () = &mut unread => return Err(io::Error::from(io::ErrorKind::BrokenPipe).into()),
         }
     }
@@ -335,9 +335,12 @@ fn print_facts(journal: &Journal, mut seen: Seq, out: &mut dyn Write) -> io::Res
     Ok(seen)
 }
 
-fn print_reload(lab: &Lab, embedded: bool, io: &mut Io<'_>) -> anyhow::Result<()> {
-    match reload(lab, embedded) {
+async fn print_reload(lab: &Arc<Lab>, embedded: bool, io: &mut Io<'_>) -> anyhow::Result<()> {
+    match reload(lab, embedded).await {
         Ok(reloaded) => {
+            for warning in &reloaded.warnings {
+                writeln!(io.err, "warning: {warning}")?;
+            }
             let changed = match &*reloaded.changed {
                 [] => String::from("nothing changed"),
                 names => format!("changed: {}", names.join(", ")),
@@ -363,29 +366,25 @@ fn print_reload(lab: &Lab, embedded: bool, io: &mut Io<'_>) -> anyhow::Result<()
     Ok(())
 }
 
-fn reload(lab: &Lab, embedded: bool) -> Result<Reloaded, Vec<String>> {
+async fn reload(lab: &Arc<Lab>, embedded: bool) -> Result<Reloaded, Vec<String>> {
     if embedded {
         return Err(vec![String::from(
             "this lab runs the embedded example, which has no files to read again; write them out \
              with `twodoors init DIR` and run `twodoors up DIR/scenarios/split-dns.yaml`",
         )]);
     }
-    match lab.reload() {
-        Ok(reloaded) => {
-            for warning in &reloaded.warnings {
-                tracing::warn!(%warning, "reloaded");
-            }
-            let crate::lab::Reloaded {
-                generation,
-                changed,
-                ..
-            } = reloaded;
-            Ok(Reloaded {
-                generation,
-                changed,
-            })
-        }
-        Err(mistakes) => Err(mistakes.iter().map(ToString::to_string).collect()),
+    let lab = Arc::clone(lab);
+    // Files are read and parsed for as long as that takes, while connections go on.
+    let reloaded = tokio::task::spawn_blocking(move || lab.reload()).await;
+    let texts = |list: &[Mistake]| list.iter().map(ToString::to_string).collect();
+    match reloaded {
+        Ok(Ok(reloaded)) => Ok(Reloaded {
+            generation: reloaded.generation,
+            changed: reloaded.changed,
+            warnings: texts(&reloaded.warnings),
+        }),
+        Ok(Err(mistakes)) => Err(texts(&mistakes)),
+        Err(error) => Err(vec![format!("the reload broke off: {error}")]),
     }
 }
 
@@ -509,7 +508,7 @@ struct Hand {
 #[async_trait]
 impl Control for Hand {
     async fn reload(&self) -> Result<Reloaded, Vec<String>> {
-        reload(&self.lab, self.embedded)
+        reload(&self.lab, self.embedded).await
     }
 
     async fn operate(&self, node: &Node, act: Act) -> Result<(), ControlError> {

@@ -369,6 +369,8 @@ pub struct Reloaded {
     pub generation: u64,
     /// What changed: views and whom they let in, and names as `view/name`.
     pub changed: Vec<String>,
+    /// What is odd but works, each with its place.
+    pub warnings: Vec<String>,
 }
 
 /// The answer to an act that the lab took on.
@@ -453,6 +455,7 @@ impl From<super::Reloaded> for Reloaded {
         Self {
             generation: reloaded.generation.0,
             changed: reloaded.changed,
+            warnings: reloaded.warnings,
         }
     }
 }

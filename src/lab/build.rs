@@ -23,9 +23,8 @@ use crate::live::tunnel::Settings;
 use crate::live::user::User;
 use crate::live::{serve, tls};
 use crate::model::fact::{Act, Kind};
-use crate::model::id::{Generation, Node, Seq};
+use crate::model::id::{Node, Seq};
 use crate::model::topology::Topology;
-use crate::policy::answer::Rules;
 use crate::policy::principals;
 
 pub(super) async fn start(options: Options) -> Result<Lab, StartError> {
@@ -37,9 +36,7 @@ pub(super) async fn start(options: Options) -> Result<Lab, StartError> {
         tap,
     } = options;
     let topology = Arc::new(loaded.topology);
-    let (rules, _) =
-        Rules::load(&topology, Generation(1), &*files).map_err(StartError::Mistakes)?;
-    let rules = Arc::new(ArcSwap::from_pointee(rules));
+    let rules = Arc::new(ArcSwap::from_pointee(loaded.rules));
     let clock = Clock::start();
     let journal = Journal::new(&topology);
     let shared = Shared {

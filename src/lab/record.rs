@@ -23,12 +23,10 @@ use serde::Serialize;
 use thiserror::Error;
 
 use self::line::{CallLine, EndLine, Header, InputLine, LostLine, Total};
+use crate::lab::load::load;
 use crate::live::runner::{Call, Tap};
-use crate::model::id::Generation;
 use crate::model::mistake::{Files, Mistake};
 use crate::model::topology::Topology;
-use crate::policy::answer::Rules;
-use crate::scenario;
 
 pub use self::line::SCHEMA;
 pub use self::replay::{Difference, Differs, Replayed, replay};
@@ -168,8 +166,7 @@ fn header(scenario: &Path, files: &dyn Files, topology: &Topology) -> Result<Hea
         files,
         texts: Mutex::default(),
     };
-    let loaded = scenario::load(scenario, &kept).map_err(RecordError::Mistakes)?;
-    Rules::load(&loaded.topology, Generation(1), &kept).map_err(RecordError::Mistakes)?;
+    let loaded = load(scenario, &kept).map_err(RecordError::Mistakes)?;
     if loaded.topology != *topology {
         return Err(RecordError::Changed);
     }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use crate::model::addr::{BackendAddr, ListenAddr};
 use crate::model::draw::Seed;
 use crate::model::id::{Name, Node as LabNode};
-use crate::model::mistake::{Files, Mistake};
+use crate::model::mistake::Files;
 use crate::model::network::{Element, Matcher, Network};
 use crate::model::time::Span;
 use crate::model::topology::{
@@ -26,7 +26,7 @@ use crate::model::topology::{
 use super::files::beside;
 use super::teleport::AgentFile;
 use super::tree::{Node, Step, Value};
-use super::{Loaded, Mistakes, file, format, hint, place, teleport};
+use super::{Loaded, Mistakes, Unsound, file, format, hint, place, teleport};
 
 /// The seed of a scenario that names none.
 const SEED_DEFAULT: u64 = 1;
@@ -51,7 +51,7 @@ pub fn resolve(
     shapes: &file::Scenario,
     files: &dyn Files,
     mistakes: Mistakes,
-) -> Result<Loaded, Vec<Mistake>> {
+) -> Result<Loaded, Unsound> {
     let mut resolver = Resolver {
         path,
         tree,
@@ -62,6 +62,7 @@ pub fn resolve(
         texts: BTreeMap::new(),
         agent_files: BTreeMap::new(),
         networks: Vec::new(),
+        zones: Vec::new(),
         searched: BTreeMap::new(),
         taken: BTreeMap::new(),
         apps: BTreeMap::new(),
@@ -80,7 +81,10 @@ pub fn resolve(
                 let what = "this scenario cannot be resolved";
                 resolver.mistakes.add(path, tree.mark, "", what, "");
             }
-            Err(resolver.mistakes.into_list(path))
+            Err(Unsound {
+                mistakes: resolver.mistakes.into_list(path),
+                zones: resolver.zones,
+            })
         }
     }
 }
@@ -97,6 +101,8 @@ struct Resolver<'a> {
     /// The configuration of agents by file, so that each is checked once.
     agent_files: BTreeMap<PathBuf, Option<Arc<AgentFile>>>,
     networks: Vec<Network>,
+    /// Every zone of every view so far.
+    zones: Vec<ZoneSource>,
     /// How many hosts of a network are known to be taken, in the order of looking.
     searched: BTreeMap<String, usize>,
     /// Who has an address.
@@ -195,6 +201,7 @@ impl Resolver<'_> {
                 let what = format!("this view has the zone {} already", zone.origin);
                 self.wrong(&steps, what, "a view serves an origin once");
             }
+            self.zones.push(zone.clone());
             zones.push(zone);
         }
         View {

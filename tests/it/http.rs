@@ -35,6 +35,7 @@ impl Control for FakeControl {
         Ok(Reloaded {
             generation: Generation(2),
             changed: vec![String::from("private/proxy.example.com.")],
+            warnings: Vec::new(),
         })
     }
 

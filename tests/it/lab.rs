@@ -64,7 +64,7 @@ impl Whole {
                 fs::create_dir_all(path.parent().unwrap()).unwrap();
                 fs::write(path, moved(text, octet)).unwrap();
             }
-            let loaded = twodoors::scenario::load(&scenario, &Disk).unwrap();
+            let loaded = twodoors::lab::load::load(&scenario, &Disk).unwrap();
             let mut options = Options {
                 path: scenario.clone(),
                 files: Arc::new(Disk),

@@ -11,6 +11,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use twodoors::cli::{Exit, Io, check};
+use twodoors::lab;
+use twodoors::scenario::files::Disk;
 use twodoors::scenario::{embedded, load};
 
 const FIXTURES: &str = "tests/fixtures/scenarios";
@@ -41,6 +43,18 @@ fn broken_scenarios_say_what_stands_beside_them() {
 fn twelve_mistakes_of_different_kinds_are_twelve_lines() {
     let (_, said) = examine(&twelve());
     assert_eq!(said.lines().count(), 12, "{said}");
+}
+
+#[test]
+fn mistakes_of_the_scenario_do_not_hide_those_of_its_zones() {
+    let path = Path::new(FIXTURES).join("invalid/both.yaml");
+    let mistakes = lab::load::load(&path, &Disk).expect_err("it has mistakes");
+    let of = |end: &str| {
+        let files = mistakes.iter().map(|mistake| &mistake.place.file);
+        files.filter(|file| file.ends_with(end)).count()
+    };
+    // The zone is in two views and its mistakes are told once.
+    assert_eq!((of("both.yaml"), of("broken.example.zone")), (2, 2));
 }
 
 /// The scenario with twelve mistakes.

@@ -158,7 +158,9 @@ fn header(lines: &mut Lines<impl BufRead>) -> Result<Topology, Difference> {
     }
     let files = Texts(header.files);
     let loaded = scenario::load(Path::new(&header.scenario), &files);
-    let topology = loaded.map_err(Difference::Scenario)?.topology;
+    let topology = loaded
+        .map_err(|unsound| Difference::Scenario(unsound.mistakes))?
+        .topology;
     if topology.seed.0 != header.seed {
         let why = format!("the scenario's seed is {}", topology.seed.0);
         return Err(lines.malformed(why));

@@ -13,6 +13,7 @@ use crate::policy::address::Document;
 use crate::policy::principals::{Shown, ShownKind};
 use crate::policy::{AnyInput, Machine, Outbox, machines};
 use crate::policy::{agent, balancer, proxy, user};
+use crate::scenario;
 use crate::scenario::embedded;
 
 fn address() -> std::net::SocketAddr {

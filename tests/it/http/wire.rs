@@ -42,7 +42,11 @@ fn the_wire_is_as_its_samples_show() {
         "reloaded",
         &api::Reloaded {
             generation: 2,
-            changed: vec![String::from("private/proxy.example.com.")],
+            changed: vec![
+                String::from("view/private: match [internal] became [none]"),
+                String::from("private/proxy.example.com."),
+            ],
+            warnings: vec![String::from("zone:7:1: ttl: 0 seconds; write more")],
         },
     );
     check(
