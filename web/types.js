@@ -258,7 +258,7 @@
  *   | {kind: 'flow_opened', flow: number, client: string, network: string | null,
  *      listener: string}
  *   | {kind: 'client_refused', client: string, network: string | null, listener: string,
- *      rule: string | null}
+ *      why: 'denied' | 'draining' | 'full' | 'not_allowed' | 'stopped', rule: string | null}
  *   | {kind: 'flow_connected', flow: number, proxy: string, from: string | null,
  *      attempt: number, why: string}
  *   | {kind: 'connect_failed', flow: number, proxy: string, error: string}

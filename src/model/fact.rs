@@ -102,9 +102,8 @@ pub enum Kind {
         network: Option<Name>,
         /// Where it came in.
         listener: ListenAddr,
-        /// The element of `allow` that turned it away; `None` when no element holds it. A client
-        /// that the list lets in but the door cannot take has `flows_max`, `draining` or `stopped`.
-        rule: Option<Name>,
+        /// What turned it away.
+        why: Refused,
     },
     /// A flow was connected to an instance.
     FlowConnected {
@@ -424,6 +423,42 @@ pub enum Chosen {
     },
     /// Its turn.
     Turn,
+}
+
+/// Why a door turned a client away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// A negated element of `allow` holds it: `!10.1.0.0/16`.
+    Denied(Name),
+    /// The door is draining.
+    Draining,
+    /// The door has as many flows as it takes.
+    Full,
+    /// No element of `allow` holds it; the list as it was written: `[internal, office]`.
+    NotAllowed(Name),
+    /// The door was stopped.
+    Stopped,
+}
+
+impl Refused {
+    /// Gives the word of the case.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Denied(_) => "denied",
+            Self::Draining => "draining",
+            Self::Full => "full",
+            Self::NotAllowed(_) => "not_allowed",
+            Self::Stopped => "stopped",
+        }
+    }
+
+    /// Gives the rule, where the client's address was the reason: `allow: !10.1.0.0/16`.
+    pub fn rule(&self) -> Option<String> {
+        match self {
+            Self::Denied(rule) | Self::NotAllowed(rule) => Some(format!("allow: {rule}")),
+            Self::Draining | Self::Full | Self::Stopped => None,
+        }
+    }
 }
 
 /// How a flow ended.

@@ -19,7 +19,7 @@ use self::watch::Watch;
 use super::balance::{self, Seen, Turn};
 use super::{Context, Machine, Outbox};
 use crate::model::addr::{ClientAddr, ListenAddr};
-use crate::model::fact::{Act, Ended, Health, Kind};
+use crate::model::fact::{Act, Ended, Health, Kind, Refused};
 use crate::model::id::{FlowId, Name, Node};
 use crate::model::network::{self, Verdict};
 use crate::model::time::Time;
@@ -46,6 +46,8 @@ enum Admin {
 pub struct Balancer {
     index: usize,
     name: Name,
+    /// `allow` as it was written, to be named when no element of it holds a client.
+    allow: Name,
     admin: Admin,
     flows: BTreeMap<FlowId, Flow>,
     flows_made: u64,
@@ -63,9 +65,12 @@ impl Balancer {
     /// When there is no such balancer.
     pub fn new(topology: &topology::Topology, index: usize) -> Self {
         let proxies = topology.pool.proxies.len();
+        let config = &topology.balancers[index];
+        let allow: Vec<&str> = config.allow.iter().map(|element| &*element.text).collect();
         Self {
             index,
-            name: topology.balancers[index].name.clone(),
+            name: config.name.clone(),
+            allow: format!("[{}]", allow.join(", ")).into(),
             admin: Admin::Ready,
             flows: BTreeMap::new(),
             flows_made: 0,
@@ -89,12 +94,12 @@ impl Balancer {
     ) {
         let found = cx.topology.network_of(client.ip());
         let network = found.map(|network| network.name.clone());
-        if let Err(rule) = self.admit(cx, client) {
+        if let Err(why) = self.admit(cx, client) {
             out.fact(Kind::ClientRefused {
                 client,
                 network,
                 listener,
-                rule,
+                why,
             });
             return out.push(Output::Refuse { client });
         }
@@ -110,21 +115,21 @@ impl Balancer {
     }
 
     /// Decides whether a client is let in; the error is what turned it away.
-    fn admit(&self, cx: &Context<'_>, client: ClientAddr) -> Result<(), Option<Name>> {
+    fn admit(&self, cx: &Context<'_>, client: ClientAddr) -> Result<(), Refused> {
         let allow = &cx.topology.balancers[self.index].allow;
         if !allow.is_empty() {
             match network::judge(allow, client.ip()) {
                 Verdict::Allowed(_) => {}
-                Verdict::Denied(index) => return Err(Some(allow[index].text.clone())),
-                Verdict::Unmatched => return Err(None),
+                Verdict::Denied(index) => return Err(Refused::Denied(allow[index].text.clone())),
+                Verdict::Unmatched => return Err(Refused::NotAllowed(self.allow.clone())),
             }
         }
         // A client may have been accepted just before the listener was closed.
         match self.admin {
             Admin::Ready if self.flows.len() < FLOWS_MAX => Ok(()),
-            Admin::Ready => Err(Some("flows_max".into())),
-            Admin::Drained | Admin::Draining => Err(Some("draining".into())),
-            Admin::Stopped => Err(Some("stopped".into())),
+            Admin::Ready => Err(Refused::Full),
+            Admin::Drained | Admin::Draining => Err(Refused::Draining),
+            Admin::Stopped => Err(Refused::Stopped),
         }
     }
 

@@ -89,12 +89,12 @@ fn fields(kind: &Kind) -> (&'static str, Value) {
             client,
             network,
             listener,
-            rule,
+            why,
         } => (
             "client_refused",
             json!({
                 "client": client.to_string(), "network": named(network),
-                "listener": listener.to_string(), "rule": named(rule),
+                "listener": listener.to_string(), "why": why.word(), "rule": why.rule(),
             }),
         ),
         Kind::FlowConnected {

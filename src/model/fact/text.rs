@@ -6,7 +6,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use super::{DnsAnswered, Fact, Kind, VisitAnswered};
+use super::{DnsAnswered, Fact, Kind, Refused, VisitAnswered};
 use crate::model::id::Name;
 
 /// `12.345 agent/orders: goes through door internal …`.
@@ -202,13 +202,16 @@ fn balancer(kind: &Kind, f: &mut Formatter<'_>) -> fmt::Result {
             client,
             network,
             listener,
-            rule,
+            why,
         } => {
             write!(f, "client {client}, network {}", or_none(network))?;
             write!(f, ", refused at {listener}: ")?;
-            match rule {
-                Some(rule) => write!(f, "rule {rule}"),
-                None => f.write_str("no rule lets it in"),
+            match why {
+                Refused::Denied(rule) => write!(f, "allow has {rule}"),
+                Refused::Draining => f.write_str("the door is draining"),
+                Refused::Full => f.write_str("the door has as many flows as it takes"),
+                Refused::NotAllowed(list) => write!(f, "not in allow: {list}"),
+                Refused::Stopped => f.write_str("the door is stopped"),
             }
         }
         Kind::FlowConnected {

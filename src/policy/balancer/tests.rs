@@ -387,15 +387,10 @@ fn beyond_its_bound_a_door_refuses_and_says_so() {
     }
     let out = door.feed(accepted());
     assert!(matches!(out.outputs[..], [Output::Refuse { .. }]));
-    let [
-        Kind::ClientRefused {
-            rule: Some(rule), ..
-        },
-    ] = &out.facts[..]
-    else {
+    let [Kind::ClientRefused { why, .. }] = &out.facts[..] else {
         panic!("{out:?}");
     };
-    assert_eq!(&**rule, "flows_max");
+    assert_eq!(*why, Refused::Full);
     door.end(FlowId(1), Ended::Finished);
     connect_of(&door.feed(accepted()));
 }

@@ -10,7 +10,7 @@ use twodoors::http::api;
 use twodoors::journal::Journal;
 use twodoors::model::addr::{ClientAddr, HostPort, ListenAddr};
 use twodoors::model::fact::{
-    Act, Chosen, Ended, Fact, Failure, Health, Kind, Purpose, Service, Stage,
+    Act, Chosen, Ended, Fact, Failure, Health, Kind, Purpose, Refused, Service, Stage,
 };
 use twodoors::model::id::{ConnId, DialId, FlowId, Generation, Name, Node, RequestId, Seq};
 use twodoors::model::network::Element;
@@ -180,7 +180,7 @@ fn every_kind() -> Vec<(Node, Kind)> {
                 client,
                 network: None,
                 listener,
-                rule: None,
+                why: Refused::NotAllowed(name("[internal, office]")),
             },
         ),
         (
@@ -189,7 +189,16 @@ fn every_kind() -> Vec<(Node, Kind)> {
                 client,
                 network: Some(name("external")),
                 listener,
-                rule: Some(name("!external")),
+                why: Refused::Denied(name("!external")),
+            },
+        ),
+        (
+            door.clone(),
+            Kind::ClientRefused {
+                client,
+                network: Some(name("internal")),
+                listener,
+                why: Refused::Full,
             },
         ),
         (
