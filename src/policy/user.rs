@@ -173,9 +173,11 @@ impl User {
         };
         let turn = usize::try_from(self.visits).unwrap_or(0) % config.visits.len();
         let app = config.visits[turn].clone();
+        let Some(host) = cx.topology.app_host(&app) else {
+            return;
+        };
         self.visits += 1;
         let request = RequestId(self.visits);
-        let host = format!("{app}.{}", public.host);
         self.open = Some(Visit {
             request,
             app,

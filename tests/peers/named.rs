@@ -17,7 +17,8 @@ use hickory_proto::op::{Message, OpCode};
 use hickory_proto::rr::{DNSClass, Name, Record, RecordType};
 use twodoors::model::addr::{ClientAddr, ListenAddr};
 use twodoors::model::topology::Topology;
-use twodoors::policy::answer::{Question, Rules, Transport, decide};
+use twodoors::policy::answer::{Question, Rules, Step, Transport, decide};
+use twodoors::policy::zone::Key;
 
 use crate::kit::{edns, query, query_of, rules, serve, topology, view};
 
@@ -160,7 +161,17 @@ fn construct(rules: &Rules, from: &str, message: &Message) -> String {
         class: query.query_class,
         edns: None,
     };
-    let reason = decide(rules, &question).reason;
+    let answer = decide(rules, &question);
+    let reason = &answer.reason;
+    // A name that exists only because of those below it (RFC 4592 section 2.2.2).
+    let key = Key::new(&query.name);
+    let node = answer.zone.and_then(|zone| zone.node(key.whole()));
+    if matches!(reason.step, Step::NoType)
+        && reason.aliases == 0
+        && node.is_some_and(|node| node.sets.is_empty())
+    {
+        return String::from("empty non-terminal");
+    }
     let words = reason.step.to_string();
     // The words without the name that some of them end in.
     let step = match words.rsplit_once(' ') {
@@ -278,6 +289,7 @@ fn answers_mean_what_bind_means() {
         "CNAME, no such type",
         "CNAME, wildcard",
         "delegation",
+        "empty non-terminal",
         "exact match",
         "no such name",
         "no such type",
