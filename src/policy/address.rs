@@ -4,7 +4,7 @@
 //! TLS routing is known here: with it `public_addr` wins, then `web_listen_addr`, and the tunnel's
 //! own settings are ignored.
 
-use crate::model::addr::HostPort;
+use crate::model::addr::{self, HostPort};
 use crate::model::time::Span;
 
 /// How long an agent uses an answer to find again (Teleport `CachingResolver`).
@@ -43,7 +43,7 @@ pub fn tunnel(document: &Document) -> Result<Found, String> {
             "the proxy does not use TLS routing (proxy_listener_mode: separate)",
         ));
     }
-    let web = parse(&document.web_listen_addr);
+    let web = addr::read(&document.web_listen_addr).ok();
     let (text, rule) = if document.public_addr.is_empty() {
         (
             &document.web_listen_addr,
@@ -52,12 +52,13 @@ pub fn tunnel(document: &Document) -> Result<Found, String> {
     } else {
         (&document.public_addr, "TLS routing: first public_addr")
     };
-    let (host, port) = parse(text).ok_or_else(|| format!("{text:?} is not an address"))?;
-    let port = port
-        .or_else(|| web.and_then(|(_, port)| port))
+    let read = addr::read(text).map_err(|why| format!("{text:?} is not an address: {why}"))?;
+    let port = read
+        .port
+        .or_else(|| web.and_then(|web| web.port))
         .unwrap_or(PORT_TLS_ROUTING);
     Ok(Found {
-        address: specified(&host, port),
+        address: specified(read.host, port),
         rule,
     })
 }
@@ -74,27 +75,6 @@ fn specified(host: &str, port: u16) -> HostPort {
     HostPort {
         host: host.into(),
         port,
-    }
-}
-
-/// Reads `host`, `host:port` or `[address]:port`, with or without a scheme and a path.
-fn parse(text: &str) -> Option<(String, Option<u16>)> {
-    let rest = match text.split_once("://") {
-        Some(("tcp" | "http" | "https", rest)) => rest,
-        Some(_) => return None,
-        None => text,
-    };
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    if let Some(bracketed) = authority.strip_prefix('[') {
-        let (host, rest) = bracketed.split_once(']')?;
-        return match rest.strip_prefix(':') {
-            Some(port) => Some((host.to_owned(), Some(port.parse().ok()?))),
-            None => rest.is_empty().then(|| (host.to_owned(), None)),
-        };
-    }
-    match authority.split_once(':') {
-        Some((host, port)) => Some((host.to_owned(), Some(port.parse().ok()?))),
-        None => (!authority.is_empty()).then(|| (authority.to_owned(), None)),
     }
 }
 

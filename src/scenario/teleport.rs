@@ -406,18 +406,7 @@ impl<'a> File<'a> {
 
     fn address_at(&mut self, steps: &[Step<'_>], text: &str, default: u16) -> Option<HostPort> {
         match address::read(text, default) {
-            Ok((address, None)) => Some(address),
-            Ok((address, Some(odd))) => {
-                let (mark, path) = self.place(steps);
-                self.warnings.add(
-                    self.path,
-                    mark,
-                    &path,
-                    format!("{odd:?} is not a port, so Teleport takes {default}"),
-                    "write a number from 1 to 65535",
-                );
-                Some(address)
-            }
+            Ok(address) => Some(address),
             Err(what) => {
                 self.wrong_at(steps, what, "write it like proxy.example.com:3080");
                 None
