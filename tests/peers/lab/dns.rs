@@ -70,6 +70,7 @@ pub(super) fn subnets(story: &mut Story) -> Outcome {
 pub(super) fn reload(story: &mut Story) -> Outcome {
     const PRIVATE: &str = "zones/private/example.com.zone";
     const PUBLIC: &str = "zones/public/example.com.zone";
+    const SCENARIO: &str = "scenarios/split-dns.yaml";
     let lab = &story.lab;
     let git = || {
         lab.dig(lab.internal(9), &["+short", "git.example.com"])
@@ -109,5 +110,21 @@ pub(super) fn reload(story: &mut Story) -> Outcome {
     let done = lab.twodoors(&["ctl", "reload"]).ended(0);
     assert_eq!(done.text(), "reloaded, changed: private/git.example.com.");
     assert_eq!(git(), address(78));
-    passed("by SIGHUP and ctl; a broken zone changed nothing")
+
+    // Whole networks that move are named, and what is odd in a zone is told.
+    let scenario = lab.edit(SCENARIO, "match: [internal]", "match: [none]");
+    let with_odd = "odd 1 A 127.0.0.1\nodd 2 A 127.0.0.2\n; Only private";
+    let odd = lab.edit(PRIVATE, "; Only private", with_odd);
+    let done = lab.twodoors(&["ctl", "reload"]).ended(0);
+    assert_eq!(
+        done.text(),
+        "reloaded, changed: view/private: match [internal] became [none], \
+         private/odd.example.com."
+    );
+    assert!(done.err.contains("warning: "), "{}", done.err);
+    lab.restore(SCENARIO, &scenario);
+    lab.restore(PRIVATE, &odd);
+    lab.twodoors(&["ctl", "reload"]).ended(0);
+    assert_eq!(git(), address(78));
+    passed("by SIGHUP and ctl; a broken zone changed nothing; a moved network is named")
 }
