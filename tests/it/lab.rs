@@ -54,6 +54,12 @@ impl Whole {
     /// Starts the embedded example; `tap` makes what sees each call, from the loaded scenario, and
     /// is asked again when addresses turn out to be taken.
     pub(crate) async fn start(mut tap: impl FnMut(&Options) -> Option<Arc<dyn Tap>>) -> Self {
+        Self::prepared(|options| options.tap = tap(options)).await
+    }
+
+    /// Starts the embedded example with what `prepare` does to it; it is asked again when addresses
+    /// turn out to be taken.
+    pub(crate) async fn prepared(mut prepare: impl FnMut(&mut Options)) -> Self {
         let folder = Folder::new();
         let scenario = folder.0.join(embedded::SCENARIO);
         let mut taken = String::new();
@@ -72,7 +78,7 @@ impl Whole {
                 dns: Some(([127, 0, 0, 1], 0).into()),
                 tap: None,
             };
-            options.tap = tap(&options);
+            prepare(&mut options);
             match Box::pin(Lab::start(options)).await {
                 Ok(lab) => {
                     return Self {

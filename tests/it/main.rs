@@ -10,6 +10,7 @@ mod dns;
 mod fuzz;
 mod http;
 mod lab;
+mod leaving;
 mod record;
 mod scenario;
 mod support;

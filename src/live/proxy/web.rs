@@ -4,6 +4,8 @@
 //! HTTP/1.1; the answer's body is passed on as it comes and counted. A request that the machine
 //! refuses gets its words, and is never sent elsewhere.
 
+mod headers;
+
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -12,13 +14,14 @@ use std::time::Duration;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
-use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::header;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
+use self::headers::{inward, outward, set};
 use super::Proxy;
 use crate::live::tasks::Tasks;
 use crate::live::tunnel::{DialReq, Refused};
@@ -39,22 +42,10 @@ pub const HEADER_REFUSAL: &str = "x-twodoors-refusal";
 /// How long the head of a request may take.
 const TIMEOUT_HEAD: Duration = Duration::from_secs(30);
 
-/// Headers of one hop (RFC 9110 §7.6.1), which are not passed on.
-const HOP_BY_HOP: &[HeaderName] = &[
-    header::CONNECTION,
-    header::PROXY_AUTHENTICATE,
-    header::PROXY_AUTHORIZATION,
-    header::TE,
-    header::TRAILER,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-];
-
 type Answer = Response<UnsyncBoxBody<Bytes, hyper::Error>>;
 
 /// A request that has its tunnel.
 struct Route {
-    request: RequestId,
     conn: ConnId,
     app: Name,
     agent: Name,
@@ -128,14 +119,15 @@ impl Proxy {
                     agent,
                     host_id,
                 } => {
+                    // From here on the user may leave at any time, and all below is dropped.
+                    let open = Open::new(self.clone(), id);
                     let route = Route {
-                        request: id,
                         conn,
                         app,
                         agent,
                         host_id,
                     };
-                    return self.forward(route, client, request, tasks).await;
+                    return self.forward(open, route, client, request, tasks).await;
                 }
                 Output::ServeWebApi => return self.web_api(request.uri().path()),
                 other => self.act(other),
@@ -163,6 +155,7 @@ impl Proxy {
 
     async fn forward(
         &self,
+        mut open: Open,
         route: Route,
         client: ClientAddr,
         request: Request<Incoming>,
@@ -170,7 +163,7 @@ impl Proxy {
     ) -> Answer {
         let tunnel = self.work().tunnels.get(&route.conn).cloned();
         let Some(tunnel) = tunnel else {
-            return self.stream_refused(&route, "the tunnel is closed", true);
+            return self.stream_refused(open, "the tunnel is closed", true);
         };
         let dial = DialReq {
             address: route.app.to_string(),
@@ -183,7 +176,7 @@ impl Proxy {
             Ok(stream) => stream,
             Err(refused) => {
                 let broken = matches!(refused, Refused::Closed(_) | Refused::Timeout(_));
-                return self.stream_refused(&route, &refused.to_string(), broken);
+                return self.stream_refused(open, &refused.to_string(), broken);
             }
         };
         let sent = async {
@@ -196,35 +189,24 @@ impl Proxy {
             });
             sender.send_request(outward(request, client)).await
         };
-        let (id, agent) = (route.request, route.agent);
-        match sent.await {
+        let agent = route.agent;
+        let mut answer = match sent.await {
             Ok(answer) => {
                 let (mut parts, body) = answer.into_parts();
-                strip(&mut parts.headers);
-                set(&mut parts.headers, HEADER_AGENT, &agent);
+                inward(&mut parts.headers);
                 let status = parts.status.as_u16();
-                let proxy = self.clone();
-                let body = Counted {
-                    body,
-                    bytes: 0,
-                    end: Some(End { proxy, id, status }),
-                };
+                let body = Counted { body, status, open };
                 Response::from_parts(parts, body.boxed_unsync())
             }
             Err(error) => {
-                self.feed(Input::RequestEnded {
-                    request: id,
-                    status: 502,
-                    bytes: 0,
-                });
-                let mut answer = text(
-                    StatusCode::BAD_GATEWAY,
-                    format!("agent {agent} did not get an answer from its app: {error}\n"),
-                );
-                set(answer.headers_mut(), HEADER_AGENT, &agent);
-                answer
+                let words = format!("agent {agent} did not get an answer from its app: {error}\n");
+                open.bytes = words.len() as u64;
+                open.ended(StatusCode::BAD_GATEWAY.as_u16());
+                text(StatusCode::BAD_GATEWAY, words)
             }
-        }
+        };
+        set(answer.headers_mut(), HEADER_AGENT, &agent);
+        answer
     }
 
     /// The tunnel did not take the stream: the machine has the words, and may close the tunnel.
@@ -232,9 +214,9 @@ impl Proxy {
         clippy::wildcard_enum_match_arm,
         reason = "what is no answer is acted upon"
     )]
-    fn stream_refused(&self, route: &Route, why: &str, broken: bool) -> Answer {
+    fn stream_refused(&self, open: Open, why: &str, broken: bool) -> Answer {
         let input = Input::StreamRefused {
-            request: route.request,
+            request: open.told_otherwise(),
             why: why.to_owned(),
             broken,
         };
@@ -252,48 +234,6 @@ impl Proxy {
             }
         }
         answer.unwrap_or_else(|| refusal(503, false, String::from("the proxy is stopped\n")))
-    }
-}
-
-/// Makes the request that goes into the tunnel.
-fn outward(request: Request<Incoming>, client: ClientAddr) -> Request<Incoming> {
-    let (mut parts, body) = request.into_parts();
-    let host = parts.headers.get(header::HOST).cloned();
-    strip(&mut parts.headers);
-    if let Some(path) = parts.uri.path_and_query().cloned() {
-        // From absolute form to origin form, which an origin server expects (RFC 9112 §3.2.1).
-        parts.uri = path.into();
-    }
-    if let Some(host) = host {
-        parts.headers.insert("x-forwarded-host", host);
-    }
-    set(
-        &mut parts.headers,
-        "x-forwarded-for",
-        &client.ip().to_string(),
-    );
-    set(&mut parts.headers, "x-forwarded-proto", "https");
-    Request::from_parts(parts, body)
-}
-
-/// Takes out what concerns one hop: the listed headers, and those that `Connection` names.
-fn strip(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = headers
-        .get_all(header::CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| name.trim().parse().ok())
-        .collect();
-    for name in HOP_BY_HOP.iter().chain(&named) {
-        headers.remove(name);
-    }
-    headers.remove("keep-alive");
-}
-
-fn set(headers: &mut HeaderMap, name: &'static str, value: &str) {
-    if let Ok(value) = HeaderValue::from_str(value) {
-        headers.insert(name, value);
     }
 }
 
@@ -320,30 +260,54 @@ fn full(body: Bytes) -> UnsyncBoxBody<Bytes, hyper::Error> {
         .boxed_unsync()
 }
 
-/// A body on its way to the user. Its end is told once, also when the user gives up.
-struct Counted {
-    body: Incoming,
-    bytes: u64,
-    end: Option<End>,
-}
-
-struct End {
+/// A routed request whose end was not told yet. It is told once: dropped, the request was cut.
+struct Open {
     proxy: Proxy,
     id: RequestId,
-    status: u16,
+    /// Bytes of the answer's body so far.
+    bytes: u64,
+    told: bool,
 }
 
-impl Counted {
-    fn ended(&mut self, whole: bool) {
-        if let Some(End { proxy, id, status }) = self.end.take() {
-            let status = if whole { status } else { 0 };
-            proxy.feed(Input::RequestEnded {
-                request: id,
+impl Open {
+    fn new(proxy: Proxy, id: RequestId) -> Self {
+        Self {
+            proxy,
+            id,
+            bytes: 0,
+            told: false,
+        }
+    }
+
+    /// Tells the end, with status 0 for an answer that was cut.
+    fn ended(&mut self, status: u16) {
+        if !std::mem::replace(&mut self.told, true) {
+            self.proxy.feed(Input::RequestEnded {
+                request: self.id,
                 status,
                 bytes: self.bytes,
             });
         }
     }
+
+    /// Leaves it to the caller to tell the end of this request.
+    fn told_otherwise(mut self) -> RequestId {
+        self.told = true;
+        self.id
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.ended(0);
+    }
+}
+
+/// A body on its way to the user. Its end is told once, also when the user gives up.
+struct Counted {
+    body: Incoming,
+    status: u16,
+    open: Open,
 }
 
 impl Body for Counted {
@@ -355,16 +319,17 @@ impl Body for Counted {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        let status = self.status;
         match &frame {
             Some(Ok(frame)) => {
-                self.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+                self.open.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
                 // The last frame of a body with a known length is followed by no other poll.
                 if self.body.is_end_stream() {
-                    self.ended(true);
+                    self.open.ended(status);
                 }
             }
-            Some(Err(_)) => self.ended(false),
-            None => self.ended(true),
+            Some(Err(_)) => self.open.ended(0),
+            None => self.open.ended(status),
         }
         Poll::Ready(frame)
     }
@@ -380,7 +345,9 @@ impl Body for Counted {
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        let whole = self.body.is_end_stream();
-        self.ended(whole);
+        // An answer without a body is never asked for a frame.
+        if self.body.is_end_stream() {
+            self.open.ended(self.status);
+        }
     }
 }
