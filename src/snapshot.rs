@@ -185,7 +185,7 @@ pub struct ProxyState {
     pub tunnels: u64,
     /// Requests given to a tunnel.
     pub routed: u64,
-    /// Requests refused because no tunnel of that agent ends here.
+    /// Requests refused because no tunnel of that agent ends here, or it was going or gone.
     pub no_tunnel: u64,
     /// Requests whose answer was cut: by a stop, a broken tunnel or a user who left.
     pub cut: u64,

@@ -220,7 +220,8 @@ pub enum Kind {
         /// Why this tunnel.
         why: &'static str,
     },
-    /// A user request found no tunnel here and was refused.
+    /// A user request found no tunnel here, or the tunnel that it got was going or gone; it was
+    /// refused, and this is its end.
     NoTunnel {
         /// The request.
         request: RequestId,
@@ -531,7 +532,7 @@ pub enum Stage {
 pub enum Failure {
     /// TCP was refused, reset or not answered.
     Connect,
-    /// It was answered in part and then cut.
+    /// The connection stood, and was cut before the answer was whole.
     Cut,
     /// The proxy had no tunnel to the agent.
     NoTunnel,

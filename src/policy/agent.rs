@@ -31,6 +31,12 @@ pub const LEASE_POLL: Span = Span::from_secs(1);
 /// How long find, a dial and a handshake may each take (Teleport `DefaultIOTimeout`).
 pub const TIMEOUT: Span = Span::from_secs(30);
 
+/// The words of an agent that closes a tunnel as soon as the streams in it have ended.
+pub const DRAINING: &str = "agent connection is draining";
+
+/// The words of an agent that has closed a tunnel already.
+pub const CLOSED: &str = "the tunnel is closed";
+
 /// An agent. A fleet is a vector of these; at rest one is at most 192 bytes.
 #[derive(Debug)]
 pub struct Agent {
@@ -363,8 +369,8 @@ impl Agent {
             .iter()
             .position(|served| *served.name == *app);
         let why = match self.tunnels.iter_mut().find(|tunnel| tunnel.dial == dial) {
-            None => String::from("the tunnel is closed"),
-            Some(tunnel) if tunnel.draining => String::from("agent connection is draining"),
+            None => String::from(CLOSED),
+            Some(tunnel) if tunnel.draining => String::from(DRAINING),
             Some(tunnel) => match place {
                 Some(app) => {
                     tunnel.streams += 1;

@@ -14,7 +14,7 @@ use crate::model::fact::{Act, Kind};
 use crate::model::id::{ConnId, Name, Node, RequestId};
 use crate::model::time::{Span, Time};
 use crate::model::topology::{self, Topology};
-use crate::policy::{Context, Machine, Outbox, alpn, route};
+use crate::policy::{Context, Machine, Outbox, agent, alpn, route};
 
 pub use self::message::{Input, Output};
 
@@ -78,6 +78,8 @@ struct Tunnel {
 #[derive(Debug)]
 struct Routed {
     conn: ConnId,
+    client: ClientAddr,
+    app: Name,
     since: Time,
 }
 
@@ -349,6 +351,8 @@ impl Proxy {
                     request,
                     Routed {
                         conn,
+                        client,
+                        app: app.clone(),
                         since: cx.now,
                     },
                 );
@@ -393,16 +397,30 @@ impl Proxy {
                 out.push(Output::CloseTunnel { conn: routed.conn });
             }
         }
-        let text = route::refusal(why);
-        out.fact(Kind::RequestEnded {
-            request,
-            status: 502,
-            bytes: 0,
-            took: cx.now.since(routed.since),
-        });
+        // Only what is for want of a tunnel is counted as such; an agent may have other reasons.
+        let no_tunnel = broken || [agent::CLOSED, agent::DRAINING].contains(&why);
+        let text = if no_tunnel {
+            let text = route::refusal(why);
+            out.fact(Kind::NoTunnel {
+                request,
+                client: routed.client,
+                app: routed.app,
+                text: text.clone(),
+            });
+            text
+        } else {
+            let text = format!("the agent did not take the request: {why}\n");
+            out.fact(Kind::RequestEnded {
+                request,
+                status: 502,
+                bytes: text.len() as u64,
+                took: cx.now.since(routed.since),
+            });
+            text
+        };
         out.push(Output::RefuseRequest {
             status: 502,
-            no_tunnel: true,
+            no_tunnel,
             text,
         });
         self.note_drained(cx, out);

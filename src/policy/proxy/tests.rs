@@ -254,6 +254,66 @@ fn a_tunnel_that_takes_no_stream_is_closed_when_nothing_else_is_open_on_it() {
     assert_eq!(out.outputs[0], Output::CloseTunnel { conn });
 }
 
+/// Routes a request whose stream is then refused; gives what the user is told and the end's fact.
+fn refused(why: &str, broken: bool) -> (bool, String, Kind) {
+    let mut bench = started();
+    tunnel(&mut bench, true);
+    let out = ask(&mut bench, ORDERS);
+    let [Output::Route { request, .. }] = out.outputs[..] else {
+        panic!("{out:?}")
+    };
+    let input = Input::StreamRefused {
+        request,
+        why: why.to_owned(),
+        broken,
+    };
+    let out = bench.feed(input.clone());
+    let Some(Output::RefuseRequest {
+        status: 502,
+        no_tunnel,
+        text,
+    }) = out.outputs.last()
+    else {
+        panic!("{out:?}")
+    };
+    let [end] = &out.facts[..] else {
+        panic!("{out:?}")
+    };
+    let again = bench.feed(input);
+    assert!(again.facts.is_empty(), "counted once: {again:?}");
+    (*no_tunnel, text.clone(), end.clone())
+}
+
+#[test]
+fn a_user_hears_of_no_tunnel_exactly_when_one_is_counted() {
+    let gone = [
+        ("no answer from the agent within 30s", true),
+        ("the tunnel is closed", false),
+        ("agent connection is draining", false),
+    ];
+    for (why, broken) in gone {
+        let (no_tunnel, text, end) = refused(why, broken);
+        assert!(no_tunnel, "{why}");
+        assert!(text.contains(why), "{text}");
+        assert!(
+            matches!(&end, Kind::NoTunnel { app, text: counted, .. } if **app == *"orders" && *counted == text),
+            "{end:?}"
+        );
+    }
+    for why in [
+        "this agent serves no app \"orders\"",
+        "the tunnel carries 128 streams already",
+    ] {
+        let (no_tunnel, text, end) = refused(why, false);
+        assert!(!no_tunnel, "{why}");
+        assert!(text.contains(why), "{text}");
+        assert!(
+            matches!(end, Kind::RequestEnded { status: 502, bytes, .. } if bytes == text.len() as u64),
+            "{end:?}"
+        );
+    }
+}
+
 #[test]
 fn a_drain_advises_all_and_is_over_when_nothing_is_left() {
     let mut bench = started();
