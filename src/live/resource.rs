@@ -8,6 +8,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
@@ -15,59 +16,80 @@ use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode, header};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpSocket;
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::timeout;
 
+use super::tunnel::TunnelStream;
 use crate::model::addr::HostPort;
 use crate::model::id::Name;
 
 /// The largest answer of `/bytes/N`.
 pub const BYTES_MAX: u64 = 1 << 30;
 
+/// How long it may take to resolve and connect to a real app (Teleport `DefaultIOTimeout`).
+const TIMEOUT_CONNECT: Duration = Duration::from_secs(30);
+
 /// How many bytes of an answer are made at a time.
 const CHUNK: usize = 32 * 1024;
 
 type Answer = Response<UnsyncBoxBody<Bytes, hyper::Error>>;
 
-/// Serves the built-in app on one stream until it ends.
-pub async fn serve_builtin<S>(stream: S, app: Name, agent: Name) -> Result<(), hyper::Error>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
+/// Serves the built-in app on one stream until it ends, or the other side has left.
+pub async fn serve_builtin(
+    stream: TunnelStream,
+    app: Name,
+    agent: Name,
+) -> Result<(), hyper::Error> {
     let service = service_fn(move |request| {
         let answer = answer(request, &app, &agent);
         async move { Ok::<_, Infallible>(answer) }
     });
-    hyper::server::conn::http1::Builder::new()
+    let closed = stream.closed();
+    let serving = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .half_close(true)
-        .serve_connection(TokioIo::new(stream), service)
-        .await
+        .serve_connection(TokioIo::new(stream), service);
+    tokio::select! {
+        served = serving => served,
+        () = closed => Ok(()),
+    }
 }
 
-/// Relays one stream to a real app until both sides have ended.
-pub async fn relay<S>(mut stream: S, target: &HostPort, from: IpAddr) -> io::Result<(u64, u64)>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    let address = match target.host.parse::<IpAddr>() {
-        Ok(ip) => SocketAddr::new(ip, target.port),
-        Err(_) => tokio::net::lookup_host((&*target.host, target.port))
-            .await?
-            .next()
-            .ok_or_else(|| io::Error::other(format!("{target} has no address")))?,
+/// Relays one stream to a real app until both sides have ended, or the other side of the stream has
+/// left: an app that says nothing would not see that, and be waited for.
+pub async fn relay(mut stream: TunnelStream, target: &HostPort, from: IpAddr) -> io::Result<()> {
+    let closed = stream.closed();
+    let relaying = async {
+        let mut target = connect(target, from).await?;
+        tokio::io::copy_bidirectional(&mut stream, &mut target).await
     };
-    let socket = if address.is_ipv4() {
-        TcpSocket::new_v4()
-    } else {
-        TcpSocket::new_v6()
-    }?;
-    // A loopback app sees the agent's own address; another one the address of the route.
-    if address.ip().is_loopback() && from.is_ipv4() == address.is_ipv4() {
-        socket.bind(SocketAddr::new(from, 0))?;
+    tokio::select! {
+        relayed = relaying => relayed.map(|_| ()),
+        () = closed => Ok(()),
     }
-    let mut target = socket.connect(address).await?;
-    tokio::io::copy_bidirectional(&mut stream, &mut target).await
+}
+
+async fn connect(target: &HostPort, from: IpAddr) -> io::Result<TcpStream> {
+    let connecting = async {
+        let address = match target.host.parse::<IpAddr>() {
+            Ok(ip) => SocketAddr::new(ip, target.port),
+            Err(_) => tokio::net::lookup_host((&*target.host, target.port))
+                .await?
+                .next()
+                .ok_or_else(|| io::Error::other(format!("{target} has no address")))?,
+        };
+        let socket = if address.is_ipv4() {
+            TcpSocket::new_v4()
+        } else {
+            TcpSocket::new_v6()
+        }?;
+        // A loopback app sees the agent's own address; another one the address of the route.
+        if address.ip().is_loopback() && from.is_ipv4() == address.is_ipv4() {
+            socket.bind(SocketAddr::new(from, 0))?;
+        }
+        socket.connect(address).await
+    };
+    timeout(TIMEOUT_CONNECT, connecting).await?
 }
 
 fn answer(request: Request<Incoming>, app: &str, agent: &str) -> Answer {

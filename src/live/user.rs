@@ -170,7 +170,8 @@ impl User {
             .dial(host, port, &["http/1.1"], connected)
             .await;
         let stream = stream.map_err(dial_failure)?;
-        let before = |error: hyper::Error| (Failure::Connect, format!("no answer: {error}"));
+        // There was a connection, end to end, so whatever happens to the request now is a cut.
+        let before = |error: hyper::Error| (Failure::Cut, format!("no answer: {error}"));
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
             .await
             .map_err(before)?;

@@ -10,8 +10,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::client::TlsStream;
 use twodoors::live::tls;
 use twodoors::model::addr::HostPort;
-use twodoors::model::fact::{Fact, Kind};
+use twodoors::model::fact::{Act, Fact, Failure, Kind};
 use twodoors::model::id::{Node, Seq};
+use twodoors::model::time::Span;
+use twodoors::model::topology::{Start, Topology};
+use twodoors::snapshot::{Admin, Snapshot};
 
 use crate::lab::Whole;
 
@@ -28,6 +31,10 @@ struct Scene {
 
 impl Scene {
     async fn new() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    async fn with(mut prepare: impl FnMut(&mut Topology)) -> Self {
         let app = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = app.local_addr().unwrap().port();
         let whole = Whole::prepared(|options| {
@@ -39,6 +46,7 @@ impl Scene {
                 host: "127.0.0.1".into(),
                 port,
             });
+            prepare(&mut options.loaded.topology);
         })
         .await;
         // The list goes out in answer to a tunnel's first heartbeat, which is when it is ready.
@@ -106,9 +114,10 @@ async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
 }
 
 /// Waits until the app sees that nobody listens any more.
-async fn left_alone(mut app: TcpStream) {
+async fn left_alone(mut app: TcpStream) -> TcpStream {
     let read = soon("the app's connection ends", app.read(&mut [0; 1])).await;
     assert!(matches!(read, Ok(0) | Err(_)), "{read:?}");
+    app
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -120,7 +129,7 @@ async fn a_user_who_leaves_ends_the_request_everywhere() {
     let (user, app) = scene.ask().await;
     drop(user);
     assert_eq!(scene.ended(since).await, (0, 0));
-    left_alone(app).await;
+    let early = left_alone(app).await;
 
     // In the middle of the answer.
     let since = scene.whole.seq();
@@ -134,7 +143,7 @@ async fn a_user_who_leaves_ends_the_request_everywhere() {
     }
     drop(user);
     assert_eq!(scene.ended(since).await, (0, 4));
-    left_alone(app).await;
+    let late = left_alone(app).await;
 
     // One who stays gets the whole, and an app that hangs up first is a bad gateway.
     let since = scene.whole.seq();
@@ -152,5 +161,80 @@ async fn a_user_who_leaves_ends_the_request_everywhere() {
     drop(app);
     assert_eq!(scene.ended(since).await.0, 502);
 
+    // Nothing is left of them, though both apps still keep silent: a drain has only tunnels to wait
+    // for, and these go by advice.
+    let since = scene.whole.seq();
+    let Node::Proxy(name) = &scene.proxy else {
+        panic!("{}", scene.proxy)
+    };
+    scene
+        .whole
+        .operate(&format!("proxy/{name}"), Act::Drain)
+        .await;
+    let drained = |fact: &Fact| fact.node == scene.proxy && matches!(fact.kind, Kind::Drained);
+    let over = ("the drain is over", STEP);
+    scene.whole.fact(over, since, drained).await;
+    drop((early, late));
     scene.whole.lab.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_visit_in_flight_at_a_stopped_proxy_is_cut_and_refusals_are_counted_alike_on_both_sides()
+{
+    // Users who do not wait for the mesh find proxies without a tunnel at first.
+    let eager = |topology: &mut Topology| {
+        for user in &mut topology.users {
+            user.start = Start::After(Span::from_ms(1));
+        }
+    };
+    let scene = Scene::with(eager).await;
+    let (whole, lab) = (&scene.whole, &scene.whole.lab);
+    let (_held, _) = soon("a visit at the app", scene.app.accept())
+        .await
+        .unwrap();
+    let orders = |fact: &Fact| matches!(&fact.kind, Kind::Routed { app, .. } if **app == *"orders");
+    let routed = whole.fact(("its route", STEP), Seq(0), orders).await;
+    let Node::Proxy(name) = &routed.node else {
+        panic!("{routed}")
+    };
+    whole.operate(&format!("proxy/{name}"), Act::Stop).await;
+    let failed = |fact: &Fact| {
+        matches!(&fact.kind, Kind::VisitFailed { app, .. } if **app == *"orders")
+            && !matches!(
+                fact.kind,
+                Kind::VisitFailed {
+                    reason: Failure::NoTunnel,
+                    ..
+                }
+            )
+    };
+    let cut = whole
+        .fact(("the visit fails", STEP), routed.seq, failed)
+        .await;
+    assert!(
+        matches!(
+            cut.kind,
+            Kind::VisitFailed {
+                reason: Failure::Cut,
+                ..
+            }
+        ),
+        "{cut}"
+    );
+
+    drop(scene.app);
+    for user in &lab.topology().users {
+        whole
+            .operate(&format!("user/{}", user.name), Act::Drain)
+            .await;
+    }
+    let done = |s: &Snapshot| s.users.iter().all(|user| user.admin == Admin::Drained);
+    let state = whole.state(("all visits have ended", STEP), done).await;
+    let heard = state
+        .users
+        .iter()
+        .flat_map(|user| user.failures.get(&Failure::NoTunnel));
+    let counted = state.proxies.iter().map(|proxy| proxy.no_tunnel);
+    assert_eq!(heard.sum::<u64>(), counted.sum::<u64>());
+    lab.stop().await;
 }

@@ -63,6 +63,8 @@ struct Shared {
     state: Mutex<State>,
     /// There may be something to send.
     work: Notify,
+    /// Cancelled when nothing goes any more, either way.
+    closed: CancellationToken,
 }
 
 #[derive(Default)]
@@ -133,6 +135,13 @@ impl TunnelStream {
             drop(permit);
         });
         Self { shared }
+    }
+
+    /// Waits until nothing goes any more, either way: the stream was cut or closed as a whole by the
+    /// other side, or the tunnel is gone. The end of one direction is not it. What came before can
+    /// still be read, unless the stream was cut.
+    pub fn closed(&self) -> impl Future<Output = ()> + Send + 'static {
+        self.shared.closed.clone().cancelled_owned()
     }
 
     /// Reads up to and including a newline, and gives it without the newline.
@@ -249,6 +258,7 @@ impl Shared {
         state.failed.get_or_insert_with(|| (kind, why.into()));
         state.wake();
         drop(state);
+        self.closed.cancel();
         self.work.notify_one();
     }
 }
