@@ -18,6 +18,7 @@
 //! It does not decide: who may log in is `policy/principals`, which tunnel a request takes is
 //! `policy/proxy`, when to dial is `policy/agent`.
 
+mod blocks;
 mod client;
 pub mod message;
 mod server;
@@ -40,9 +41,10 @@ pub const STREAMS_MAX: usize = 128;
 /// times over, and for 20 Mbit/s at 100 ms.
 pub const STREAM_WINDOW: usize = 256 * 1024;
 
-/// How many unread bytes of one stream are kept. Our own ends stay below [`STREAM_WINDOW`]; only a
-/// peer that ignores credit gets here, and its stream is cut at once. With all streams at it, a
-/// hostile peer that has logged in costs 128 MiB.
+/// How much memory the unread bytes of one stream may take. Our own ends stay below twice
+/// [`STREAM_WINDOW`]; only a peer that ignores credit gets here, and its stream is cut at once. With
+/// all streams at it, a hostile peer that has logged in costs 128 MiB, whatever the size of its
+/// messages (`blocks`).
 pub const STREAM_BYTES_MAX: usize = 1024 * 1024;
 
 /// How long at least half of a stream's window may stand unread before the stream is cut. It is cut
@@ -66,6 +68,7 @@ pub const CHUNK: usize = 32 * 1024;
 
 /// How many bytes from the wire wait for the SSH session: all windows, and a quarter for framing and
 /// messages. A peer that keeps to its credit never gets there; one that does not is read no further.
+/// They take at most twice as much memory (`blocks`).
 pub const WIRE_BYTES_MAX: usize = STREAMS_MAX * STREAM_WINDOW / 4 * 5;
 
 /// How many events wait for the owner of a tunnel; more requests than that are refused, other events
@@ -76,7 +79,7 @@ pub const EVENTS_MAX: usize = 64;
 pub const DISCOVERY_MAX: usize = 100;
 
 const _: () = assert!(STREAMS_MAX * STREAM_WINDOW <= SSH_WINDOW as usize);
-const _: () = assert!(STREAM_WINDOW < STREAM_BYTES_MAX);
+const _: () = assert!(2 * STREAM_WINDOW + 2 * CHUNK < STREAM_BYTES_MAX);
 
 /// The times and bounds of tunnels that a test may want otherwise.
 #[derive(Clone, Debug)]

@@ -71,7 +71,7 @@ pub struct TransportRequest {
 impl TransportRequest {
     /// Accepts: what follows are the user's bytes.
     pub fn accept(mut self) -> TunnelStream {
-        self.stream.push(message::line(&DialReply {
+        self.stream.push(&message::line(&DialReply {
             ok: true,
             ..DialReply::default()
         }));
@@ -80,7 +80,7 @@ impl TransportRequest {
 
     /// Refuses, with words that the user will see.
     pub fn refuse(mut self, text: &str) {
-        self.stream.push(message::line(&DialReply {
+        self.stream.push(&message::line(&DialReply {
             error: text.to_owned(),
             ..DialReply::default()
         }));

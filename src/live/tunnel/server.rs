@@ -286,7 +286,7 @@ impl ServerControl {
         );
         let stall = inner.settings.stream_stall;
         let mut stream = TunnelStream::new(channel, Some(permit), stall, on_cut, &inner.tasks);
-        stream.push(message::line(dial));
+        stream.push(&message::line(dial));
         let line = stream
             .line()
             .await

@@ -14,7 +14,6 @@
 //! [`super::STREAM_STALL`], and at once when a peer ignores its credit and overruns
 //! [`super::STREAM_BYTES_MAX`]. The cut is reported to whoever owns the tunnel.
 
-use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -27,6 +26,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::blocks::Blocks;
 use super::message::LINE_MAX;
 use super::{CHUNK, STREAM_BYTES_MAX, STREAM_WINDOW};
 use crate::live::tasks::Tasks;
@@ -69,11 +69,8 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    /// Bytes that came and were not yet read, in blocks.
-    queue: VecDeque<Vec<u8>>,
-    /// How many bytes of the first block have been read.
-    used: usize,
-    queued: usize,
+    /// Bytes that came and were not yet read.
+    queue: Blocks,
     /// Bytes that were read and not yet credited.
     uncredited: usize,
     /// How often something was read.
@@ -83,8 +80,7 @@ struct State {
     reader: Option<Waker>,
 
     /// Bytes that were written and not yet sent.
-    written: VecDeque<Vec<u8>>,
-    written_bytes: usize,
+    written: Blocks,
     /// Bytes that were sent and for which no credit came back yet.
     unread: usize,
     /// Nothing more will be written.
@@ -101,7 +97,7 @@ impl std::fmt::Debug for TunnelStream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let state = self.shared.lock();
         f.debug_struct("TunnelStream")
-            .field("queued", &state.queued)
+            .field("queued", &state.queue.len())
             .field("failed", &state.failed)
             .finish_non_exhaustive()
     }
@@ -151,24 +147,15 @@ impl TunnelStream {
 
     fn poll_line(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Vec<u8>>> {
         let mut state = self.shared.lock();
-        let mut length = 0;
-        let mut complete = false;
-        for (n, block) in state.queue.iter().enumerate() {
-            let block = if n == 0 { &block[state.used..] } else { block };
-            if let Some(at) = block.iter().position(|byte| *byte == b'\n') {
-                length += at;
-                complete = true;
-                break;
-            }
-            length += block.len();
-        }
+        let newline = state.queue.position(b'\n');
+        let length = newline.unwrap_or(state.queue.len());
         if length > LINE_MAX {
             return Poll::Ready(Err(io::Error::new(
                 io::ErrorKind::InvalidData,
                 format!("a line of more than {LINE_MAX} bytes"),
             )));
         }
-        if !complete {
+        if newline.is_none() {
             ready!(state.poll_more(cx))?;
             return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
         }
@@ -185,10 +172,9 @@ impl TunnelStream {
     }
 
     /// Adds a message to what is to be sent, without waiting; the few messages of a stream fit.
-    pub(super) fn push(&mut self, message: Vec<u8>) {
+    pub(super) fn push(&mut self, message: &[u8]) {
         let mut state = self.shared.lock();
-        state.written_bytes += message.len();
-        state.written.push_back(message);
+        state.written.push(message);
         drop(state);
         self.shared.work.notify_one();
     }
@@ -211,13 +197,12 @@ impl Shared {
         if state.dropped || data.is_empty() {
             return Ok(None);
         }
-        if state.queued + data.len() > STREAM_BYTES_MAX {
+        if state.queue.held() + data.len() > STREAM_BYTES_MAX {
             return Err(format!(
                 "the sender ignored its credit: more than {STREAM_BYTES_MAX} bytes unread"
             ));
         }
-        state.queued += data.len();
-        state.queue.push_back(data.to_vec());
+        state.queue.push(data);
         let reader = state.reader.take();
         let stalled = state.stalled();
         drop(state);
@@ -242,14 +227,18 @@ impl Shared {
     /// Tells how many reads there were if nobody seems to read, and how much stands unread.
     fn stalled(&self) -> (Option<u64>, usize) {
         let state = self.lock();
-        (state.stalled(), state.queued)
+        (state.stalled(), state.queue.len())
     }
 
-    /// Throws away what came and was not read.
-    fn discard(&self) {
+    /// Throws away what came and was not read, and ends the stream in both directions. An end that
+    /// came before is not told: what was read is not the whole.
+    fn cut(&self, why: &str) {
         let mut state = self.lock();
-        state.queue.clear();
-        (state.queued, state.used) = (0, 0);
+        state.queue = Blocks::default();
+        state.ended = false;
+        drop(state);
+        let kind = io::ErrorKind::ConnectionAborted;
+        self.fail(kind, &format!("stream cut: {why}"));
     }
 
     /// Ends the stream in both directions; the first reason stays.
@@ -272,23 +261,7 @@ impl State {
 
     /// Moves what came into `out`.
     fn take(&mut self, out: &mut ReadBuf<'_>) {
-        let before = out.remaining();
-        while out.remaining() > 0 {
-            let used = self.used;
-            let Some(block) = self.queue.front() else {
-                break;
-            };
-            let n = out.remaining().min(block.len() - used);
-            out.put_slice(&block[used..used + n]);
-            if used + n == block.len() {
-                self.queue.pop_front();
-                self.used = 0;
-            } else {
-                self.used = used + n;
-            }
-        }
-        let taken = before - out.remaining();
-        self.queued -= taken;
+        let taken = self.queue.take(out);
         self.uncredited += taken;
         self.reads += 1;
     }
@@ -306,7 +279,7 @@ impl State {
     }
 
     fn stalled(&self) -> Option<u64> {
-        (!self.dropped && self.queued >= STALLED).then_some(self.reads)
+        (!self.dropped && self.queue.len() >= STALLED).then_some(self.reads)
     }
 
     fn error(&self) -> Option<io::Error> {
@@ -323,7 +296,7 @@ impl AsyncRead for TunnelStream {
         out: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let mut state = self.shared.lock();
-        if state.queued == 0 {
+        if state.queue.is_empty() {
             return state.poll_more(cx);
         }
         state.take(out);
@@ -349,13 +322,12 @@ impl AsyncWrite for TunnelStream {
         if state.shutdown {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
-        if state.written_bytes >= WRITTEN_MAX {
+        if state.written.len() >= WRITTEN_MAX {
             state.writer = Some(cx.waker().clone());
             return Poll::Pending;
         }
         let data = &data[..data.len().min(CHUNK)];
-        state.written_bytes += data.len();
-        state.written.push_back(data.to_vec());
+        state.written.push(data);
         drop(state);
         self.shared.work.notify_one();
         Poll::Ready(Ok(data.len()))
@@ -375,8 +347,10 @@ impl AsyncWrite for TunnelStream {
 
 impl Drop for TunnelStream {
     fn drop(&mut self) {
-        self.shared.lock().dropped = true;
-        self.shared.discard();
+        let mut state = self.shared.lock();
+        state.dropped = true;
+        state.queue = Blocks::default();
+        drop(state);
         self.shared.work.notify_one();
     }
 }
@@ -429,11 +403,7 @@ async fn receive(
         shared.fail(io::ErrorKind::ConnectionAborted, "the tunnel was closed");
         return;
     };
-    shared.discard();
-    shared.fail(
-        io::ErrorKind::ConnectionAborted,
-        &format!("stream cut: {why}"),
-    );
+    shared.cut(&why);
     // The channel is dropped before the report, which may wait: what still comes is thrown away.
     drop(channel);
     on_cut(why).await;
@@ -516,15 +486,7 @@ impl State {
             return Step::Credit(u32::try_from(bytes).unwrap_or(u32::MAX));
         }
         let credit = STREAM_WINDOW.saturating_sub(self.unread);
-        if credit > 0
-            && let Some(mut block) = self.written.pop_front()
-        {
-            let most = credit.min(CHUNK);
-            if block.len() > most {
-                let rest = block.split_off(most);
-                self.written.push_front(rest);
-            }
-            self.written_bytes -= block.len();
+        if let Some(block) = self.written.pop(credit.min(CHUNK)) {
             self.unread += block.len();
             self.writer.take().into_iter().for_each(Waker::wake);
             return Step::Data(block);
@@ -538,5 +500,26 @@ impl State {
             (true, false) => Step::Close,
             (false, _) => Step::Wait,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_of_single_bytes_takes_no_more_memory_than_the_bound() {
+        let shared = Shared::default();
+        let mut bytes = 0;
+        let why = loop {
+            match shared.came(b"x") {
+                Ok(_) => bytes += 1,
+                Err(why) => break why,
+            }
+        };
+        assert!(why.starts_with("the sender ignored its credit"), "{why}");
+        assert!(bytes > 2 * STREAM_WINDOW, "cut after {bytes} bytes");
+        let held = shared.lock().queue.held();
+        assert!(held <= STREAM_BYTES_MAX, "{held}");
     }
 }

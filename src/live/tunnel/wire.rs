@@ -8,7 +8,6 @@
 //!
 //! Cancelling the token ends both directions at once, whatever the session waits for.
 
-use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -19,6 +18,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::DropGuard;
 
 use super::WIRE_BYTES_MAX;
+use super::blocks::Blocks;
 use crate::live::tasks::Tasks;
 
 /// How many bytes are read at a time: a TLS record at most. An idle tunnel keeps this buffer.
@@ -40,10 +40,7 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    queue: VecDeque<Vec<u8>>,
-    /// How many bytes of the first block have been read.
-    used: usize,
-    queued: usize,
+    queue: Blocks,
     end: Option<End>,
     reader: Option<Waker>,
     writer: Option<Waker>,
@@ -104,15 +101,14 @@ impl<S: AsyncRead + AsyncWrite + Send + 'static> Wire<S> {
 async fn drain<S: AsyncRead>(mut read: ReadHalf<S>, shared: &Shared) -> End {
     let mut buffer = vec![0; READ_MAX];
     loop {
-        while shared.lock().queued >= WIRE_BYTES_MAX {
+        while shared.lock().queue.len() >= WIRE_BYTES_MAX {
             shared.room.notified().await;
         }
         match read.read(&mut buffer).await {
             Ok(0) => return End::Closed,
             Ok(n) => {
                 let mut state = shared.lock();
-                state.queue.push_back(buffer[..n].to_vec());
-                state.queued += n;
+                state.queue.push(&buffer[..n]);
                 let reader = state.reader.take();
                 drop(state);
                 reader.into_iter().for_each(Waker::wake);
@@ -132,26 +128,10 @@ impl<S> AsyncRead for Wire<S> {
         if let Some(End::Stopped) = state.end {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
-        let full = state.queued >= WIRE_BYTES_MAX;
-        let mut taken = 0;
-        while out.remaining() > 0 {
-            let used = state.used;
-            let Some(block) = state.queue.front() else {
-                break;
-            };
-            let n = out.remaining().min(block.len() - used);
-            out.put_slice(&block[used..used + n]);
-            taken += n;
-            if used + n == block.len() {
-                state.queue.pop_front();
-                state.used = 0;
-            } else {
-                state.used = used + n;
-            }
-        }
-        state.queued -= taken;
+        let full = state.queue.len() >= WIRE_BYTES_MAX;
+        let taken = state.queue.take(out);
         if taken > 0 {
-            if full && state.queued < WIRE_BYTES_MAX {
+            if full && state.queue.len() < WIRE_BYTES_MAX {
                 self.shared.room.notify_one();
             }
             return Poll::Ready(Ok(()));

@@ -211,9 +211,21 @@ async fn stopping_the_tasks_ends_a_tunnel_under_load() {
     let (mut user, mut app) = stream(&server, &mut client).await;
     let mut buffer = vec![0; 4096];
     let bulk = async { while app.write(b"bulk").await.is_ok() {} };
-    let read = async { while user.read(&mut buffer).await.is_ok_and(|n| n > 0) {} };
+    let (loaded, load) = tokio::sync::oneshot::channel();
+    let read = async {
+        let (mut came, mut loaded) = (0, Some(loaded));
+        while let Ok(n @ 1..) = user.read(&mut buffer).await {
+            came += n;
+            // Several windows' worth: credit goes back, bytes go forth.
+            if came > tunnel::STREAM_WINDOW * 4
+                && let Some(loaded) = loaded.take()
+            {
+                loaded.send(()).unwrap();
+            }
+        }
+    };
     let stop = async {
-        sleep(Duration::from_millis(50)).await;
+        load.await.unwrap();
         lab.tasks.stop().await;
     };
     soon(async { tokio::join!(bulk, read, stop) }).await;
@@ -392,10 +404,71 @@ async fn a_link_that_swallows_everything_is_noticed_by_keepalives() {
 async fn an_idle_stream_with_little_unread_is_left_alone() {
     let mut lab = Lab::new();
     lab.settings.stream_stall = Duration::from_millis(50);
-    let (server, mut client) = pair(&lab).await;
+    let (mut server, mut client) = pair(&lab).await;
     let (mut user, mut app) = stream(&server, &mut client).await;
-    app.write_all(&[1; 1000]).await.unwrap();
-    sleep(Duration::from_millis(300)).await;
+    app.write_all(&[1; 1001]).await.unwrap();
+    soon(user.read_exact(&mut [0; 1])).await.unwrap();
+    // A neighbour that stands as long and with more unread is cut.
+    let (_neighbour, mut busy) = stream(&server, &mut client).await;
+    busy.write_all(&vec![1; tunnel::STREAM_WINDOW])
+        .await
+        .unwrap();
+    let cut = soon(server.events.recv()).await;
+    assert!(
+        matches!(cut, Some(ServerEvent::StreamCut { .. })),
+        "{cut:?}"
+    );
     let mut came = [0; 1000];
     soon(user.read_exact(&mut came)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stream_that_is_cut_after_its_end_came_is_no_whole() {
+    let lab = impatient();
+    let (mut server, mut client) = pair(&lab).await;
+    let (mut user, mut app) = stream(&server, &mut client).await;
+    app.write_all(&[1; 200_000]).await.unwrap();
+    app.shutdown().await.unwrap();
+    let cut = soon(server.events.recv()).await;
+    assert!(
+        matches!(cut, Some(ServerEvent::StreamCut { .. })),
+        "{cut:?}"
+    );
+    let read = soon(user.read_to_end(&mut Vec::new())).await;
+    assert!(
+        read.as_ref()
+            .is_err_and(|e| e.to_string().starts_with("stream cut")),
+        "{read:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_stream_is_closed_when_the_other_side_left_and_not_when_one_direction_ended() {
+    let lab = Lab::new();
+    let (server, mut client) = pair(&lab).await;
+
+    // A request has ended, and its answer is still awaited.
+    let (mut user, mut app) = stream(&server, &mut client).await;
+    let closed = app.closed();
+    tokio::pin!(closed);
+    user.shutdown().await.unwrap();
+    soon(app.read_to_end(&mut Vec::new())).await.unwrap();
+    app.write_all(b"answer").await.unwrap();
+    soon(user.read_exact(&mut [0; 6])).await.unwrap();
+    let early = is_ready(closed.as_mut()).await;
+    assert!(!early, "half an end is not the end");
+    // The user leaves although the answer is not whole.
+    drop(user);
+    soon(closed).await;
+
+    // The tunnel goes.
+    let (user, app) = stream(&server, &mut client).await;
+    server.control.close("the proxy stops");
+    soon(user.closed()).await;
+    soon(app.closed()).await;
+}
+
+/// Tells whether a future is ready at this moment.
+async fn is_ready(mut future: Pin<&mut impl Future<Output = ()>>) -> bool {
+    std::future::poll_fn(|cx| std::task::Poll::Ready(future.as_mut().poll(cx).is_ready())).await
 }
