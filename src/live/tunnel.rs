@@ -20,6 +20,7 @@
 
 mod blocks;
 mod client;
+mod ending;
 pub mod message;
 mod server;
 mod stream;

@@ -8,7 +8,6 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use russh::client::{self, ChannelOpenHandle, DisconnectReason, Handle, Msg, Session};
 use russh::keys::{Algorithm, PublicKeyOrCertificate};
@@ -18,6 +17,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::ending;
 use super::message::{
     self, DISCOVERY, DialReply, DialReq, Discovery, HEARTBEAT, Heartbeat, TRANSPORT,
 };
@@ -30,9 +30,6 @@ use crate::policy::principals::Shown;
 
 /// How many heartbeats wait to be sent: a new one makes an old one pointless.
 const HEARTBEATS_MAX: usize = 2;
-
-/// How long a closing tunnel may take to say so.
-const GOODBYE: Duration = Duration::from_secs(1);
 
 /// What happens on a tunnel, as the agent sees it.
 #[derive(Debug)]
@@ -177,8 +174,13 @@ where
     };
 
     let (heartbeats, messages) = mpsc::channel(HEARTBEATS_MAX);
-    let on_cut = Box::new(|_| Box::pin(std::future::ready(())) as _);
-    let stream = TunnelStream::new(channel, None, settings.stream_stall, on_cut, &tasks);
+    let stream = TunnelStream::new(
+        channel,
+        None,
+        settings.stream_stall,
+        ending::unreported(),
+        &tasks,
+    );
     tasks.spawn_watching(beat(stream, messages, token));
     tasks.spawn_watching(watch(closed, events_tx, tasks.clone()));
     Ok(ClientTunnel {
@@ -232,15 +234,9 @@ impl ClientControl {
     /// Closes the tunnel and every stream in it, telling the proxy why.
     pub fn close(&self, why: &str) {
         let handle = Arc::clone(&self.inner.handle);
-        let token = self.inner.tasks.token();
         let why = why.to_owned();
-        self.inner.tasks.spawn_watching(async move {
-            let goodbye = handle.disconnect(Disconnect::ByApplication, &why, "");
-            // Whether it could be said or not, the tunnel closes.
-            if let Ok(Ok(())) = timeout(GOODBYE, goodbye).await {
-                let _ = timeout(GOODBYE, token.cancelled()).await;
-            }
-            token.cancel();
+        ending::close(&self.inner.tasks, async move {
+            handle.disconnect(Disconnect::ByApplication, &why, "").await
         });
     }
 }
@@ -280,8 +276,7 @@ async fn watch(
         () = token.cancelled() => String::from("closed by the agent"),
     };
     token.cancel();
-    // Nobody listening is no reason to keep a task.
-    let _ = timeout(GOODBYE, events.send(ClientEvent::Closed { why })).await;
+    ending::tell(events, ClientEvent::Closed { why }).await;
 }
 
 type OnHostKey = Box<dyn FnOnce(Shown) -> Result<(), String> + Send>;
@@ -307,9 +302,8 @@ impl fmt::Debug for Handler {
 
 impl Handler {
     fn discover(&mut self, channel: Channel<Msg>) {
-        let on_cut = Box::new(|_| Box::pin(std::future::ready(())) as _);
         let stall = self.settings.stream_stall;
-        let mut stream = TunnelStream::new(channel, None, stall, on_cut, &self.tasks);
+        let mut stream = TunnelStream::new(channel, None, stall, ending::unreported(), &self.tasks);
         let events = self.events.clone();
         let token = self.tasks.token();
         self.tasks.spawn_watching(async move {
@@ -347,21 +341,10 @@ impl Handler {
         let address = Arc::new(std::sync::OnceLock::<String>::new());
         let (events, served) = (self.events.downgrade(), Arc::clone(&address));
         let token = self.tasks.token();
-        let on_cut = Box::new(
-            |why| -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
-                Box::pin(async move {
-                    if let Some(events) = events.upgrade() {
-                        let address = served.get().cloned().unwrap_or_default();
-                        // Nobody listening is no reason to keep a task.
-                        let cut = ClientEvent::StreamCut { address, why };
-                        tokio::select! {
-                            _ = events.send(cut) => {}
-                            () = token.cancelled() => {}
-                        }
-                    }
-                })
-            },
-        );
+        let on_cut = ending::report(events, token, move |why| {
+            let address = served.get().cloned().unwrap_or_default();
+            ClientEvent::StreamCut { address, why }
+        });
         let stall = self.settings.stream_stall;
         let mut stream = TunnelStream::new(channel, Some(permit), stall, on_cut, &self.tasks);
         let events = self.events.clone();

@@ -18,6 +18,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 use tokio_util::sync::DropGuard;
 
+use super::ending;
 use super::message::{
     self, DISCOVERY, DialReply, DialReq, Discovery, HEARTBEAT, Heartbeat, TRANSPORT,
 };
@@ -39,9 +40,6 @@ const REKEY_AFTER: Duration = Duration::from_secs(24 * 3600);
 
 /// How many logins one connection may try; an agent has one certificate.
 const LOGINS_MAX: usize = 3;
-
-/// How long a closing tunnel may take to say why.
-const GOODBYE: Duration = Duration::from_secs(1);
 
 /// Who logged in at the other end of a tunnel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -270,20 +268,7 @@ impl ServerControl {
         let events = inner.events.clone();
         let address = dial.address.clone();
         let token = inner.tasks.token();
-        let on_cut = Box::new(
-            |why| -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
-                Box::pin(async move {
-                    if let Some(events) = events.upgrade() {
-                        // Nobody listening is no reason to keep a task.
-                        let cut = ServerEvent::StreamCut { address, why };
-                        tokio::select! {
-                            _ = events.send(cut) => {}
-                            () = token.cancelled() => {}
-                        }
-                    }
-                })
-            },
-        );
+        let on_cut = ending::report(events, token, |why| ServerEvent::StreamCut { address, why });
         let stall = inner.settings.stream_stall;
         let mut stream = TunnelStream::new(channel, Some(permit), stall, on_cut, &inner.tasks);
         stream.push(&message::line(dial));
@@ -320,15 +305,11 @@ impl ServerControl {
     /// Closes the tunnel and every stream in it, telling the agent why.
     pub fn close(&self, why: &str) {
         let handle = self.inner.handle.clone();
-        let token = self.inner.tasks.token();
         let why = why.to_owned();
-        self.inner.tasks.spawn_watching(async move {
-            let goodbye = handle.disconnect(Disconnect::ByApplication, why, String::new());
-            // Whether it could be said or not, the tunnel closes.
-            if let Ok(Ok(())) = timeout(GOODBYE, goodbye).await {
-                let _ = timeout(GOODBYE, token.cancelled()).await;
-            }
-            token.cancel();
+        ending::close(&self.inner.tasks, async move {
+            handle
+                .disconnect(Disconnect::ByApplication, why, String::new())
+                .await
         });
     }
 }
@@ -357,8 +338,13 @@ async fn discover(
             };
             match opened {
                 Ok(channel) => {
-                    let on_cut = Box::new(|_| Box::pin(std::future::ready(())) as _);
-                    stream = Some(TunnelStream::new(channel, None, stall, on_cut, &tasks));
+                    stream = Some(TunnelStream::new(
+                        channel,
+                        None,
+                        stall,
+                        ending::unreported(),
+                        &tasks,
+                    ));
                 }
                 Err(error) => {
                     tracing::debug!(%error, "an agent takes no discovery");
@@ -397,8 +383,7 @@ async fn watch(
         () = token.cancelled() => String::from("closed by the proxy"),
     };
     token.cancel();
-    // Nobody listening is no reason to keep a task.
-    let _ = timeout(GOODBYE, events.send(ServerEvent::Closed { why })).await;
+    ending::tell(events, ServerEvent::Closed { why }).await;
 }
 
 async fn heartbeats(
@@ -411,8 +396,7 @@ async fn heartbeats(
         // The session is over, and its end says why.
         return std::future::pending().await;
     };
-    let on_cut = Box::new(|_| Box::pin(std::future::ready(())) as _);
-    let mut stream = TunnelStream::new(channel, None, stall, on_cut, tasks);
+    let mut stream = TunnelStream::new(channel, None, stall, ending::unreported(), tasks);
     loop {
         let line = match stream.line().await {
             Ok(line) => line,
