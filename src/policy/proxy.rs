@@ -284,6 +284,10 @@ impl Proxy {
         host: &str,
         out: &mut Outbox<Output>,
     ) {
+        if self.work == Work::Stopped {
+            // Its connection is about to be cut.
+            return;
+        }
         let app = match app_of(cx.topology, host) {
             Asked::WebApi => {
                 out.push(Output::ServeWebApi);
@@ -409,7 +413,7 @@ impl Proxy {
             });
             text
         } else {
-            let text = format!("the agent did not take the request: {why}\n");
+            let text = format!("no answer through the tunnel: {why}\n");
             out.fact(Kind::RequestEnded {
                 request,
                 status: 502,

@@ -133,7 +133,7 @@ impl Proxy {
                 other => self.act(other),
             }
         }
-        refusal(503, false, String::from("the proxy is stopped\n"))
+        cut(tasks).await
     }
 
     fn web_api(&self, path: &str) -> Answer {
@@ -155,7 +155,7 @@ impl Proxy {
 
     async fn forward(
         &self,
-        mut open: Open,
+        open: Open,
         route: Route,
         client: ClientAddr,
         request: Request<Incoming>,
@@ -163,7 +163,8 @@ impl Proxy {
     ) -> Answer {
         let tunnel = self.work().tunnels.get(&route.conn).cloned();
         let Some(tunnel) = tunnel else {
-            return self.stream_refused(open, "the tunnel is closed", true);
+            let why = "the tunnel is closed";
+            return self.stream_refused(open, why, true, tasks).await;
         };
         let dial = DialReq {
             address: route.app.to_string(),
@@ -176,7 +177,8 @@ impl Proxy {
             Ok(stream) => stream,
             Err(refused) => {
                 let broken = matches!(refused, Refused::Closed(_) | Refused::Timeout(_));
-                return self.stream_refused(open, &refused.to_string(), broken);
+                let why = refused.to_string();
+                return self.stream_refused(open, &why, broken, tasks).await;
             }
         };
         let sent = async {
@@ -199,22 +201,21 @@ impl Proxy {
                 Response::from_parts(parts, body.boxed_unsync())
             }
             Err(error) => {
-                let words = format!("agent {agent} did not get an answer from its app: {error}\n");
-                open.bytes = words.len() as u64;
-                open.ended(StatusCode::BAD_GATEWAY.as_u16());
-                text(StatusCode::BAD_GATEWAY, words)
+                let why = format!("agent {agent} got no answer from its app: {error}");
+                self.stream_refused(open, &why, false, tasks).await
             }
         };
         set(answer.headers_mut(), HEADER_AGENT, &agent);
         answer
     }
 
-    /// The tunnel did not take the stream: the machine has the words, and may close the tunnel.
+    /// The tunnel did not take the stream, or brought no answer: the machine has the words, and may
+    /// close the tunnel.
     #[expect(
         clippy::wildcard_enum_match_arm,
         reason = "what is no answer is acted upon"
     )]
-    fn stream_refused(&self, open: Open, why: &str, broken: bool) -> Answer {
+    async fn stream_refused(&self, open: Open, why: &str, broken: bool, tasks: &Tasks) -> Answer {
         let input = Input::StreamRefused {
             request: open.told_otherwise(),
             why: why.to_owned(),
@@ -233,8 +234,18 @@ impl Proxy {
                 other => self.act(other),
             }
         }
-        answer.unwrap_or_else(|| refusal(503, false, String::from("the proxy is stopped\n")))
+        match answer {
+            Some(answer) => answer,
+            None => cut(tasks).await,
+        }
     }
+}
+
+/// Waits to be cut. The machine has no word for a request only when it was stopped, and then every
+/// connection is about to be cut; tunnels may be so first, and their users get no answer either.
+async fn cut(tasks: &Tasks) -> Answer {
+    tasks.token().cancelled().await;
+    std::future::pending().await
 }
 
 fn refusal(status: u16, no_tunnel: bool, words: String) -> Answer {

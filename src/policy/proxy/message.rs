@@ -63,7 +63,7 @@ pub enum Input {
         /// The `Host` header.
         host: String,
     },
-    /// The tunnel did not take the stream of a routed request.
+    /// The tunnel did not take the stream of a routed request, or brought no answer.
     StreamRefused {
         /// The request.
         request: RequestId,

@@ -355,6 +355,9 @@ fn a_stopped_proxy_takes_no_hello_and_says_no_good_bye() {
         hello(&mut bench, &[]).outputs[..],
         [Output::RefuseHello { .. }]
     ));
+    // Neither the answer nor the count of a request that comes while its connection is being cut.
+    let out = ask(&mut bench, ORDERS);
+    assert!(out.outputs.is_empty() && out.facts.is_empty(), "{out:?}");
 }
 
 #[test]
