@@ -18,6 +18,9 @@ use super::where_labs_are;
 /// How long one call may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long a lab may take to be seen; it is on this machine.
+const TIMEOUT_LOOK: Duration = Duration::from_millis(500);
+
 /// How long an answer may be: a snapshot of a lab of ten thousand nodes.
 const ANSWER_BYTES_MAX: usize = 64 << 20;
 
@@ -59,12 +62,22 @@ impl Which {
             });
         }
         let base = where_labs_are();
-        let mut running = state::running(&base);
+        // A lab that was killed leaves its state folder as it was.
+        let (mut running, left): (Vec<_>, Vec<_>) = state::running(&base)
+            .into_iter()
+            .partition(|(_, lab)| answers(lab.http));
         match running.len() {
-            0 => bail!(
-                "no lab runs here ({}); start one with `twodoors up`",
-                base.display()
-            ),
+            0 => match left.first() {
+                Some((folder, lab)) => bail!(
+                    "no lab runs here; process {} left {} behind, which `twodoors up` uses again",
+                    lab.pid,
+                    folder.display()
+                ),
+                None => bail!(
+                    "no lab runs here ({}); start one with `twodoors up`",
+                    base.display()
+                ),
+            },
             1 => {
                 let (folder, lab) = running.remove(0);
                 Ok(Client { folder, lab })
@@ -81,6 +94,11 @@ impl Which {
             }
         }
     }
+}
+
+/// Tells whether something listens there.
+fn answers(http: SocketAddr) -> bool {
+    std::net::TcpStream::connect_timeout(&http, TIMEOUT_LOOK).is_ok()
 }
 
 impl Client {
