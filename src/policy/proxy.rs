@@ -6,6 +6,7 @@
 //! instance announces itself and its apps, and the driver tells the others.
 
 mod message;
+mod requests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,8 +14,8 @@ use crate::model::addr::ClientAddr;
 use crate::model::fact::{Act, Kind};
 use crate::model::id::{ConnId, Name, Node, RequestId};
 use crate::model::time::{Span, Time};
-use crate::model::topology::{self, Topology};
-use crate::policy::{Context, Machine, Outbox, agent, alpn, route};
+use crate::model::topology;
+use crate::policy::{Context, Machine, Outbox, alpn};
 
 pub use self::message::{Input, Output};
 
@@ -259,13 +260,7 @@ impl Proxy {
         self.gossip(cx, beaten.map(|(conn, _)| *conn).collect(), out);
     }
 
-    fn tunnel_closed(
-        &mut self,
-        cx: &Context<'_>,
-        conn: ConnId,
-        why: String,
-        out: &mut Outbox<Output>,
-    ) {
+    fn tunnel_closed(&mut self, conn: ConnId, why: String, out: &mut Outbox<Output>) {
         self.open.remove(&conn);
         if let Some(tunnel) = self.tunnels.remove(&conn) {
             out.fact(Kind::TunnelRemoved {
@@ -273,169 +268,8 @@ impl Proxy {
                 agent: tunnel.agent,
                 why,
             });
-            self.note_drained(cx, out);
+            self.note_drained(out);
         }
-    }
-
-    fn request_read(
-        &mut self,
-        cx: &Context<'_>,
-        client: ClientAddr,
-        host: &str,
-        out: &mut Outbox<Output>,
-    ) {
-        if self.work == Work::Stopped {
-            // Its connection is about to be cut.
-            return;
-        }
-        let app = match app_of(cx.topology, host) {
-            Asked::WebApi => {
-                out.push(Output::ServeWebApi);
-                return;
-            }
-            Asked::Nothing => {
-                let text = format!("no app has the public address {host:?}\n");
-                out.push(Output::RefuseRequest {
-                    status: 404,
-                    no_tunnel: false,
-                    text,
-                });
-                return;
-            }
-            Asked::App(app) => app,
-        };
-        let Some((app, servers)) = self.apps.get_key_value(app) else {
-            let text = format!("no agent announces an app named {app:?}\n");
-            out.push(Output::RefuseRequest {
-                status: 404,
-                no_tunnel: false,
-                text,
-            });
-            return;
-        };
-        self.requests += 1;
-        let request = RequestId(self.requests);
-        // Several servers of one app are asked in turn, a different one first each time.
-        let skip = usize::try_from(self.requests).unwrap_or(0) % servers.len().max(1);
-        let servers = servers.iter().skip(skip).chain(servers.iter().take(skip));
-        let candidates = self.tunnels.iter().map(|(conn, tunnel)| route::Candidate {
-            conn: *conn,
-            host_id: &tunnel.host_id,
-            ready: tunnel.beat.is_some(),
-            invalid: tunnel.refused
-                || tunnel
-                    .beat
-                    .is_some_and(|beat| cx.now.since(beat) > OFFLINE_AFTER),
-        });
-        let app = app.clone();
-        match route::pick(candidates, servers) {
-            Err(cause) => {
-                let text = route::refusal(&cause);
-                out.fact(Kind::NoTunnel {
-                    request,
-                    client,
-                    app,
-                    text: text.clone(),
-                });
-                out.push(Output::RefuseRequest {
-                    status: 502,
-                    no_tunnel: true,
-                    text,
-                });
-            }
-            Ok(picked) => {
-                let Some(tunnel) = self.tunnels.get_mut(&picked.conn) else {
-                    return;
-                };
-                tunnel.open += 1;
-                let (conn, why) = (picked.conn, picked.why);
-                let agent = tunnel.agent.clone();
-                let host_id = tunnel.host_id.clone();
-                self.routed.insert(
-                    request,
-                    Routed {
-                        conn,
-                        client,
-                        app: app.clone(),
-                        since: cx.now,
-                    },
-                );
-                let fact_app = app.clone();
-                let agent_name = agent.clone();
-                out.fact(Kind::Routed {
-                    request,
-                    client,
-                    app: fact_app,
-                    agent: agent_name,
-                    conn,
-                    why,
-                });
-                out.push(Output::Route {
-                    request,
-                    conn,
-                    app,
-                    agent,
-                    host_id,
-                });
-            }
-        }
-    }
-
-    fn stream_refused(
-        &mut self,
-        cx: &Context<'_>,
-        request: RequestId,
-        why: &str,
-        broken: bool,
-        out: &mut Outbox<Output>,
-    ) {
-        let Some(routed) = self.finish(request) else {
-            return;
-        };
-        if let Some(tunnel) = self.tunnels.get_mut(&routed.conn)
-            && broken
-        {
-            // A tunnel that takes no stream is invalid, and closed at once if it has no session.
-            tunnel.refused = true;
-            if tunnel.open == 0 {
-                out.push(Output::CloseTunnel { conn: routed.conn });
-            }
-        }
-        // Only what is for want of a tunnel is counted as such; an agent may have other reasons.
-        let no_tunnel = broken || [agent::CLOSED, agent::DRAINING].contains(&why);
-        let text = if no_tunnel {
-            let text = route::refusal(why);
-            out.fact(Kind::NoTunnel {
-                request,
-                client: routed.client,
-                app: routed.app,
-                text: text.clone(),
-            });
-            text
-        } else {
-            let text = format!("no answer through the tunnel: {why}\n");
-            out.fact(Kind::RequestEnded {
-                request,
-                status: 502,
-                bytes: text.len() as u64,
-                took: cx.now.since(routed.since),
-            });
-            text
-        };
-        out.push(Output::RefuseRequest {
-            status: 502,
-            no_tunnel,
-            text,
-        });
-        self.note_drained(cx, out);
-    }
-
-    fn finish(&mut self, request: RequestId) -> Option<Routed> {
-        let routed = self.routed.remove(&request)?;
-        if let Some(tunnel) = self.tunnels.get_mut(&routed.conn) {
-            tunnel.open = tunnel.open.saturating_sub(1);
-        }
-        Some(routed)
     }
 
     /// Does an operator's act; one that changes nothing makes no fact.
@@ -463,7 +297,7 @@ impl Proxy {
                 out.push(Output::StopListening);
                 let conns = self.tunnels.keys().copied().collect();
                 out.push(Output::Advise { conns });
-                self.note_drained(cx, out);
+                self.note_drained(out);
             }
             Act::Stop => {
                 out.push(Output::StopListening);
@@ -493,20 +327,8 @@ impl Proxy {
         self.open.clear();
     }
 
-    /// Ends every open request without an answer.
-    fn cut_requests(&mut self, cx: &Context<'_>, out: &mut Outbox<Output>) {
-        for (request, routed) in std::mem::take(&mut self.routed) {
-            out.fact(Kind::RequestEnded {
-                request,
-                status: 0,
-                bytes: 0,
-                took: cx.now.since(routed.since),
-            });
-        }
-    }
-
     /// A drain is over when no request and no tunnel is left; then the instance says good-bye.
-    fn note_drained(&mut self, _cx: &Context<'_>, out: &mut Outbox<Output>) {
+    fn note_drained(&mut self, out: &mut Outbox<Output>) {
         let draining = matches!(self.work, Work::Draining { .. });
         if draining && self.routed.is_empty() && self.tunnels.is_empty() {
             self.forget();
@@ -563,7 +385,7 @@ impl Machine for Proxy {
                         bytes,
                         took,
                     });
-                    self.note_drained(cx, out);
+                    self.note_drained(out);
                 }
             }
             Input::RequestRead { client, host } => self.request_read(cx, client, &host, out),
@@ -575,7 +397,7 @@ impl Machine for Proxy {
                 self.stream_refused(cx, request, &why, broken, out);
             }
             Input::TunnelOpened { conn, host_id } => self.tunnel_opened(cx, conn, host_id, out),
-            Input::TunnelClosed { conn, why } => self.tunnel_closed(cx, conn, why, out),
+            Input::TunnelClosed { conn, why } => self.tunnel_closed(conn, why, out),
         }
     }
 
@@ -627,42 +449,8 @@ impl Machine for Proxy {
                 });
             }
             self.cut_requests(cx, out);
-            self.note_drained(cx, out);
+            self.note_drained(out);
         }
-    }
-}
-
-/// What a `Host` header asks for.
-enum Asked<'a> {
-    App(&'a str),
-    Nothing,
-    WebApi,
-}
-
-/// Any host that is not local, not an address and not a public address asks for an app; the app is
-/// the first label of a name directly under a public address (Teleport `web-app`).
-fn app_of<'a>(topology: &Topology, host: &'a str) -> Asked<'a> {
-    let name = match host.rsplit_once(':') {
-        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-        _ => host,
-    };
-    let name = name.strip_suffix('.').unwrap_or(name);
-    let is_address = name
-        .trim_matches(['[', ']'])
-        .parse::<std::net::IpAddr>()
-        .is_ok();
-    let public = || topology.pool.public_addrs.iter();
-    if name.eq_ignore_ascii_case("localhost")
-        || is_address
-        || public().any(|public| name.eq_ignore_ascii_case(&public.host))
-    {
-        return Asked::WebApi;
-    }
-    match name.split_once('.') {
-        Some((app, rest)) if public().any(|public| rest.eq_ignore_ascii_case(&public.host)) => {
-            Asked::App(app)
-        }
-        _ => Asked::Nothing,
     }
 }
 
