@@ -83,13 +83,8 @@ impl Agent {
                 work,
             }),
         };
-        // Weak, since the agent holds the runner.
-        let actor = Arc::downgrade(&agent.inner);
-        agent.inner.runner.act_by(move |output| {
-            if let Some(inner) = actor.upgrade() {
-                Self { inner }.act(output);
-            }
-        });
+        let act = |inner, output| Self { inner }.act(output);
+        agent.inner.runner.act_through(&agent.inner, act);
         let runner = agent.inner.runner.clone();
         agent
             .inner

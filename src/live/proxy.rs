@@ -126,13 +126,8 @@ impl Proxy {
             }
         });
         proxy.inner.means.board.join(&proxy.inner.id, deliver);
-        // Weak as well, since the instance holds the runner.
-        let actor = Arc::downgrade(&proxy.inner);
-        proxy.inner.runner.act_by(move |output| {
-            if let Some(inner) = actor.upgrade() {
-                Self { inner }.act(output);
-            }
-        });
+        let act = |inner, output| Self { inner }.act(output);
+        proxy.inner.runner.act_through(&proxy.inner, act);
         let runner = proxy.inner.runner.clone();
         tasks.spawn(async move { runner.drive(drop).await });
         proxy

@@ -104,6 +104,20 @@ where
         assert!(first, "a machine has one actor");
     }
 
+    /// Says, as [`Self::act_by`] does, that the runner's own owner acts, without keeping it alive.
+    pub fn act_through<T: Send + Sync + 'static>(
+        &self,
+        owner: &Arc<T>,
+        act: impl Fn(Arc<T>, M::Output) + Send + Sync + 'static,
+    ) {
+        let owner = Arc::downgrade(owner);
+        self.act_by(move |output| {
+            if let Some(owner) = owner.upgrade() {
+                act(owner, output);
+            }
+        });
+    }
+
     /// Gives the node that the machine is.
     pub fn node(&self) -> &Node {
         &self.inner.node

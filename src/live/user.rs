@@ -60,13 +60,8 @@ impl User {
                 visit,
             }),
         };
-        // Weak, since the user holds the runner.
-        let actor = Arc::downgrade(&user.inner);
-        user.inner.runner.act_by(move |output| {
-            if let Some(inner) = actor.upgrade() {
-                Self { inner }.act(output);
-            }
-        });
+        let act = |inner, output| Self { inner }.act(output);
+        user.inner.runner.act_through(&user.inner, act);
         let runner = user.inner.runner.clone();
         tasks.spawn(async move { runner.drive(drop).await });
         user
