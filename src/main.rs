@@ -4,7 +4,9 @@ use std::io::{self, ErrorKind, IsTerminal};
 use std::process::ExitCode;
 
 use clap::Parser;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use twodoors::cli::{self, Cli, Exit, Io};
 
@@ -15,11 +17,15 @@ const TRACE: &str =
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let filter = EnvFilter::try_from_env("TWODOORS_TRACE").unwrap_or_else(|_| TRACE.into());
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let wanted = std::env::var("TWODOORS_TRACE").ok();
+    let filter: Option<Targets> = wanted.and_then(|wanted| wanted.parse().ok());
+    let filter = filter.unwrap_or_else(|| TRACE.parse().expect("the default is a list of levels"));
+    let layer = tracing_subscriber::fmt::layer()
         .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal() && wants_color())
+        .with_ansi(io::stderr().is_terminal() && wants_color());
+    tracing_subscriber::registry()
+        .with(filter)
+        .with(layer)
         .init();
     let mut out = io::stdout();
     let mut err = io::stderr();
