@@ -97,7 +97,7 @@ impl Which {
 }
 
 /// Tells whether something listens there.
-fn answers(http: SocketAddr) -> bool {
+pub(super) fn answers(http: SocketAddr) -> bool {
     std::net::TcpStream::connect_timeout(&http, TIMEOUT_LOOK).is_ok()
 }
 

@@ -94,7 +94,9 @@ impl Folder {
             return Err(io::Error::other(why));
         }
         if meta.mode() & 0o077 != 0 {
-            fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
+            // It may be anything, /etc for root: it is not ours to close to others.
+            let why = "it is open to others; name a folder of its own, or close it (chmod 700)";
+            return Err(io::Error::other(why));
         }
         Ok(Self {
             path: fs::canonicalize(path)?,
@@ -110,10 +112,15 @@ impl Folder {
     pub fn write(&self, name: &str, text: &str) -> io::Result<()> {
         let path = self.path.join(name);
         let beside = self.path.join(format!(".{name}.new"));
+        // What a run left that was killed; a new file follows no link.
+        if let Err(error) = fs::remove_file(&beside)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            return Err(error);
+        }
         let mut file = OpenOptions::new()
             .write(true)
-            .create(true)
-            .truncate(true)
+            .create_new(true)
             .mode(0o600)
             .open(&beside)?;
         file.write_all(text.as_bytes())?;
@@ -150,6 +157,28 @@ mod tests {
         );
         let runtime = super::base(Some("/run/user/7".into()), Path::new("/tmp"));
         assert_eq!(runtime, Path::new("/run/user/7/twodoors"));
+    }
+
+    #[test]
+    fn a_folder_that_others_may_enter_is_refused_and_left_as_it_was() {
+        let path = std::env::temp_dir().join(format!("twodoors-open-{}", std::process::id()));
+        DirBuilder::new().mode(0o755).create(&path).unwrap();
+        Folder::create(&path).unwrap_err();
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o755);
+        fs::remove_dir_all(path).unwrap();
+    }
+
+    #[test]
+    fn a_planted_link_is_not_followed() {
+        let path = std::env::temp_dir().join(format!("twodoors-link-{}", std::process::id()));
+        let folder = Folder::create(&path).unwrap();
+        let victim = path.join("victim");
+        fs::write(&victim, "mine").unwrap();
+        std::os::unix::fs::symlink(&victim, path.join(".token.new")).unwrap();
+        folder.write("token", "secret").unwrap();
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "mine");
+        assert_eq!(token(&path).unwrap(), "secret");
+        fs::remove_dir_all(path).unwrap();
     }
 
     #[test]

@@ -17,7 +17,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::state::{self, Door, Folder, LabFile};
-use super::{Exit, Io, where_labs_are};
+use super::{Exit, Io, client, where_labs_are};
 use crate::http::guard::{self, Token};
 use crate::http::{Control, ControlError, Reloaded, Server};
 use crate::journal::Journal;
@@ -178,6 +178,7 @@ async fn serve(args: &Args, options: Options, io: &mut Io<'_>) -> anyhow::Result
         signal(SignalKind::terminate())?,
         signal(SignalKind::hangup())?,
     );
+    let folder = state_folder(args, &options.loaded.topology)?;
     let lab = match Lab::start(options).await {
         Ok(lab) => Arc::new(lab),
         Err(error) => {
@@ -185,7 +186,6 @@ async fn serve(args: &Args, options: Options, io: &mut Io<'_>) -> anyhow::Result
             return Ok(Exit::CouldNotRun);
         }
     };
-    let folder = state_folder(args, lab.topology())?;
     let token = Token::random();
     write_state(&folder, &lab, http, &token)?;
 
@@ -393,6 +393,16 @@ fn state_folder(args: &Args, topology: &Topology) -> anyhow::Result<Folder> {
         Some(path) => path.clone(),
         None => where_labs_are().join(&*topology.name),
     };
+    if let Ok(other) = state::read(&path)
+        && client::answers(other.http)
+    {
+        anyhow::bail!(
+            "the lab {} (process {}) runs with the state folder {}; choose another with --state",
+            other.name,
+            other.pid,
+            path.display()
+        );
+    }
     Folder::create(&path).with_context(|| {
         format!(
             "the state folder {}; choose one with --state",

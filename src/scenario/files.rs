@@ -17,11 +17,12 @@ pub struct Disk;
 
 impl Files for Disk {
     fn read(&self, path: &Path) -> Result<String, String> {
-        let file = File::open(path).map_err(|error| words(&error))?;
-        let kind = file.metadata().map_err(|error| words(&error))?;
-        if !kind.is_file() {
+        // Looked at before it is opened: opening a FIFO would wait for somebody to write.
+        let kind = std::fs::metadata(path).map_err(|error| words(&error))?;
+        let file = kind.is_file().then(|| File::open(path));
+        let Some(file) = file.transpose().map_err(|error| words(&error))? else {
             return Err(String::from("it is not a file"));
-        }
+        };
         let mut bytes = Vec::new();
         file.take(FILE_BYTES_MAX as u64 + 1)
             .read_to_end(&mut bytes)

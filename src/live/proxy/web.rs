@@ -39,6 +39,9 @@ pub const HEADER_AGENT: &str = "x-twodoors-agent";
 /// Says why a proxy refused: `no_tunnel`.
 pub const HEADER_REFUSAL: &str = "x-twodoors-refusal";
 
+/// How long a host may be: a DNS name of 253 characters, a final dot, and a port.
+const HOST_MAX: usize = 260;
+
 /// How long the head of a request may take.
 const TIMEOUT_HEAD: Duration = Duration::from_secs(30);
 
@@ -80,12 +83,10 @@ impl Proxy {
         request: Request<Incoming>,
         tasks: &Tasks,
     ) -> Answer {
-        let host = request
-            .headers()
-            .get(header::HOST)
-            .and_then(|value| value.to_str().ok());
-        let host = host.or_else(|| request.uri().authority().map(|a| a.as_str()));
-        let host = host.unwrap_or_default().to_ascii_lowercase();
+        let Some(host) = asked_host(&request) else {
+            let words = String::from("a request names one host (RFC 9112 section 3.2)\n");
+            return refusal(400, false, words);
+        };
         let outputs = self.inner.runner.feed(Input::RequestRead { client, host });
         let mut answer = self.choose(outputs, client, request, tasks).await;
         set(answer.headers_mut(), HEADER_PROXY, &self.inner.name);
@@ -246,6 +247,20 @@ impl Proxy {
 async fn cut(tasks: &Tasks) -> Answer {
     tasks.token().cancelled().await;
     std::future::pending().await
+}
+
+/// Gives the host that a request is for: that of its absolute form, else of its one `Host` header
+/// (RFC 9112 sections 3.2 and 3.2.2); `None` when it names none, or several.
+fn asked_host(request: &Request<Incoming>) -> Option<String> {
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    let (Some(host), None) = (hosts.next(), hosts.next()) else {
+        return None;
+    };
+    let host = match request.uri().authority() {
+        Some(authority) => authority.as_str(),
+        None => host.to_str().ok()?,
+    };
+    (!host.is_empty() && host.len() <= HOST_MAX).then(|| host.to_ascii_lowercase())
 }
 
 fn refusal(status: u16, no_tunnel: bool, words: String) -> Answer {
