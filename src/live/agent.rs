@@ -48,8 +48,6 @@ struct Inner {
     means: Means,
     apps: Vec<String>,
     tasks: Tasks,
-    /// Held for one operator's act at a time: the cut of a stop must not hit what a start began.
-    acting: Mutex<()>,
     work: Mutex<Work>,
 }
 
@@ -79,7 +77,6 @@ impl Agent {
                 means,
                 apps,
                 tasks,
-                acting: Mutex::default(),
                 work,
             }),
         };
@@ -95,7 +92,6 @@ impl Agent {
 
     /// Passes an operator's act on.
     pub fn operate(&self, act: Act) {
-        let _one = self.inner.acting.lock().expect("nothing panics under it");
         self.feed(Input::Operate(act));
     }
 

@@ -29,8 +29,6 @@ struct Inner {
     runner: Runner<Machine>,
     dialer: Dialer,
     tasks: Tasks,
-    /// Held for one operator's act at a time.
-    acting: Mutex<()>,
     /// Whether the mesh is complete, which is told only once and maybe to a user who is stopped.
     mesh: AtomicBool,
     /// The tasks of the open visit, given up whole on stop.
@@ -55,7 +53,6 @@ impl User {
                 runner,
                 dialer,
                 tasks: tasks.clone(),
-                acting: Mutex::default(),
                 mesh: AtomicBool::new(false),
                 visit,
             }),
@@ -69,7 +66,6 @@ impl User {
 
     /// Passes an operator's act on.
     pub fn operate(&self, act: Act) {
-        let _one = self.inner.acting.lock().expect("nothing panics under it");
         self.feed(Input::Operate(act));
         if act == Act::Start && self.inner.mesh.load(Ordering::SeqCst) {
             self.feed(Input::MeshComplete);
