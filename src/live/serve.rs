@@ -47,10 +47,10 @@ pub async fn accept(
     mut take: impl FnMut(TcpStream, SocketAddr) + Send,
 ) -> io::Result<()> {
     listener.set_nonblocking(true)?;
-    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let listener = Listening(tokio::net::TcpListener::from_std(listener)?);
     let mut rest = REST_MIN;
     loop {
-        match listener.accept().await {
+        match listener.0.accept().await {
             Ok((stream, source)) => {
                 rest = REST_MIN;
                 take(stream, source);
@@ -64,6 +64,19 @@ pub async fn accept(
                 rest = (rest * 2).min(REST_MAX);
             }
         }
+    }
+}
+
+/// A listener that ends with this value, whoever else has its descriptor.
+///
+/// A process that is being started holds copies of all descriptors until its `exec`; a mere close
+/// would leave the address taken for that long.
+struct Listening(tokio::net::TcpListener);
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        // Linux takes the socket out of LISTEN; where a system does not, the close follows anyway.
+        let _ = SockRef::from(&self.0).shutdown(Shutdown::Both);
     }
 }
 
@@ -116,6 +129,24 @@ mod tests {
         drop(server);
         assert_eq!(client.read(&mut [0]).unwrap(), 0);
         assert!(client.take_error().unwrap().is_none(), "no RST follows");
+    }
+
+    #[tokio::test]
+    async fn an_accept_loop_that_ends_frees_its_address_though_a_copy_is_open() {
+        let listener = listen(([127, 0, 0, 1], 0).into()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let copy = listener.try_clone().unwrap();
+        let (accepted, seen) = tokio::sync::oneshot::channel::<()>();
+        let mut accepted = Some(accepted);
+        let mut accepting = Box::pin(accept(listener, move |_, _| drop(accepted.take())));
+        let client = tokio::net::TcpStream::connect(address);
+        tokio::select! {
+            end = &mut accepting => panic!("the loop ended: {end:?}"),
+            _ = async { (client.await, seen.await) } => {}
+        }
+        drop(accepting);
+        listen(address).unwrap();
+        drop(copy);
     }
 
     #[test]
