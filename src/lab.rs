@@ -225,7 +225,7 @@ impl Lab {
                 let index = topology.users.iter().position(|user| user.name == *name);
                 self.users[index.ok_or_else(unknown)?].operate(act);
             }
-            Node::Dns | Node::Lab => {
+            Node::Dns | Node::Lab | Node::Resolver(_) => {
                 let why = format!("{node} runs as long as the lab");
                 return Err(OperateError::Failed(why));
             }

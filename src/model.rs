@@ -2,9 +2,12 @@
 
 pub mod addr;
 pub mod draw;
+pub mod expect;
 pub mod fact;
+pub mod fault;
 pub mod id;
 pub mod mistake;
 pub mod network;
 pub mod time;
+pub mod timeline;
 pub mod topology;

@@ -16,6 +16,8 @@ pub mod answer;
 pub mod backoff;
 pub mod balance;
 pub mod balancer;
+pub mod conductor;
+pub mod faults;
 pub mod findings;
 pub mod health;
 pub mod lease;

@@ -251,6 +251,12 @@ pub(super) fn fixed_parts_changed(old: &Topology, new: &Topology) -> Vec<&'stati
         balancers,
         agents,
         users,
+        resolvers,
+        // What a run does and expects is read when it begins.
+        timeline: _,
+        expect: _,
+        duration: _,
+        model: _,
     } = new;
     [
         ("name", old.name != *name),
@@ -261,6 +267,7 @@ pub(super) fn fixed_parts_changed(old: &Topology, new: &Topology) -> Vec<&'stati
         ("balancers", old.balancers != *balancers),
         ("agents", old.agents != *agents),
         ("users", old.users != *users),
+        ("resolvers", old.resolvers != *resolvers),
     ]
     .into_iter()
     .filter_map(|(part, differs)| differs.then_some(part))

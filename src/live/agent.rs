@@ -115,7 +115,7 @@ impl Agent {
                     tunnel.close("the agent closed it");
                 }
             }
-            Output::CutAll => {
+            Output::CutAll { .. } => {
                 let mut work = self.work();
                 work.tasks.cancel();
                 work.tasks = self.inner.tasks.child();

@@ -153,7 +153,7 @@ impl Balancer {
                     }
                 });
             }
-            Output::CutAll => {
+            Output::CutAll { .. } => {
                 let cut = std::mem::take(&mut *lock(&self.inner.cut));
                 cut.cancel();
                 self.running().relay.close_all(Ended::Cut);
@@ -238,7 +238,7 @@ impl Balancer {
                 Output::Close { .. } => return serve::finish(&flow.client),
                 Output::Refuse { .. } => return serve::reset(&flow.client),
                 output @ (Output::Check { .. }
-                | Output::CutAll
+                | Output::CutAll { .. }
                 | Output::Listen
                 | Output::Unlisten) => self.act(output),
             }

@@ -186,7 +186,7 @@ impl Proxy {
                     tunnel.close("the proxy closed it");
                 }
             }
-            Output::CutAll => {
+            Output::CutAll { .. } => {
                 let mut work = self.work();
                 work.conns.cancel();
                 work.conns = self.inner.tasks.child();

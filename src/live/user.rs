@@ -1,6 +1,5 @@
 //! A user on real sockets: resolves, dials the door that the answer names, asks the app by HTTPS.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -29,8 +28,6 @@ struct Inner {
     runner: Runner<Machine>,
     dialer: Dialer,
     tasks: Tasks,
-    /// Whether the mesh is complete, which is told only once and maybe to a user who is stopped.
-    mesh: AtomicBool,
     /// The tasks of the open visit, given up whole on stop.
     visit: Mutex<Option<Tasks>>,
 }
@@ -53,7 +50,6 @@ impl User {
                 runner,
                 dialer,
                 tasks: tasks.clone(),
-                mesh: AtomicBool::new(false),
                 visit,
             }),
         };
@@ -67,14 +63,10 @@ impl User {
     /// Passes an operator's act on.
     pub fn operate(&self, act: Act) {
         self.feed(Input::Operate(act));
-        if act == Act::Start && self.inner.mesh.load(Ordering::SeqCst) {
-            self.feed(Input::MeshComplete);
-        }
     }
 
     /// Tells that the mesh is complete.
     pub fn mesh_complete(&self) {
-        self.inner.mesh.store(true, Ordering::SeqCst);
         self.feed(Input::MeshComplete);
     }
 
@@ -84,7 +76,7 @@ impl User {
 
     fn act(&self, output: Output) {
         match output {
-            Output::CutAll => {
+            Output::CutAll { .. } => {
                 if let Some(tasks) = self.visit_slot().take() {
                     tasks.cancel();
                 }

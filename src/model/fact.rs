@@ -5,8 +5,11 @@
 
 mod text;
 
+use std::net::IpAddr;
+
 use super::addr::{ClientAddr, HostPort, ListenAddr};
-use super::id::{ConnId, DialId, FlowId, Generation, Name, Node, RequestId, Seq};
+use super::fault::Fault;
+use super::id::{ConnId, DialId, FaultId, FlowId, Generation, Name, Node, RequestId, Seq};
 use super::network::Element;
 use super::time::{Span, Time};
 use super::topology::Role;
@@ -59,6 +62,34 @@ pub enum Kind {
     },
     /// A node that was told to drain has nothing left open.
     Drained,
+    /// The pool shows another web certificate.
+    CertificateChanged {
+        /// Its names.
+        names: Vec<Name>,
+    },
+    /// A fault is in force.
+    FaultSet {
+        /// Its number.
+        fault: FaultId,
+        /// What it is.
+        what: Fault,
+        /// When it ends by itself.
+        until: Option<Time>,
+    },
+    /// A fault is lifted.
+    FaultLifted {
+        /// Its number.
+        fault: FaultId,
+        /// What it was.
+        what: Fault,
+    },
+    /// A question that an expectation asks was answered.
+    Probed(Box<Probed>),
+    /// A run is over.
+    RunEnded {
+        /// In words: `the timeline is played`.
+        why: &'static str,
+    },
     /// Something that an operator should know; its text stands beside its rule.
     Finding {
         /// Its identifier: `role-follows-network`.
@@ -333,6 +364,19 @@ pub enum Kind {
         why: String,
     },
 
+    // A resolver.
+    /// A question was answered to a client.
+    Resolved(Box<Resolved>),
+
+    // An agent or a user.
+    /// It moved to another network; what it had open is gone.
+    Roamed {
+        /// The network.
+        network: Name,
+        /// Its address there.
+        address: IpAddr,
+    },
+
     // A user.
     /// A visit was answered.
     VisitAnswered(Box<VisitAnswered>),
@@ -378,6 +422,44 @@ pub struct DnsAnswered {
     pub why: String,
 }
 
+/// One answer of a resolver.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Resolved {
+    /// Who asked.
+    pub client: ClientAddr,
+    /// The name asked, absolute.
+    pub name: Name,
+    /// The type asked.
+    pub rtype: Name,
+    /// Whether it came from the cache.
+    pub cached: bool,
+    /// The response code.
+    pub rcode: Name,
+    /// The seconds that the client may keep it.
+    pub ttl: u32,
+    /// The answer section, `TYPE DATA` a record.
+    pub answer: Vec<Name>,
+}
+
+/// What an expectation's question was answered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Probed {
+    /// The expectation, by its index.
+    pub expectation: u32,
+    /// Who asked.
+    pub from: IpAddr,
+    /// The name asked, absolute.
+    pub name: Name,
+    /// The type asked.
+    pub rtype: Name,
+    /// The view that answered, where the asker can know it.
+    pub view: Option<Name>,
+    /// The response code; `None` when there was no answer.
+    pub rcode: Option<Name>,
+    /// The answer's data, of the type asked.
+    pub answer: Vec<Name>,
+}
+
 /// One visit that was answered, whatever the status.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VisitAnswered {
@@ -406,6 +488,8 @@ pub struct VisitAnswered {
 pub enum Act {
     /// Accept nothing new, let what is open finish.
     Drain,
+    /// Close the listener and reset what is open, as a process that is killed.
+    Kill,
     /// Begin again.
     Start,
     /// Close the listener and cut what is open.
@@ -490,6 +574,15 @@ pub enum Health {
     Up,
 }
 
+/// How everything that is open is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// With FIN, as an ending process does.
+    Finish,
+    /// With RST.
+    Reset,
+}
+
 /// The service that a proxy chose by ALPN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Service {
@@ -569,7 +662,7 @@ macro_rules! words {
 }
 
 words! {
-    Act { Drain => "drain", Start => "start", Stop => "stop" }
+    Act { Drain => "drain", Kill => "kill", Start => "start", Stop => "stop" }
     Ended { Cut => "cut", Finished => "finished", BackendError => "backend_error", ClientError => "client_error" }
     Failure {
         Connect => "connect", Cut => "cut", NoTunnel => "no_tunnel", Resolve => "resolve",

@@ -22,6 +22,8 @@ pub enum Node {
     Lab,
     /// An instance of the pool.
     Proxy(Name),
+    /// A resolver with a cache, between clients and the DNS server.
+    Resolver(Name),
     /// A user who visits apps.
     User(Name),
 }
@@ -35,6 +37,7 @@ impl Node {
             Self::Dns => "dns",
             Self::Lab => "lab",
             Self::Proxy(_) => "proxy",
+            Self::Resolver(_) => "resolver",
             Self::User(_) => "user",
         }
     }
@@ -45,6 +48,7 @@ impl Node {
             "agent" => Some(Self::Agent(name.into())),
             "balancer" => Some(Self::Balancer(name.into())),
             "proxy" => Some(Self::Proxy(name.into())),
+            "resolver" => Some(Self::Resolver(name.into())),
             "user" => Some(Self::User(name.into())),
             _ => None,
         }
@@ -53,7 +57,11 @@ impl Node {
     /// Gives the node's own name; the kind for those that have none.
     pub fn name(&self) -> &str {
         match self {
-            Self::Agent(name) | Self::Balancer(name) | Self::Proxy(name) | Self::User(name) => name,
+            Self::Agent(name)
+            | Self::Balancer(name)
+            | Self::Proxy(name)
+            | Self::Resolver(name)
+            | Self::User(name) => name,
             Self::Dns | Self::Lab => self.kind(),
         }
     }
@@ -62,7 +70,11 @@ impl Node {
 impl fmt::Display for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Agent(name) | Self::Balancer(name) | Self::Proxy(name) | Self::User(name) => {
+            Self::Agent(name)
+            | Self::Balancer(name)
+            | Self::Proxy(name)
+            | Self::Resolver(name)
+            | Self::User(name) => {
                 write!(f, "{}/{name}", self.kind())
             }
             Self::Dns | Self::Lab => f.write_str(self.kind()),
@@ -91,6 +103,8 @@ numbers! {
     ConnId,
     /// An attempt of one agent to get a tunnel; numbered by that agent.
     DialId,
+    /// A fault in force, numbered by the conductor of the run.
+    FaultId,
     /// A user's visit, numbered by that user; or a forwarded request, numbered by that proxy.
     RequestId,
     /// The place of a fact in the journal, from 1.

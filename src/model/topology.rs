@@ -9,9 +9,11 @@ use ipnet::IpNet;
 
 use super::addr::{BackendAddr, HostPort, ListenAddr};
 use super::draw::Seed;
-use super::id::Name;
+use super::expect::Expectation;
+use super::id::{Name, Node};
 use super::network::{Element, Network};
 use super::time::Span;
+use super::timeline::{Roam, Step, What};
 
 /// Everything that a scenario says, resolved.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +34,52 @@ pub struct Topology {
     pub agents: Vec<Agent>,
     /// Who visits apps.
     pub users: Vec<User>,
+    /// Resolvers with a cache, between clients and the DNS server.
+    pub resolvers: Vec<Resolver>,
+    /// What `run` and `sim` do to it.
+    pub timeline: Vec<Step>,
+    /// What they expect of it.
+    pub expect: Vec<Expectation>,
+    /// How long a run lasts after ready.
+    pub duration: Span,
+    /// What the simulation takes the network and the pool to be.
+    pub model: Model,
+}
+
+/// A resolver with a cache.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolver {
+    /// Its name.
+    pub name: Name,
+    /// Where it listens, UDP and TCP; it asks the DNS server from this address.
+    pub listen: SocketAddr,
+    /// The agent or user on whose machine it runs, and with whom it roams: it asks from their
+    /// address then.
+    pub on: Option<Node>,
+}
+
+/// Figures of the simulation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Model {
+    /// From one end of a link to the other, one way. Default 100 us, a loopback or a rack.
+    pub latency: Span,
+    /// How many handshakes an instance works on at once. Default 2.
+    pub servers: u32,
+    /// What TLS costs an instance. Default 1 ms.
+    pub tls: Span,
+    /// What an SSH handshake costs an instance. Default 4 ms.
+    pub ssh: Span,
+}
+
+impl Default for Model {
+    fn default() -> Self {
+        Self {
+            latency: Span::from_us(100),
+            servers: 2,
+            tls: Span::from_ms(1),
+            ssh: Span::from_ms(4),
+        }
+    }
 }
 
 /// The DNS server and its views.
@@ -154,6 +202,8 @@ pub struct Agent {
     pub network: Name,
     /// Its own address, the source of all that it sends.
     pub address: IpAddr,
+    /// The resolver that it asks; the DNS server itself when absent.
+    pub resolver: Option<Name>,
     /// `teleport.proxy_server`: whom it asks first.
     pub proxy_server: HostPort,
     /// What it serves.
@@ -178,6 +228,8 @@ pub struct User {
     pub network: Name,
     /// Its own address.
     pub address: IpAddr,
+    /// The resolver that it asks; the DNS server itself when absent.
+    pub resolver: Option<Name>,
     /// The apps that it visits, in turn.
     pub visits: Vec<Name>,
     /// From one visit to the next.
@@ -208,6 +260,48 @@ impl Topology {
         self.networks
             .iter()
             .find(|network| network.contains(address))
+    }
+
+    /// Finds the agent or user who has this address, or gets it by roaming.
+    pub fn client_at(&self, address: IpAddr) -> Option<Node> {
+        let address = address.to_canonical();
+        let agents = self.agents.iter().filter(|agent| agent.address == address);
+        let agents = agents.map(|agent| Node::Agent(agent.name.clone()));
+        let users = self.users.iter().filter(|user| user.address == address);
+        let users = users.map(|user| Node::User(user.name.clone()));
+        agents.chain(users).next().or_else(|| {
+            let mut roams = self.roams().into_iter();
+            let roam = roams.find(|roam| roam.address == address)?;
+            Some(roam.node.clone())
+        })
+    }
+
+    /// Gives every move of the timeline.
+    pub fn roams(&self) -> Vec<&Roam> {
+        fn collect<'a>(steps: &'a [Step], roams: &mut Vec<&'a Roam>) {
+            for step in steps {
+                match &step.what {
+                    What::Roam(roam) => roams.push(roam),
+                    What::Parallel(steps) => collect(steps, roams),
+                    What::Act { .. }
+                    | What::Certificate { .. }
+                    | What::Fault(_)
+                    | What::Record(_)
+                    | What::Reload
+                    | What::Wait => {}
+                }
+            }
+        }
+        let mut roams = Vec::new();
+        collect(&self.timeline, &mut roams);
+        roams
+    }
+
+    /// Finds a resolver.
+    pub fn resolver(&self, name: &str) -> Option<&Resolver> {
+        self.resolvers
+            .iter()
+            .find(|resolver| &*resolver.name == name)
     }
 
     /// Gives the name of the proxy with this host id; the id itself when it is not of the pool.

@@ -9,8 +9,10 @@
 
 mod message;
 
+use std::net::IpAddr;
+
 use crate::model::addr::{HostPort, ListenAddr};
-use crate::model::fact::{Act, Kind, Purpose, Stage};
+use crate::model::fact::{Act, Cut, Kind, Purpose, Stage};
 use crate::model::id::{DialId, Name, Node};
 use crate::model::time::{Span, Time};
 use crate::model::topology::{self, Role};
@@ -51,6 +53,8 @@ pub struct Agent {
     backoff: Backoff,
     found: Option<Box<Found>>,
     role_noticed: bool,
+    /// Where it roamed to.
+    network: Option<Name>,
 }
 
 /// What an operator wants of it.
@@ -115,6 +119,7 @@ impl Agent {
             backoff: Backoff::default(),
             found: None,
             role_noticed: false,
+            network: None,
         }
     }
 
@@ -413,8 +418,10 @@ impl Agent {
         match (act, self.admin) {
             (Act::Drain, Work::Draining | Work::Stopped)
             | (Act::Start, Work::Running)
-            | (Act::Stop, Work::Stopped) => return,
-            (Act::Drain | Act::Start | Act::Stop, _) => out.fact(Kind::Operated { act }),
+            | (Act::Kill | Act::Stop, Work::Stopped) => return,
+            (Act::Drain | Act::Kill | Act::Start | Act::Stop, _) => {
+                out.fact(Kind::Operated { act });
+            }
         }
         match act {
             Act::Start => {
@@ -437,27 +444,59 @@ impl Agent {
                 }
                 self.note_drained(out);
             }
-            Act::Stop => {
+            Act::Kill | Act::Stop => {
                 self.admin = Work::Stopped;
-                self.give_up_attempt();
-                out.push(Output::CutAll);
-                while let Some(Tunnel { dial, proxy, .. }) = self.tunnels.pop() {
-                    self.leases.unclaim(dial, Some(cx.now));
-                    let (proxy, tunnels) = (cx.topology.proxy_name(&proxy), self.standing());
-                    let why = String::from("the agent was stopped");
-                    out.fact(Kind::TunnelLost {
-                        dial,
-                        proxy,
-                        why,
-                        tunnels,
-                    });
-                }
+                let (how, why) = match act {
+                    Act::Kill => (Cut::Reset, "the agent was killed"),
+                    Act::Drain | Act::Start | Act::Stop => (Cut::Finish, "the agent was stopped"),
+                };
+                self.lose_all(cx, how, why, out);
                 // A new process knows nothing.
                 self.leases.clear();
                 self.found = None;
                 self.backoff = Backoff::default();
             }
         }
+    }
+
+    /// Gives up the attempt and every tunnel, and has them cut.
+    fn lose_all(&mut self, cx: &Context<'_>, how: Cut, why: &str, out: &mut Outbox<Output>) {
+        self.give_up_attempt();
+        out.push(Output::CutAll { how });
+        while let Some(Tunnel { dial, proxy, .. }) = self.tunnels.pop() {
+            self.leases.unclaim(dial, Some(cx.now));
+            let (proxy, tunnels) = (cx.topology.proxy_name(&proxy), self.standing());
+            let why = why.to_owned();
+            out.fact(Kind::TunnelLost {
+                dial,
+                proxy,
+                why,
+                tunnels,
+            });
+        }
+    }
+
+    /// A move takes the address away, and every connection with it; the process lives on.
+    fn roamed(
+        &mut self,
+        cx: &Context<'_>,
+        (network, address): (Name, IpAddr),
+        out: &mut Outbox<Output>,
+    ) {
+        self.network = Some(network.clone());
+        out.fact(Kind::Roamed { network, address });
+        let running = self.admin == Work::Running;
+        self.lose_all(cx, Cut::Reset, "the agent moved to another network", out);
+        if running {
+            self.rest(cx, out);
+        }
+        self.note_drained(out);
+    }
+
+    /// Gives the network that it is in now.
+    fn network(&self, cx: &Context<'_>) -> Name {
+        let own = || self.config(cx).network.clone();
+        self.network.clone().unwrap_or_else(own)
     }
 
     fn give_up_attempt(&mut self) {
@@ -533,7 +572,7 @@ impl Agent {
             return;
         }
         let door = cx.topology.balancer_at(address.0);
-        let network = self.config(cx).network.clone();
+        let network = self.network(cx);
         if let Some(door) = door.filter(|door| door.meant_for == Some(Role::Users))
             && !self.role_noticed
         {
@@ -589,6 +628,7 @@ impl Machine for Agent {
                 self.host_key_shown(dial, &shown, unix_seconds, out);
             }
             Input::Operate(act) => self.operate(cx, act, out),
+            Input::Roamed { network, address } => self.roamed(cx, (network, address), out),
             Input::StreamAsked { dial, app } => self.stream_asked(cx, dial, &app, out),
             Input::StreamCut { dial, app, why } => {
                 if self.tunnels.iter().any(|tunnel| tunnel.dial == dial) {
@@ -608,7 +648,7 @@ impl Machine for Agent {
             | Output::RefuseStream { .. }
             | Output::Serve { .. } => true,
             Output::Close { .. }
-            | Output::CutAll
+            | Output::CutAll { .. }
             | Output::Dial { .. }
             | Output::Find { .. }
             | Output::Heartbeat { .. } => false,

@@ -19,7 +19,7 @@ use self::watch::Watch;
 use super::balance::{self, Seen, Turn};
 use super::{Context, Machine, Outbox};
 use crate::model::addr::{ClientAddr, ListenAddr};
-use crate::model::fact::{Act, Ended, Health, Kind, Refused};
+use crate::model::fact::{Act, Cut, Ended, Health, Kind, Refused};
 use crate::model::id::{FlowId, Name, Node};
 use crate::model::network::{self, Verdict};
 use crate::model::time::Time;
@@ -265,20 +265,24 @@ impl Balancer {
                 out.fact(Kind::Operated { act });
                 out.push(Output::Listen);
             }
-            (Act::Stop, Admin::Draining | Admin::Drained | Admin::Ready) => {
+            (Act::Kill | Act::Stop, Admin::Draining | Admin::Drained | Admin::Ready) => {
                 self.admin = Admin::Stopped;
                 out.fact(Kind::Operated { act });
                 out.push(Output::Unlisten);
-                self.stop(cx, out);
+                let how = match act {
+                    Act::Kill => Cut::Reset,
+                    Act::Drain | Act::Start | Act::Stop => Cut::Finish,
+                };
+                self.stop(cx, how, out);
             }
             (Act::Drain, Admin::Draining | Admin::Drained | Admin::Stopped)
             | (Act::Start, Admin::Ready)
-            | (Act::Stop, Admin::Stopped) => {}
+            | (Act::Kill | Act::Stop, Admin::Stopped) => {}
         }
     }
 
-    fn stop(&mut self, cx: &Context<'_>, out: &mut Outbox<Output>) {
-        out.push(Output::CutAll);
+    fn stop(&mut self, cx: &Context<'_>, how: Cut, out: &mut Outbox<Output>) {
+        out.push(Output::CutAll { how });
         // Flows that are open end when the relay reports their bytes; the others end now.
         let waiting = self.flows.iter().filter(|(_, flow)| flow.is_connecting());
         let waiting: Vec<FlowId> = waiting.map(|(id, _)| *id).collect();

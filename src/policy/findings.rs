@@ -13,9 +13,12 @@ pub const TEXTS: &[(&str, &str)] = &[(
 pub fn role_follows_network(node: &Node, network: &str, balancer: &str) -> Kind {
     let (role, other) = match node {
         Node::User(_) => ("user", "agents"),
-        Node::Agent(_) | Node::Balancer(_) | Node::Dns | Node::Lab | Node::Proxy(_) => {
-            ("agent", "users")
-        }
+        Node::Agent(_)
+        | Node::Balancer(_)
+        | Node::Dns
+        | Node::Lab
+        | Node::Proxy(_)
+        | Node::Resolver(_) => ("agent", "users"),
     };
     Kind::Finding {
         id: "role-follows-network",

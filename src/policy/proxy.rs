@@ -11,7 +11,7 @@ mod requests;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::addr::ClientAddr;
-use crate::model::fact::{Act, Kind};
+use crate::model::fact::{Act, Cut, Kind};
 use crate::model::id::{ConnId, Name, Node, RequestId};
 use crate::model::time::{Span, Time};
 use crate::model::topology;
@@ -277,8 +277,10 @@ impl Proxy {
         match (act, self.work) {
             (Act::Drain, Work::Draining { .. } | Work::Stopped)
             | (Act::Start, Work::Running)
-            | (Act::Stop, Work::Stopped) => return,
-            (Act::Drain | Act::Start | Act::Stop, _) => out.fact(Kind::Operated { act }),
+            | (Act::Kill | Act::Stop, Work::Stopped) => return,
+            (Act::Drain | Act::Kill | Act::Start | Act::Stop, _) => {
+                out.fact(Kind::Operated { act });
+            }
         }
         match act {
             Act::Start => {
@@ -299,11 +301,15 @@ impl Proxy {
                 out.push(Output::Advise { conns });
                 self.note_drained(out);
             }
-            Act::Stop => {
+            Act::Kill | Act::Stop => {
+                let (how, why) = match act {
+                    Act::Kill => (Cut::Reset, "the proxy was killed"),
+                    Act::Drain | Act::Start | Act::Stop => (Cut::Finish, "the proxy was stopped"),
+                };
                 out.push(Output::StopListening);
-                out.push(Output::CutAll);
+                out.push(Output::CutAll { how });
                 for (conn, tunnel) in std::mem::take(&mut self.tunnels) {
-                    let why = String::from("the proxy was stopped");
+                    let why = why.to_owned();
                     out.fact(Kind::TunnelRemoved {
                         conn,
                         agent: tunnel.agent,
@@ -334,7 +340,7 @@ impl Proxy {
             self.forget();
             out.fact(Kind::Drained);
             out.push(Output::Presence { alive: false });
-            out.push(Output::CutAll);
+            out.push(Output::CutAll { how: Cut::Finish });
         }
     }
 }
@@ -412,7 +418,7 @@ impl Machine for Proxy {
             | Output::Announce { .. }
             | Output::BeginListening
             | Output::CloseTunnel { .. }
-            | Output::CutAll
+            | Output::CutAll { .. }
             | Output::Gossip { .. }
             | Output::Presence { .. }
             | Output::StopListening => false,

@@ -6,7 +6,7 @@ use crate::model::id::Name;
 use crate::model::network::Network;
 use crate::model::time::{Span, Time};
 use crate::model::topology::{
-    Agent, Algorithm, App, Balancer, Check, Dns, Pool, Proxy, Role, Start, Topology, User,
+    Agent, Algorithm, App, Balancer, Check, Dns, Model, Pool, Proxy, Role, Start, Topology, User,
 };
 use crate::policy::{Context, Machine, Outbox};
 
@@ -45,6 +45,7 @@ pub(crate) fn topology() -> Topology {
         id: format!("{name}-id").into(),
         network: network.into(),
         address: address.parse().expect("an address"),
+        resolver: None,
         proxy_server: proxy_server.clone(),
         apps: vec![App {
             name: name.into(),
@@ -85,10 +86,16 @@ pub(crate) fn topology() -> Topology {
             name: "alice".into(),
             network: "external".into(),
             address: "127.20.0.21".parse().expect("an address"),
+            resolver: None,
             visits: vec![Name::from("orders"), Name::from("kiosk")],
             every: Span::from_secs(2),
             start: Start::Mesh,
         }],
+        resolvers: Vec::new(),
+        timeline: Vec::new(),
+        expect: Vec::new(),
+        duration: Span::from_secs(60),
+        model: Model::default(),
     }
 }
 

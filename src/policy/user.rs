@@ -3,8 +3,10 @@
 //! In go what the driver saw of a visit; out comes the next visit. A visit that takes longer than
 //! the period delays the next one to the period after it: a user has one visit open at a time.
 
+use std::net::IpAddr;
+
 use crate::model::addr::ListenAddr;
-use crate::model::fact::{Act, Failure, Kind, Purpose, VisitAnswered};
+use crate::model::fact::{Act, Cut, Failure, Kind, Purpose, VisitAnswered};
 use crate::model::id::{Name, Node, RequestId};
 use crate::model::time::{Span, Time};
 use crate::model::topology::{self, Role, Start};
@@ -23,6 +25,10 @@ pub struct User {
     open: Option<Visit>,
     next: Option<Time>,
     role_noticed: bool,
+    /// Whether the mesh was ever complete.
+    mesh: bool,
+    /// Where they roamed to.
+    network: Option<Name>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,13 +89,23 @@ pub enum Input {
     MeshComplete,
     /// An operator acts; the lab's own start counts as one.
     Operate(Act),
+    /// They are in another network now; what they had open is gone.
+    Roamed {
+        /// The network.
+        network: Name,
+        /// Their address there.
+        address: IpAddr,
+    },
 }
 
 /// What a user asks for.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Output {
     /// Cut the visit that is open.
-    CutAll,
+    CutAll {
+        /// With FIN or with RST.
+        how: Cut,
+    },
     /// Visit this app.
     Visit {
         /// The visit.
@@ -112,6 +128,8 @@ impl User {
             open: None,
             next: None,
             role_noticed: false,
+            mesh: false,
+            network: None,
         }
     }
 
@@ -136,8 +154,10 @@ impl User {
         match (act, self.work) {
             (Act::Drain, Work::Draining | Work::Stopped)
             | (Act::Start, Work::Running | Work::Waiting)
-            | (Act::Stop, Work::Stopped) => return,
-            (Act::Drain | Act::Start | Act::Stop, _) => out.fact(Kind::Operated { act }),
+            | (Act::Kill | Act::Stop, Work::Stopped) => return,
+            (Act::Drain | Act::Kill | Act::Start | Act::Stop, _) => {
+                out.fact(Kind::Operated { act });
+            }
         }
         match act {
             Act::Drain => {
@@ -145,22 +165,55 @@ impl User {
                 self.next = None;
             }
             Act::Start => match self.config(cx).start {
-                // Started again by hand: the mesh was there before, or its user says so.
+                // Started again: what the user waited for has been.
                 _ if self.visits > 0 => self.begin(cx),
+                Start::Mesh if self.mesh => self.begin(cx),
                 Start::Mesh => self.work = Work::Waiting,
                 Start::After(after) => {
                     self.begin(cx);
                     self.next = self.next.map(|next| next + after);
                 }
             },
-            Act::Stop => {
+            Act::Kill | Act::Stop => {
                 self.work = Work::Stopped;
                 self.next = None;
+                let how = match act {
+                    Act::Kill => Cut::Reset,
+                    Act::Drain | Act::Start | Act::Stop => Cut::Finish,
+                };
                 if self.open.take().is_some() {
-                    out.push(Output::CutAll);
+                    out.push(Output::CutAll { how });
                 }
             }
         }
+    }
+
+    /// A move takes the address away, and the connection with it.
+    fn roamed(&mut self, network: Name, address: IpAddr, out: &mut Outbox<Output>) {
+        self.network = Some(network.clone());
+        out.fact(Kind::Roamed { network, address });
+        if let Some(Visit {
+            request,
+            app,
+            balancer,
+            ..
+        }) = self.open.take()
+        {
+            out.push(Output::CutAll { how: Cut::Reset });
+            out.fact(Kind::VisitFailed {
+                request,
+                app,
+                balancer,
+                reason: Failure::Cut,
+                error: String::from("the user moved to another network"),
+            });
+        }
+    }
+
+    /// Gives the network that they are in now.
+    fn network(&self, cx: &Context<'_>) -> Name {
+        let own = || self.config(cx).network.clone();
+        self.network.clone().unwrap_or_else(own)
     }
 
     fn visit(&mut self, cx: &Context<'_>, out: &mut Outbox<Output>) {
@@ -202,7 +255,7 @@ impl User {
         (host, address): (&str, ListenAddr),
         out: &mut Outbox<Output>,
     ) {
-        let network = self.config(cx).network.clone();
+        let network = self.network(cx);
         let door = cx.topology.balancer_at(address.0);
         let Some(visit) = self.open.as_mut().filter(|visit| visit.request == request) else {
             return;
@@ -255,7 +308,7 @@ impl Machine for User {
                     ..
                 } = visit;
                 if status < 400 {
-                    let network = self.config(cx).network.clone();
+                    let network = self.network(cx);
                     let took = cx.now.since(since);
                     out.fact(Kind::VisitAnswered(Box::new(VisitAnswered {
                         request,
@@ -309,11 +362,13 @@ impl Machine for User {
                 });
             }
             Input::MeshComplete => {
+                self.mesh = true;
                 if self.work == Work::Waiting && self.config(cx).start == Start::Mesh {
                     self.begin(cx);
                 }
             }
             Input::Operate(act) => self.operate(cx, act, out),
+            Input::Roamed { network, address } => self.roamed(network, address, out),
         }
         if self.work == Work::Draining && self.open.is_none() {
             self.work = Work::Stopped;

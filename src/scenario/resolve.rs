@@ -19,8 +19,8 @@ use crate::model::mistake::Files;
 use crate::model::network::{Element, Matcher, Network};
 use crate::model::time::Span;
 use crate::model::topology::{
-    Agent, Algorithm, App, Balancer, Check, Dns, Pool, Proxy, Role, Start, Topology, User, View,
-    ZoneSource,
+    Agent, Algorithm, App, Balancer, Check, Dns, Model, Pool, Proxy, Role, Start, Topology, User,
+    View, ZoneSource,
 };
 
 use super::files::beside;
@@ -30,6 +30,9 @@ use super::{Loaded, Mistakes, Unsound, file, format, hint, place, teleport};
 
 /// The seed of a scenario that names none.
 const SEED_DEFAULT: u64 = 1;
+
+/// How long a run lasts that has neither a duration nor a timeline.
+const DURATION_DEFAULT: Span = Span::from_secs(60);
 
 /// Where the DNS server listens unless told.
 const DNS_LISTEN_DEFAULT: &str = "127.0.0.1:5300";
@@ -135,6 +138,11 @@ impl Resolver<'_> {
             balancers,
             agents,
             users,
+            resolvers: Vec::new(),
+            timeline: Vec::new(),
+            expect: Vec::new(),
+            duration: DURATION_DEFAULT,
+            model: Model::default(),
         })
     }
 

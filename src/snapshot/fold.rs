@@ -53,6 +53,7 @@ impl Snapshot {
             Node::Dns => self.fold_dns(fact),
             Node::Lab => self.fold_lab(fact),
             Node::Proxy(name) => self.fold_proxy(&name.clone(), fact),
+            Node::Resolver(_) => {}
             Node::User(name) => self.fold_user(&name.clone(), fact),
         }
     }
@@ -315,7 +316,9 @@ impl Admin {
         match kind {
             Kind::Operated { act: Act::Drain } => *self = Self::Draining,
             Kind::Operated { act: Act::Start } => *self = Self::Ready,
-            Kind::Operated { act: Act::Stop } => *self = Self::Stopped,
+            Kind::Operated {
+                act: Act::Kill | Act::Stop,
+            } => *self = Self::Stopped,
             Kind::Drained => *self = Self::Drained,
             _ => {}
         }

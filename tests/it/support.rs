@@ -49,6 +49,11 @@ pub(crate) fn topology(
         balancers,
         agents: Vec::new(),
         users: Vec::new(),
+        resolvers: Vec::new(),
+        timeline: Vec::new(),
+        expect: Vec::new(),
+        duration: Span::from_secs(60),
+        model: twodoors::model::topology::Model::default(),
     }
 }
 

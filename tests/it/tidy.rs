@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 const LAYERS: &[&[&str]] = &[
     &["model"],
     &["policy", "scenario"],
-    &["snapshot"],
+    &["snapshot", "judge"],
     &["journal"],
-    &["live"],
+    &["live", "sim"],
     &["lab"],
     &["http"],
     &["cli"],

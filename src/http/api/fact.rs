@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 
 use super::state::named;
 use crate::model::fact::{self, DnsAnswered, Kind, VisitAnswered};
-use crate::model::time::Span;
+use crate::model::id::Name;
+use crate::model::time::{Span, Time};
 
 /// One fact.
 #[derive(Debug, Serialize)]
@@ -59,6 +60,46 @@ fn fields(kind: &Kind) -> (&'static str, Value) {
         Kind::MeshComplete { after } => ("mesh_complete", json!({"after_us": after.as_us()})),
         Kind::Operated { act } => ("operated", json!({"act": act.word()})),
         Kind::Drained => ("drained", json!({})),
+        Kind::CertificateChanged { names } => {
+            ("certificate_changed", json!({"names": texts(names)}))
+        }
+        Kind::FaultSet { fault, what, until } => (
+            "fault_set",
+            json!({
+                "fault": fault.0, "word": what.effect.word(), "target": what.target.to_string(),
+                "what": what.to_string(), "until_us": until.map(Time::as_us),
+            }),
+        ),
+        Kind::FaultLifted { fault, what } => (
+            "fault_lifted",
+            json!({
+                "fault": fault.0, "word": what.effect.word(), "target": what.target.to_string(),
+                "what": what.to_string(),
+            }),
+        ),
+        Kind::Probed(probed) => (
+            "probed",
+            json!({
+                "expectation": probed.expectation, "from": probed.from.to_string(),
+                "name": probed.name.to_string(), "rtype": probed.rtype.to_string(),
+                "view": named(&probed.view), "rcode": named(&probed.rcode),
+                "answer": texts(&probed.answer),
+            }),
+        ),
+        Kind::RunEnded { why } => ("run_ended", json!({"why": why})),
+        Kind::Resolved(resolved) => (
+            "resolved",
+            json!({
+                "client": resolved.client.to_string(), "name": resolved.name.to_string(),
+                "rtype": resolved.rtype.to_string(), "cached": resolved.cached,
+                "rcode": resolved.rcode.to_string(), "ttl_seconds": resolved.ttl,
+                "answer": texts(&resolved.answer),
+            }),
+        ),
+        Kind::Roamed { network, address } => (
+            "roamed",
+            json!({"network": network.to_string(), "address": address.to_string()}),
+        ),
         Kind::Finding { id, detail } => ("finding", json!({"id": id, "detail": detail})),
         Kind::DnsCounted {
             view,
@@ -144,7 +185,7 @@ fn fields(kind: &Kind) -> (&'static str, Value) {
             "service_chosen",
             json!({
                 "conn": conn.0, "client": client.to_string(), "sni": named(sni),
-                "alpn": alpn.iter().map(ToString::to_string).collect::<Vec<_>>(),
+                "alpn": texts(alpn),
                 "service": service.map(|service| service.word()), "why": why,
             }),
         ),
@@ -279,6 +320,10 @@ fn fields(kind: &Kind) -> (&'static str, Value) {
             }),
         ),
     }
+}
+
+fn texts(names: &[Name]) -> Vec<String> {
+    names.iter().map(ToString::to_string).collect()
 }
 
 fn dns_answered(answered: &DnsAnswered) -> Value {

@@ -4,6 +4,8 @@
 //! compiler refuses a mirror that has fallen behind. Small enums are written as their words,
 //! numbers and addresses as themselves.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 
 use crate::model::addr::{ClientAddr, ListenAddr};
@@ -69,6 +71,10 @@ enum AgentShape {
         unix_seconds: u64,
     },
     Operate(#[serde(with = "word")] Act),
+    Roamed {
+        network: Name,
+        address: IpAddr,
+    },
     StreamAsked {
         #[serde(with = "plain")]
         dial: DialId,
@@ -230,6 +236,10 @@ enum UserShape {
     },
     MeshComplete,
     Operate(#[serde(with = "word")] Act),
+    Roamed {
+        network: Name,
+        address: IpAddr,
+    },
 }
 
 #[derive(Deserialize, Serialize)]

@@ -6,7 +6,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use super::{DnsAnswered, Fact, Kind, Refused, VisitAnswered};
+use super::{DnsAnswered, Fact, Kind, Probed, Refused, Resolved, VisitAnswered};
 use crate::model::id::Name;
 
 /// `12.345 agent/orders: goes through door internal …`.
@@ -55,6 +55,10 @@ impl Display for Sentence<'_> {
             | Kind::MeshComplete { .. }
             | Kind::Operated { .. }
             | Kind::Drained
+            | Kind::CertificateChanged { .. }
+            | Kind::FaultSet { .. }
+            | Kind::FaultLifted { .. }
+            | Kind::RunEnded { .. }
             | Kind::Finding { .. } => lab(self.0, f),
             Kind::DnsCounted {
                 view,
@@ -90,6 +94,11 @@ impl Display for Sentence<'_> {
             | Kind::Advised { .. }
             | Kind::ProxiesKnown { .. }
             | Kind::StreamCut { .. } => agent(self.0, f),
+            Kind::Probed(probed) => probed.fmt(f),
+            Kind::Resolved(resolved) => resolved.fmt(f),
+            Kind::Roamed { network, address } => {
+                write!(f, "moved to network {network}, address {address}")
+            }
             Kind::VisitAnswered(answered) => answered.fmt(f),
             Kind::VisitFailed {
                 app,
@@ -125,6 +134,38 @@ impl Display for DnsAnswered {
             write!(f, " {}", self.answer.join(", "))?;
         }
         write!(f, " ({})", self.why)
+    }
+}
+
+/// `asked proxy.example.com. A as 127.10.0.9: NOERROR 127.10.0.2 from view private`.
+impl Display for Probed {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "asked {} {} as {}: ", self.name, self.rtype, self.from)?;
+        f.write_str(self.rcode.as_deref().unwrap_or("no answer"))?;
+        if !self.answer.is_empty() {
+            write!(f, " {}", self.answer.join(", "))?;
+        }
+        match &self.view {
+            Some(view) => write!(f, " from view {view}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// `answered 127.10.0.9 from the cache: proxy.example.com. A: NOERROR A 127.10.0.2, 17s left`.
+impl Display for Resolved {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "answered {}", self.client.ip())?;
+        f.write_str(if self.cached {
+            " from the cache: "
+        } else {
+            " by the DNS server: "
+        })?;
+        write!(f, "{} {}: {}", self.name, self.rtype, self.rcode)?;
+        if !self.answer.is_empty() {
+            write!(f, " {}", self.answer.join(", "))?;
+        }
+        write!(f, ", {}s left", self.ttl)
     }
 }
 
@@ -174,6 +215,16 @@ fn lab(kind: &Kind, f: &mut Formatter<'_>) -> fmt::Result {
         }
         Kind::Operated { act } => write!(f, "operator: {act}"),
         Kind::Drained => f.write_str("drained: nothing is open"),
+        Kind::CertificateChanged { names } => {
+            write!(f, "the pool shows another certificate, for ")?;
+            f.write_str(&names.join(", "))
+        }
+        Kind::FaultSet { fault, what, until } => {
+            write!(f, "fault {fault}: {what}")?;
+            until.map_or(Ok(()), |until| write!(f, ", until {until}"))
+        }
+        Kind::FaultLifted { fault, what } => write!(f, "fault {fault} lifted: {what}"),
+        Kind::RunEnded { why } => write!(f, "the run is over: {why}"),
         Kind::Finding { id, detail } => write!(f, "finding {id}: {detail}"),
         other => unreachable_here(other, f),
     }

@@ -1,7 +1,9 @@
 //! What an agent is told and what it asks for.
 
+use std::net::IpAddr;
+
 use crate::model::addr::{HostPort, ListenAddr};
-use crate::model::fact::{Act, Purpose, Stage};
+use crate::model::fact::{Act, Cut, Purpose, Stage};
 use crate::model::id::{DialId, Name};
 use crate::policy::address::Document;
 use crate::policy::principals::Shown;
@@ -59,6 +61,13 @@ pub enum Input {
     },
     /// An operator acts.
     Operate(Act),
+    /// It is in another network now; what it had open is gone.
+    Roamed {
+        /// The network.
+        network: Name,
+        /// Its address there.
+        address: IpAddr,
+    },
     /// A stream was asked for on a tunnel.
     StreamAsked {
         /// The tunnel.
@@ -107,7 +116,10 @@ pub enum Output {
         dial: DialId,
     },
     /// All attempts and tunnels are to be cut.
-    CutAll,
+    CutAll {
+        /// With FIN or with RST.
+        how: Cut,
+    },
     /// Resolve, connect, TLS with this name, SSH.
     Dial {
         /// The attempt.

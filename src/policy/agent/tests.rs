@@ -321,7 +321,7 @@ fn the_replacement_of_an_advised_tunnel_may_stand_before_it_ends() {
 fn a_stopped_agent_does_nothing_and_a_started_one_begins_anew() {
     let mut bench = meshed();
     let out = bench.feed(Input::Operate(Act::Stop));
-    assert_eq!(out.outputs, [Output::CutAll]);
+    assert_eq!(out.outputs, [Output::CutAll { how: Cut::Finish }]);
     assert_eq!(
         out.facts
             .iter()

@@ -71,6 +71,11 @@ fn load(inside: &str, outside: &str) -> Result<(Rules, Vec<Mistake>), Vec<Mistak
         balancers: Vec::new(),
         agents: Vec::new(),
         users: Vec::new(),
+        resolvers: Vec::new(),
+        timeline: Vec::new(),
+        expect: Vec::new(),
+        duration: crate::model::time::Span::from_secs(60),
+        model: topology::Model::default(),
     };
     let top = "$TTL 60\n@ SOA ns h 1 2 3 4 5\n NS ns\nns A 192.0.2.1\n";
     let texts = [

@@ -1,7 +1,7 @@
 //! What a door is told and what it asks for: plain data, so that a run can be recorded.
 
 use crate::model::addr::{BackendAddr, ClientAddr, ListenAddr};
-use crate::model::fact::{Act, Ended};
+use crate::model::fact::{Act, Cut, Ended};
 use crate::model::id::FlowId;
 
 /// What a balancer is told.
@@ -83,8 +83,11 @@ pub enum Output {
         /// Which try this is, from 1.
         attempt: u32,
     },
-    /// Close the connections of all flows with FIN.
-    CutAll,
+    /// Close the connections of all flows.
+    CutAll {
+        /// With FIN or with RST.
+        how: Cut,
+    },
     /// Listen again.
     Listen,
     /// Reset the client that was just accepted.

@@ -50,6 +50,11 @@ fn topology(proxies: u8) -> Topology {
         }],
         agents: Vec::new(),
         users: Vec::new(),
+        resolvers: Vec::new(),
+        timeline: Vec::new(),
+        expect: Vec::new(),
+        duration: Span::from_secs(60),
+        model: topology::Model::default(),
     }
 }
 
@@ -313,7 +318,10 @@ fn a_stop_cuts_all_flows_and_forgets_the_pool() {
     let (open, _) = door.open();
     let (connecting, _) = connect_of(&door.feed(accepted()));
     let out = door.operate(Act::Stop);
-    assert_eq!(out.outputs, [Output::Unlisten, Output::CutAll]);
+    assert_eq!(
+        out.outputs,
+        [Output::Unlisten, Output::CutAll { how: Cut::Finish }]
+    );
     let how = Ended::Cut;
     assert!(out.facts.contains(&Kind::FlowClosed {
         flow: connecting,
@@ -451,12 +459,14 @@ fn random(case: u64, door: &mut Door, mut see: impl FnMut(&Door, &Outbox<Output>
                 Output::Connect { flow, .. } if fails => pending.push(failed(flow)),
                 Output::Connect { flow, .. } => pending.push(Input::Connected { flow, from: None }),
                 Output::Relay { flow } => open.push(flow),
-                Output::CutAll => pending.extend(open.drain(..).map(|flow| Input::FlowEnded {
-                    flow,
-                    up: 0,
-                    down: 0,
-                    how: Ended::Cut,
-                })),
+                Output::CutAll { .. } => {
+                    pending.extend(open.drain(..).map(|flow| Input::FlowEnded {
+                        flow,
+                        up: 0,
+                        down: 0,
+                        how: Ended::Cut,
+                    }));
+                }
                 Output::Close { .. }
                 | Output::Listen
                 | Output::Refuse { .. }

@@ -1,7 +1,7 @@
 //! What an instance of the pool is told and what it asks for.
 
 use crate::model::addr::ClientAddr;
-use crate::model::fact::{Act, Service};
+use crate::model::fact::{Act, Cut, Service};
 use crate::model::id::{ConnId, Name, RequestId};
 
 /// What an instance is told.
@@ -111,7 +111,10 @@ pub enum Output {
         conn: ConnId,
     },
     /// Cut every connection.
-    CutAll,
+    CutAll {
+        /// With FIN or with RST.
+        how: Cut,
+    },
     /// Send the list of proxies on these tunnels.
     Gossip {
         /// The tunnels.

@@ -339,7 +339,10 @@ fn a_drain_advises_all_and_is_over_when_nothing_is_left() {
     });
     assert_eq!(
         out.outputs,
-        [Output::Presence { alive: false }, Output::CutAll]
+        [
+            Output::Presence { alive: false },
+            Output::CutAll { how: Cut::Finish }
+        ]
     );
     assert!(out.facts.contains(&Kind::Drained));
 }
@@ -349,7 +352,10 @@ fn a_stopped_proxy_takes_no_hello_and_says_no_good_bye() {
     let mut bench = started();
     tunnel(&mut bench, true);
     let out = bench.feed(Input::Operate(Act::Stop));
-    assert_eq!(out.outputs, [Output::StopListening, Output::CutAll]);
+    assert_eq!(
+        out.outputs,
+        [Output::StopListening, Output::CutAll { how: Cut::Finish }]
+    );
     assert_eq!(bench.machine.deadline(), None);
     assert!(matches!(
         hello(&mut bench, &[]).outputs[..],
@@ -378,7 +384,10 @@ fn connections_cut_at_the_end_of_a_drain_are_not_counted_any_more() {
         hello(&mut bench, &["http/1.1"]);
     }
     let out = bench.feed(Input::Operate(Act::Drain));
-    assert!(out.outputs.contains(&Output::CutAll), "{out:?}");
+    assert!(
+        out.outputs.contains(&Output::CutAll { how: Cut::Finish }),
+        "{out:?}"
+    );
     bench.feed(Input::Operate(Act::Start));
     let out = hello(&mut bench, &["http/1.1"]);
     assert!(matches!(out.outputs[..], [Output::Serve { .. }]), "{out:?}");

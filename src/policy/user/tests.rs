@@ -137,7 +137,7 @@ fn a_stopped_user_cuts_the_open_visit_and_begins_again_when_started() {
     let (mut bench, request) = visiting();
     assert_eq!(
         bench.feed(Input::Operate(Act::Stop)).outputs,
-        [Output::CutAll]
+        [Output::CutAll { how: Cut::Finish }]
     );
     assert!(bench.feed(answered(request, 200, false)).facts.is_empty());
     bench.feed(Input::Operate(Act::Start));

@@ -247,6 +247,7 @@ impl Resolver<'_> {
             name,
             network: agent.network.as_deref().unwrap_or_default().into(),
             address: address.unwrap_or(nowhere),
+            resolver: None,
             proxy_server: file.proxy_server.clone(),
             apps: apps.collect(),
         })
@@ -291,6 +292,7 @@ impl Resolver<'_> {
             name: user.name.as_deref()?.into(),
             network: user.network.as_deref()?.into(),
             address: address?,
+            resolver: None,
             visits,
             every: every_span,
             start,

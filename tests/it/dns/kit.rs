@@ -89,6 +89,11 @@ pub(crate) fn topology(views: Vec<View>) -> Topology {
         balancers: Vec::new(),
         agents: Vec::new(),
         users: Vec::new(),
+        resolvers: Vec::new(),
+        timeline: Vec::new(),
+        expect: Vec::new(),
+        duration: twodoors::model::time::Span::from_secs(60),
+        model: topology::Model::default(),
     }
 }
 

@@ -60,6 +60,7 @@ pub(super) fn topology() -> Topology {
         id: format!("agent-{name}").into(),
         network: network.into(),
         address: ip(address),
+        resolver: None,
         proxy_server: host_port("proxy.example.com", 3080),
         apps: vec![App {
             name: name.into(),
@@ -70,6 +71,7 @@ pub(super) fn topology() -> Topology {
         name: name.into(),
         network: network.into(),
         address: ip(address),
+        resolver: None,
         visits: visits.iter().map(|app| Name::from(*app)).collect(),
         every: Span::from_secs(2),
         start: Start::Mesh,
@@ -109,6 +111,11 @@ pub(super) fn topology() -> Topology {
             user("bob", "external", "127.46.2.2", &["billing"]),
             user("carol", "internal", "127.45.2.3", &["wiki", "kiosk"]),
         ],
+        resolvers: Vec::new(),
+        timeline: Vec::new(),
+        expect: Vec::new(),
+        duration: Span::from_secs(60),
+        model: twodoors::model::topology::Model::default(),
         networks,
     }
 }
