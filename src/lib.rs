@@ -35,6 +35,7 @@
 pub mod cli;
 pub mod http;
 pub mod journal;
+pub mod judge;
 pub mod lab;
 pub mod live;
 pub mod model;

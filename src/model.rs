@@ -5,6 +5,7 @@ pub mod draw;
 pub mod expect;
 pub mod fact;
 pub mod fault;
+pub mod histogram;
 pub mod id;
 pub mod mistake;
 pub mod network;
