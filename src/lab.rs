@@ -6,6 +6,7 @@
 pub mod limits;
 pub mod load;
 pub mod record;
+pub mod report;
 
 mod build;
 

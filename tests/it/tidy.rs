@@ -23,6 +23,7 @@ const SERDE: &[&str] = &[
     "src/cli/",
     "src/http/",
     "src/lab/record",
+    "src/lab/report",
     "src/live/tunnel",
     "src/live/webapi.rs",
     "src/scenario/",
