@@ -11,9 +11,6 @@ mod series;
 mod story;
 mod table;
 
-#[cfg(test)]
-mod tests;
-
 use std::borrow::Cow;
 use std::path::PathBuf;
 

@@ -12,6 +12,7 @@ mod http;
 mod lab;
 mod leaving;
 mod record;
+mod report;
 mod scenario;
 mod support;
 mod tidy;

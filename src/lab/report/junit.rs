@@ -130,19 +130,15 @@ fn document(suites: &[Suite]) -> String {
 }
 
 fn write_all(xml: &mut String, suites: &[Suite]) -> std::fmt::Result {
-    let suites: Vec<(&Suite, Vec<&Case>)> = suites
-        .iter()
-        .map(|suite| (suite, suite.cases.iter().collect()))
-        .collect();
     let nothing = Case {
         name: String::from("the scenario expects something"),
         outcome: Outcome::Inconclusive,
         message: String::from("the scenario expects nothing"),
         text: String::new(),
     };
-    let suites = suites.into_iter().map(|(suite, cases)| match &*cases {
+    let suites = suites.iter().map(|suite| match &*suite.cases {
         [] => (suite, vec![&nothing]),
-        _ => (suite, cases),
+        cases => (suite, cases.iter().collect()),
     });
     let suites: Vec<(&Suite, Vec<&Case>)> = suites.collect();
     let all = suites.iter().flat_map(|(_, cases)| cases.iter().copied());

@@ -81,7 +81,6 @@ impl Series {
         let told = self.told();
         let mut lines =
             vec![["outcome", "expectation", "met of seeds", "median", "range"].map(String::from)];
-        lines[0][0] = String::from("outcome");
         for own in told.iter().take(ROWS_MAX) {
             let of = format!("{} of {seeds}", own.met);
             let (median, range) = match own.interval {
