@@ -283,18 +283,23 @@ impl Judge {
                 {
                     times.ended(at, node, *gap);
                 }
-                (Checker::Outages(times), Turn::Back { outage, .. }) => {
-                    if let Some(outage) = outage
-                        && window.holds(outage.since)
-                    {
-                        times.ended(at, node, at.since(outage.since));
-                    }
+                (
+                    Checker::Outages(times),
+                    Turn::Back {
+                        outage: Some(outage),
+                        ..
+                    },
+                ) if window.holds(outage.since) => {
+                    times.ended(at, node, at.since(outage.since));
                 }
-                (Checker::Returns(returns), Turn::Back { agent, outage, .. }) => {
-                    if let Some(outage) = outage {
-                        returns.back(at, *agent, outage, window, roster);
-                    }
-                }
+                (
+                    Checker::Returns(returns),
+                    Turn::Back {
+                        agent,
+                        outage: Some(outage),
+                        ..
+                    },
+                ) => returns.back(at, *agent, outage, window, roster),
                 (Checker::Returns(returns), Turn::Out { agent }) => {
                     returns.out(*agent, window, roster);
                 }

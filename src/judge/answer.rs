@@ -57,7 +57,11 @@ impl Answer {
     pub(super) fn rule(&self, needed: u64) -> Ruling {
         let wrong = self.tally.wrong;
         let of = counted(self.asked, "answer");
-        let measured = format!("{wrong} of {of} not as expected");
+        let measured = match wrong {
+            _ if self.asked == 0 => String::from("no question asked"),
+            0 => format!("all of {of} as expected"),
+            wrong => format!("{wrong} of {of} not as expected"),
+        };
         let verb = if wrong == 1 { "was" } else { "were" };
         let why = format!("{wrong} of {of} {verb} not as expected");
         self.tally.rule(needed, "answer", measured, why)

@@ -69,7 +69,13 @@ impl Door {
             format!("through balancer/{}", self.balancer)
         };
         let of = counted(self.connections, "connection");
-        let measured = format!("{wrong} of {of} {others}");
+        let door = &self.balancer;
+        let measured = match (wrong, self.uses) {
+            _ if self.connections == 0 => String::from("no connection"),
+            (0, true) => format!("all of {of} through balancer/{door}"),
+            (0, false) => format!("none of {of} through balancer/{door}"),
+            _ => format!("{wrong} of {of} {others}"),
+        };
         let verb = if wrong == 1 { "was" } else { "were" };
         let why = format!("{wrong} of {of} {verb} {others}");
         self.tally.rule(needed, noun, measured, why)

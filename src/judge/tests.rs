@@ -269,7 +269,7 @@ fn only_what_has_failed_for_good_and_says_so_aborts() {
         judge.abort()
     };
     assert_eq!(
-        aborts(vec![two.clone(), one.clone()], &[wrong.clone()]),
+        aborts(vec![two.clone(), one.clone()], std::slice::from_ref(&wrong)),
         None
     );
     one.abort = true;
@@ -312,7 +312,7 @@ fn the_judge_can_be_asked_before_the_end_and_goes_on() {
         "internal",
         Some("internal"),
     );
-    let mut judge = judge(&expectation, &[right.clone()]);
+    let mut judge = judge(&expectation, std::slice::from_ref(&right));
     let now = judge.verdicts();
     assert_eq!(now, judge.verdicts());
     judge.fold(&right);

@@ -37,7 +37,7 @@ fn verdict(index: usize, text: &str, outcome: Outcome) -> Verdict {
         why: String::new(),
         evidence: 27,
         needed: 1,
-        measured: String::from("0 of 27 connections not through balancer/internal"),
+        measured: String::from("all of 27 connections through balancer/internal"),
         value: Some(Value {
             number: 0.0,
             unit: Unit::Exceptions,
@@ -75,7 +75,7 @@ fn verdicts() -> Vec<Verdict> {
         Verdict {
             why: String::from("saw 0 of at least 1 answer"),
             evidence: 0,
-            measured: String::from("0 of 0 answers not as expected"),
+            measured: String::from("no question asked"),
             value: None,
             ..verdict(2, answer, Outcome::Inconclusive)
         },
@@ -411,8 +411,10 @@ fn well_formed(xml: &str) -> Result<Vec<Element>, String> {
         while !list.trim().is_empty() {
             let (key, after) = list
                 .split_once("=\"")
-                .ok_or(format!("{list:?} has no value"))?;
-            let (value, after) = after.split_once('"').ok_or(format!("{key} has no end"))?;
+                .ok_or_else(|| format!("{list:?} has no value"))?;
+            let (value, after) = after
+                .split_once('"')
+                .ok_or_else(|| format!("{key} has no end"))?;
             if !key.trim().chars().all(|c| c.is_alphanumeric() || c == '_') {
                 return Err(format!("{key:?} is no key"));
             }

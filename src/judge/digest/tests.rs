@@ -87,9 +87,10 @@ fn every_field_matters() {
         moved[at].node = Node::User("orders".into());
         assert_ne!(digest(&moved), expected, "the node of {at}");
         let mut other = facts.clone();
-        match &mut other[at].kind {
-            Kind::BackingOff { step, .. } => *step += 1,
-            kind => *kind = Kind::Operated { act: Act::Kill },
+        if let Kind::BackingOff { step, .. } = &mut other[at].kind {
+            *step += 1;
+        } else {
+            other[at].kind = Kind::Operated { act: Act::Kill };
         }
         assert_ne!(digest(&other), expected, "a field of {at}");
         let mut fewer = facts.clone();

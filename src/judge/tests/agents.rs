@@ -211,7 +211,7 @@ fn a_proxy_that_is_down_on_purpose_is_not_waited_for() {
     let down = operated(9_000, Node::Proxy("1".into()), Act::Stop);
     check(
         &reconnects(0.5, below(40.0)),
-        &with(&gone, &[down.clone()]),
+        &with(&gone, std::slice::from_ref(&down)),
         Outcome::Inconclusive,
     );
     let up = operated(30_000, Node::Proxy("1".into()), Act::Start);

@@ -11,7 +11,7 @@ use serde_json::Value as Json;
 use super::{Ending, Interval, MET, Report, Series, Told};
 use crate::judge::{Example, Verdict};
 use crate::model::mistake::Place;
-use crate::model::time::Span;
+use crate::model::time::{Span, Time};
 
 /// The schema of one run.
 pub const SCHEMA: &str = "twodoors/report/1";
@@ -42,6 +42,8 @@ struct Run<'a> {
     events: BTreeMap<&'static str, u64>,
     bytes_per_agent: Option<u64>,
     expectations: Vec<Judged<'a>>,
+    /// The instant from which the scenario's own count.
+    ready_us: Option<u64>,
     timeline: Vec<Done<'a>>,
     timeline_left_out: u64,
     findings: Vec<Noted<'a>>,
@@ -72,8 +74,7 @@ struct Shown<'a> {
 
 #[derive(Serialize)]
 struct Done<'a> {
-    /// After ready.
-    after_us: u64,
+    at_us: u64,
     node: String,
     text: &'a str,
 }
@@ -164,11 +165,12 @@ impl Report {
             events: self.summary.events.iter().copied().collect(),
             bytes_per_agent: self.summary.bytes_per_agent,
             expectations: self.verdicts.iter().map(judged).collect(),
+            ready_us: story.ready.map(Time::as_us),
             timeline: story
                 .events
                 .iter()
                 .map(|event| Done {
-                    after_us: story.after_ready(event.at).as_us(),
+                    at_us: event.at.as_us(),
                     node: event.node.to_string(),
                     text: &event.text,
                 })

@@ -117,7 +117,7 @@ fn over(told: &Told, repeat: Option<&str>) -> Case {
     Case {
         name: told.text.to_string(),
         outcome: told.outcome(),
-        message: format!("{word} with {} of {all} seeds", bad.len()),
+        message: format!("with {} of {all} seeds", bad.len()),
         text,
     }
 }

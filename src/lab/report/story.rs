@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use crate::model::fact::{Act, Fact, Kind};
 use crate::model::id::Node;
-use crate::model::time::{Span, Time};
+use crate::model::time::Time;
 
 /// How many events and how many findings are kept; a timeline that does more is a load test, whose
 /// report nobody reads line by line.
@@ -66,14 +66,15 @@ impl Story {
                 self.add(fact);
                 self.ended = true;
             }
-            Kind::Operated { act: Act::Start } => {
+            Kind::Operated { act } => {
+                let begins = *act == Act::Start;
                 // The first start of a node is the lab's own beginning.
-                if self.resting.remove(&fact.node) {
-                    self.add(fact);
+                if begins && !self.resting.remove(&fact.node) {
+                    return;
                 }
-            }
-            Kind::Operated { .. } => {
-                self.resting.insert(fact.node.clone());
+                if !begins {
+                    self.resting.insert(fact.node.clone());
+                }
                 self.add(fact);
             }
             Kind::CertificateChanged { .. }
@@ -92,11 +93,6 @@ impl Story {
             }
             _ => {}
         }
-    }
-
-    /// Gives how long after ready an instant is; from the lab's beginning when it never was ready.
-    pub fn after_ready(&self, at: Time) -> Span {
-        at.since(self.ready.unwrap_or(Time::ZERO))
     }
 
     fn add(&mut self, fact: &Fact) {

@@ -56,10 +56,11 @@ impl Report {
         if self.story.events.is_empty() || self.outcome() == Outcome::Met {
             return Ok(());
         }
-        writeln!(out, "what was done, after ready")?;
+        let ready = self.story.ready.unwrap_or_default();
+        writeln!(out, "what was done (ready at {ready})")?;
         for event in self.story.events.iter().take(EVENTS_SHOWN) {
-            let (at, text) = (self.story.after_ready(event.at), Escaped(&event.text));
-            writeln!(out, "  {at} {}: {text}", event.node)?;
+            let text = Escaped(&event.text);
+            writeln!(out, "  {} {}: {text}", event.at, event.node)?;
         }
         let shown = self.story.events.len().min(EVENTS_SHOWN);
         let all = self.story.events.len() as u64 + self.story.events_more;
@@ -111,7 +112,9 @@ impl Series {
                     writeln!(out, "  {place}: {outcome} with seed {seeds}")?;
                 }
             }
-            let worst = self.worst();
+            let seed = own.failed.iter().chain(&own.inconclusive).next();
+            let mut reports = self.reports().iter();
+            let worst = reports.find(|report| Some(&report.seed.0) == seed);
             let verdict = worst.and_then(|report| report.verdicts.get(own.index));
             if let (Some(report), Some(verdict)) = (worst, verdict) {
                 writeln!(
@@ -138,7 +141,7 @@ fn rows(out: &mut dyn Write, colour: bool, verdicts: &[Verdict]) -> io::Result<(
         lines.push([
             word(verdict.outcome),
             cut(&verdict.text),
-            format!("{} of {}", verdict.evidence, verdict.needed),
+            evidence(verdict),
             Escaped(&verdict.measured).to_string(),
         ]);
     }
@@ -161,6 +164,18 @@ fn tell(out: &mut dyn Write, verdict: &Verdict) -> io::Result<()> {
     writeln!(out, "  {place}: {}", Escaped(&verdict.why))?;
     examples(out, verdict)?;
     writeln!(out)
+}
+
+/// Says how much was seen, and how much was needed where that is more.
+fn evidence(verdict: &Verdict) -> String {
+    let Verdict {
+        evidence, needed, ..
+    } = verdict;
+    if evidence < needed {
+        format!("{evidence} of {needed}")
+    } else {
+        evidence.to_string()
+    }
 }
 
 fn examples(out: &mut dyn Write, verdict: &Verdict) -> io::Result<()> {
