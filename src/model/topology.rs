@@ -262,17 +262,25 @@ impl Topology {
             .find(|network| network.contains(address))
     }
 
-    /// Finds the agent or user who has this address, or gets it by roaming.
+    /// Finds the agent or user who has this address, or gets it by roaming; else the resolver that
+    /// asks from it.
     pub fn client_at(&self, address: IpAddr) -> Option<Node> {
         let address = address.to_canonical();
         let agents = self.agents.iter().filter(|agent| agent.address == address);
         let agents = agents.map(|agent| Node::Agent(agent.name.clone()));
         let users = self.users.iter().filter(|user| user.address == address);
         let users = users.map(|user| Node::User(user.name.clone()));
-        agents.chain(users).next().or_else(|| {
+        let who = agents.chain(users).next().or_else(|| {
             let mut roams = self.roams().into_iter();
             let roam = roams.find(|roam| roam.address == address)?;
             Some(roam.node.clone())
+        });
+        who.or_else(|| {
+            let mut resolvers = self.resolvers.iter();
+            let resolver = resolvers.find(|resolver| {
+                resolver.on.is_none() && resolver.listen.ip().to_canonical() == address
+            })?;
+            Some(Node::Resolver(resolver.name.clone()))
         })
     }
 
