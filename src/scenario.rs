@@ -7,11 +7,14 @@
 //! A mistake of one step does not hide those of the next: what is unsound is left out and the rest
 //! is still looked at. Zones are only opened here; `policy/answer` reads them.
 
+mod condition;
 pub mod embedded;
+pub mod fault;
 pub mod file;
 pub mod files;
 pub mod format;
 pub mod hint;
+pub mod names;
 pub mod resolve;
 pub mod schema;
 pub mod teleport;
@@ -161,6 +164,11 @@ impl Mistakes {
     /// Tells whether there are none.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
+    }
+
+    /// Tells whether more would not be shown, so that looking for them is in vain.
+    pub fn is_full(&self) -> bool {
+        self.more
     }
 
     /// Gives them in the order of their places, `first`'s own before those of other files, each

@@ -8,6 +8,10 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+mod run;
+
+pub use run::{Do, Expect, Metric, Part, Reason, Rule, Step};
+
 /// A list, the unsound entries of which are `None`.
 pub type List<T> = Option<Vec<Option<T>>>;
 
@@ -31,6 +35,16 @@ pub struct Scenario {
     pub agents: List<Agent>,
     /// The users.
     pub users: List<User>,
+    /// Resolvers with a cache.
+    pub resolvers: List<CachingResolver>,
+    /// A duration.
+    pub duration: Option<String>,
+    /// Figures of the simulation.
+    pub model: Option<Model>,
+    /// What happens.
+    pub timeline: List<Step>,
+    /// What is expected.
+    pub expect: List<Expect>,
 }
 
 /// `dns`.
@@ -161,12 +175,16 @@ pub struct Check {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Agent {
-    /// Its name.
+    /// Its name; of a fleet what its members' names begin with.
     pub name: Option<String>,
+    /// How many members a fleet has.
+    pub count: Option<usize>,
     /// The name of a network.
     pub network: Option<String>,
     /// An address.
     pub address: Option<String>,
+    /// The name of a resolver.
+    pub resolver: Option<String>,
     /// A path.
     pub teleport: Option<String>,
     /// Hosts with ports by the name of their app.
@@ -177,16 +195,54 @@ pub struct Agent {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct User {
-    /// Their name.
+    /// Their name; of a fleet what its members' names begin with.
     pub name: Option<String>,
+    /// How many members a fleet has.
+    pub count: Option<usize>,
     /// The name of a network.
     pub network: Option<String>,
     /// An address.
     pub address: Option<String>,
+    /// The name of a resolver.
+    pub resolver: Option<String>,
     /// Names of apps.
     pub visits: List<String>,
     /// A duration.
     pub every: Option<String>,
     /// `mesh` or a duration.
     pub start: Option<String>,
+}
+
+/// `resolvers[]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CachingResolver {
+    /// Its name.
+    pub name: Option<String>,
+    /// An address and a port.
+    pub listen: Option<String>,
+    /// An agent or a user.
+    pub on: Option<String>,
+}
+
+/// `model`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Model {
+    /// A duration.
+    pub latency: Option<String>,
+    /// What handshakes cost.
+    pub handshake: Option<Handshake>,
+}
+
+/// `model.handshake`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Handshake {
+    /// How many at once.
+    pub servers: Option<u32>,
+    /// A duration.
+    pub tls: Option<String>,
+    /// A duration.
+    pub ssh: Option<String>,
 }

@@ -3,6 +3,7 @@
 //! The checker asks [`check`]; `resolve` reads the same texts with the same functions, so a text
 //! that passed cannot fail later.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -10,6 +11,10 @@ use ipnet::{IpNet, Ipv4Net};
 
 use crate::model::addr::HostPort;
 use crate::model::time::Span;
+
+mod run;
+
+pub use run::{Bound, RCODES, RECORD_TYPES, bound, owner, question, rcode, record_type};
 
 /// The longest duration that makes sense in a lab.
 pub const DURATION_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -21,7 +26,7 @@ const NAME_MAX: usize = 63;
 const HOST_MAX: usize = 253;
 
 /// What is wrong with a text, and what would be right.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wrong {
     /// What is wrong.
     pub what: String,
@@ -32,6 +37,7 @@ pub struct Wrong {
 /// Every format that a schema may name.
 pub const NAMES: &[&str] = &[
     "app-name",
+    "bound",
     "cidr",
     "duration",
     "host-port",
@@ -39,7 +45,11 @@ pub const NAMES: &[&str] = &[
     "match-element",
     "name",
     "origin",
+    "owner",
     "path",
+    "question",
+    "rcode",
+    "record-type",
     "socket-address",
     "start",
     "switch",
@@ -50,6 +60,7 @@ pub const NAMES: &[&str] = &[
 pub fn check(format: &str, text: &str) -> Result<(), Wrong> {
     match format {
         "app-name" => app_name(text),
+        "bound" => bound(text).map(drop),
         "cidr" => cidr(text).map(drop),
         "duration" => duration(text).map(drop),
         "host-port" => host_port(text).map(drop),
@@ -57,7 +68,11 @@ pub fn check(format: &str, text: &str) -> Result<(), Wrong> {
         "match-element" => match_element(text),
         "name" => name(text),
         "origin" => origin(text).map(drop),
+        "owner" => owner(text).map(drop),
         "path" => path(text),
+        "question" => question(text).map(drop),
+        "rcode" => rcode(text).map(drop),
+        "record-type" => record_type(text).map(drop),
         "socket-address" => socket_address(text).map(drop),
         "start" => start(text),
         "switch" => switch(text).map(drop),
@@ -66,7 +81,18 @@ pub fn check(format: &str, text: &str) -> Result<(), Wrong> {
     }
 }
 
-fn wrong(what: impl Into<String>, cure: impl Into<String>) -> Wrong {
+/// `what is wrong; what would be right`.
+impl fmt::Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)?;
+        if !self.cure.is_empty() {
+            write!(f, "; {}", self.cure)?;
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn wrong(what: impl Into<String>, cure: impl Into<String>) -> Wrong {
     Wrong {
         what: what.into(),
         cure: cure.into(),
@@ -312,6 +338,7 @@ mod tests {
     fn every_format_takes_what_is_right_and_refuses_what_is_wrong() {
         for (format, right, wrong) in [
             ("app-name", "orders-1", "Orders"),
+            ("bound", "2000/s", "-1%"),
             ("cidr", "fd00::/8", "10.0.0.0/33"),
             ("duration", "1m 30s", "2"),
             ("host-port", "[::1]:80", "[::1]"),
@@ -319,7 +346,11 @@ mod tests {
             ("match-element", "!10.0.0.0/8", "!"),
             ("name", "a_b-1", "-a"),
             ("origin", "example.com.", "a..b"),
+            ("owner", "*.example.com", "a.*.b"),
             ("path", "../a b", ""),
+            ("question", "example.com. AAAA", "example.com"),
+            ("rcode", "NXDOMAIN", "noerror"),
+            ("record-type", "TXT", "ANY"),
             ("socket-address", "[::1]:53", "::1"),
             ("start", "mesh", "later"),
             ("switch", "Yes", "maybe"),
@@ -328,7 +359,7 @@ mod tests {
             assert_eq!(check(format, right), Ok(()), "{format}");
             assert!(check(format, wrong).is_err(), "{format}");
         }
-        assert_eq!(NAMES.len(), 13);
+        assert_eq!(NAMES.len(), 18);
     }
 
     #[test]

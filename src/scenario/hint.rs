@@ -5,6 +5,9 @@
 /// How long a word may be to be compared; the comparison takes the product of both lengths.
 const LENGTH_MAX: usize = 64;
 
+/// How many allowed words are compared; the names of a fleet are more.
+pub const COMPARED_MAX: usize = 1_000;
+
 /// How many allowed words are listed.
 const LISTED_MAX: usize = 20;
 
@@ -47,6 +50,7 @@ pub fn nearest_within<'a>(word: &str, allowed: &[&'a str], most: usize) -> Optio
     let limit = (length / 3).min(most);
     allowed
         .iter()
+        .take(COMPARED_MAX)
         .filter(|other| other.len() <= 2 * LENGTH_MAX)
         .map(|other| (distance(&word, &other.to_lowercase()), *other))
         .filter(|(distance, _)| *distance <= limit)

@@ -4,35 +4,40 @@
 //! warnings, or the mistakes of this and of the earlier steps. What an earlier step found unsound
 //! is `None` here and is passed over in silence, so no mistake is told twice.
 
+mod addresses;
 mod doors;
+mod expect;
+mod fleets;
+mod known;
 mod nodes;
+mod resolvers;
+mod roam;
+mod timeline;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::model::addr::{BackendAddr, ListenAddr};
+use crate::model::addr::{BackendAddr, HostPort, ListenAddr};
 use crate::model::draw::Seed;
 use crate::model::id::{Name, Node as LabNode};
 use crate::model::mistake::Files;
 use crate::model::network::{Element, Matcher, Network};
 use crate::model::time::Span;
 use crate::model::topology::{
-    Agent, Algorithm, App, Balancer, Check, Dns, Model, Pool, Proxy, Role, Start, Topology, User,
-    View, ZoneSource,
+    Agent, Algorithm, App, Balancer, Check, Dns, Pool, Proxy, Role, Start, Topology, User, View,
+    ZoneSource,
 };
 
 use super::files::beside;
+use super::names::Names;
 use super::teleport::AgentFile;
 use super::tree::{Node, Step, Value};
 use super::{Loaded, Mistakes, Unsound, file, format, hint, place, teleport};
 
 /// The seed of a scenario that names none.
 const SEED_DEFAULT: u64 = 1;
-
-/// How long a run lasts that has neither a duration nor a timeline.
-const DURATION_DEFAULT: Span = Span::from_secs(60);
 
 /// Where the DNS server listens unless told.
 const DNS_LISTEN_DEFAULT: &str = "127.0.0.1:5300";
@@ -44,8 +49,12 @@ const EVERY_MIN: Span = Span::from_ms(10);
 /// for balancers.
 const FIRST_HOST: usize = 16;
 
-/// How many addresses of a network are looked at for a free one; more than a scenario has nodes.
-const HOSTS_MAX: usize = 65_536;
+/// How many agents a scenario may have, and how many users: each is a machine, and is shown.
+const CLIENTS_MAX: usize = 100_000;
+
+/// How many addresses of a network are looked at for a free one; more than a scenario has agents
+/// or users.
+const HOSTS_MAX: usize = 131_072;
 
 /// Resolves the shapes of a scenario.
 pub fn resolve(
@@ -66,7 +75,10 @@ pub fn resolve(
         agent_files: BTreeMap::new(),
         networks: Vec::new(),
         zones: Vec::new(),
-        searched: BTreeMap::new(),
+        zones_known: true,
+        askers: BTreeMap::new(),
+        hosts: BTreeMap::new(),
+        names: Names::default(),
         taken: BTreeMap::new(),
         apps: BTreeMap::new(),
         apps_known: true,
@@ -106,15 +118,24 @@ struct Resolver<'a> {
     networks: Vec<Network>,
     /// Every zone of every view so far.
     zones: Vec<ZoneSource>,
-    /// How many hosts of a network are known to be taken, in the order of looking.
-    searched: BTreeMap<String, usize>,
+    /// Whether every zone could be told.
+    zones_known: bool,
+    /// The addresses that ask for a whole network.
+    askers: BTreeMap<Name, IpAddr>,
+    /// The hosts of a network that were not looked at yet.
+    hosts: BTreeMap<Name, Hosts>,
+    /// Every name that a step or an expectation can mean.
+    names: Names,
     /// Who has an address.
     taken: BTreeMap<IpAddr, String>,
-    /// Which agent serves an app.
-    apps: BTreeMap<Name, Name>,
+    /// Which agent serves an app, the first of several, and by which file.
+    apps: BTreeMap<Name, (Name, PathBuf)>,
     /// Whether every agent's apps could be read.
     apps_known: bool,
 }
+
+/// Addresses of a network, in the order in which they are given.
+type Hosts = Box<dyn Iterator<Item = IpAddr>>;
 
 use Step::{Index as I, Key as K};
 
@@ -123,12 +144,20 @@ impl Resolver<'_> {
         self.networks(shapes);
         let seed = Seed(shapes.seed.unwrap_or(SEED_DEFAULT));
         let dns = shapes.dns.as_ref().and_then(|dns| self.dns(dns));
+        self.zones_known &= known::has_whole_zones(shapes);
         let pool = shapes.pool.as_ref().and_then(|pool| self.pool(pool, seed));
         let balancers = self.balancers(shapes);
+        let agents = self.members("agents", &shapes.agents);
+        let users = self.members("users", &shapes.users);
+        self.names = self.all_names(shapes, &agents, &users);
         self.listeners(dns.as_ref(), pool.as_ref(), shapes);
-        let addresses = self.addresses(shapes);
-        let agents = self.agents(shapes, seed, &addresses);
-        let users = self.users(shapes, &addresses);
+        self.names.served = self.served(dns.as_ref(), pool.as_ref(), &balancers);
+        let resolvers = self.resolvers(shapes);
+        let addresses = self.addresses(&agents, &users);
+        let agents = self.agents(shapes, &agents, seed, &addresses);
+        let users = self.users(&users, &addresses);
+        let (timeline, duration) = self.timeline(shapes, &agents, &users);
+        let expect = self.expect(shapes, &agents, &users, duration);
         Some(Topology {
             name: shapes.name.as_deref()?.into(),
             seed,
@@ -138,11 +167,11 @@ impl Resolver<'_> {
             balancers,
             agents,
             users,
-            resolvers: Vec::new(),
-            timeline: Vec::new(),
-            expect: Vec::new(),
-            duration: DURATION_DEFAULT,
-            model: Model::default(),
+            resolvers,
+            timeline,
+            expect,
+            duration,
+            model: self.model(shapes),
         })
     }
 
@@ -203,6 +232,7 @@ impl Resolver<'_> {
         for (at, zone) in present(&view.zones) {
             let steps = with(&steps, &[K("zones"), I(at)]);
             let Some(zone) = self.zone(&steps, zone) else {
+                self.zones_known = false;
                 continue;
             };
             if zones.iter().any(|other| other.origin == zone.origin) {
@@ -379,10 +409,20 @@ impl Resolver<'_> {
         if address.to_canonical().is_loopback() {
             return;
         }
-        let (mark, text) = place(self.tree, steps);
         let what = format!("{address} is not a loopback address: other machines may reach it");
         let cure = "take an address of 127.0.0.0/8 unless that is wanted";
+        self.odd(steps, what, cure);
+    }
+
+    /// Adds a warning.
+    fn odd(&mut self, steps: &[Step<'_>], what: impl Into<String>, cure: &str) {
+        let (mark, text) = place(self.tree, steps);
         self.warnings.add(self.path, mark, &text, what, cure);
+    }
+
+    /// Tells whether a value stands in the file, sound or not.
+    fn written(&self, steps: &[Step<'_>]) -> bool {
+        self.tree.at(steps).is_some()
     }
 
     fn wrong(&mut self, steps: &[Step<'_>], what: impl Into<String>, cure: impl Into<String>) {

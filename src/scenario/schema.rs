@@ -88,6 +88,9 @@ impl<'a> Checker<'a> {
             (Value::Integer(number), Some("integer") | None) => {
                 self.integer(schema, node, *number, path)
             }
+            // A number is kept as it was written, which is exact.
+            (Value::Integer(number), Some("number")) => Json::String(number.to_string()),
+            (Value::Real(text), Some("number")) => Json::String(text.clone()),
             (Value::Bool(flag), Some("boolean") | None) => Json::Bool(*flag),
             (Value::Real(text), None) => Json::String(text.clone()),
             (Value::Null, None) => Json::Null,
@@ -355,7 +358,8 @@ fn is(node: &Node, wanted: &str) -> bool {
         (Value::Map(_), "object")
             | (Value::List(_), "array")
             | (Value::Text(_), "string")
-            | (Value::Integer(_), "integer")
+            | (Value::Integer(_), "integer" | "number")
+            | (Value::Real(_), "number")
             | (Value::Bool(_), "boolean")
     )
 }
@@ -365,6 +369,7 @@ fn kind(wanted: &str) -> &str {
         "array" => "a list",
         "boolean" => "yes or no",
         "integer" => "a whole number",
+        "number" => "a number",
         "object" => "a mapping",
         "string" => "text",
         other => other,

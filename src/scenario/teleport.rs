@@ -51,6 +51,7 @@ struct Shape {
     auth_service: Option<AuthService>,
     proxy_service: Option<ProxyService>,
     app_service: Option<AppService>,
+    ssh_service: Option<SshService>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -79,6 +80,14 @@ struct ProxyService {
 struct AppService {
     enabled: Option<Switch>,
     apps: super::file::List<App>,
+}
+
+/// Only held against `app_service`: an agent that serves no app may be one that serves SSH, whose
+/// tunnels are the same.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SshService {
+    enabled: Option<Switch>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -211,6 +220,14 @@ impl<'a> File<'a> {
                 "move it into the file of an agent",
             );
         }
+        let ssh = std::mem::take(&mut self.shape.ssh_service).unwrap_or_default();
+        if self.on("ssh_service", ssh.enabled.as_ref(), false) == Some(true) {
+            self.wrong(
+                &["ssh_service"],
+                "in this version proxies serve no SSH of their own",
+                "move it into the file of an agent",
+            );
+        }
         // Absent means separate: the zero value of the cluster networking configuration.
         let mode = auth.proxy_listener_mode.as_deref().unwrap_or("separate");
         if mode != "multiplex" && self.sound {
@@ -315,11 +332,24 @@ impl<'a> File<'a> {
         let service = std::mem::take(&mut self.shape.app_service).unwrap_or_default();
         // Other services are on by default, this one is not.
         let on = self.on("app_service", service.enabled.as_ref(), false);
+        let ssh = std::mem::take(&mut self.shape.ssh_service).unwrap_or_default();
+        // On by default as well, but whoever leaves it out forgot app_service rather than meant it.
+        let ssh = self.on("ssh_service", ssh.enabled.as_ref(), false) == Some(true);
+        if ssh {
+            self.warn(
+                &["ssh_service"],
+                "this version holds the agent's tunnels and serves no SSH through them",
+                "",
+            );
+        }
+        if ssh && on == Some(false) {
+            return Vec::new();
+        }
         if on == Some(false) && self.sound {
             self.wrong(
                 &["app_service", "enabled"],
-                "config: no service is enabled; of an agent's services this version has app_service",
-                "write app_service: {enabled: yes, apps: [{name: orders, uri: http://localhost:8080}]}",
+                "config: no service is enabled; of an agent's services this version has app_service and, for its tunnels alone, ssh_service",
+                "write app_service: {enabled: yes, apps: [{name: orders, uri: http://localhost:8080}]}; or ssh_service: {enabled: yes} for an agent that only holds tunnels",
             );
         }
         let Some(apps) = service.apps else {

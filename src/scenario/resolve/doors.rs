@@ -136,6 +136,28 @@ impl Resolver<'_> {
                 self.taken.insert(address.ip().to_canonical(), who.clone());
             }
         }
+        for (index, resolver) in present(&shapes.resolvers) {
+            let who = format!("resolver/{}", resolver.name.as_deref().unwrap_or("?"));
+            let listen = resolver.listen.as_deref();
+            let Some(address) = listen.and_then(|text| format::socket_address(text).ok()) else {
+                continue;
+            };
+            let steps = [K("resolvers"), I(index), K("listen")];
+            self.beyond_loopback(&steps, address.ip());
+            if address.port() == 0 {
+                let cure = format!("write a port, like {}", SocketAddr::new(address.ip(), 5353));
+                self.wrong(&steps, format!("{address} has no port"), cure);
+            }
+            if let Some((_, other)) = known.iter().find(|(other, _)| collide(*other, address)) {
+                let what = format!("{address} is where {other} listens already");
+                self.wrong(&steps, what, "give it another address or port");
+            }
+            known.push((address, who.clone()));
+            // On somebody's machine it may have that machine's address.
+            if resolver.on.is_none() {
+                self.taken.entry(address.ip().to_canonical()).or_insert(who);
+            }
+        }
     }
 }
 

@@ -1,0 +1,128 @@
+//! The formats of `timeline` and `expect`: words of DNS, and numbers with their unit.
+
+use crate::model::time::Span;
+
+use super::super::hint;
+use super::{Wrong, duration, origin, wrong};
+
+/// The record types that can be written in a scenario: those that zone files are written with.
+pub const RECORD_TYPES: &[&str] = &[
+    "A", "AAAA", "CAA", "CNAME", "DS", "HINFO", "HTTPS", "MX", "NAPTR", "NS", "PTR", "SOA", "SRV",
+    "SSHFP", "SVCB", "TLSA", "TXT",
+];
+
+/// The response codes that an answer can have.
+pub const RCODES: &[&str] = &[
+    "NOERROR", "NXDOMAIN", "SERVFAIL", "REFUSED", "FORMERR", "NOTIMP", "NOTAUTH",
+];
+
+/// Reads the owner of a record set: as an origin, and perhaps a wildcard.
+pub fn owner(text: &str) -> Result<String, Wrong> {
+    let (star, rest) = match text.strip_prefix("*.") {
+        Some(rest) => ("*.", rest),
+        None => ("", text),
+    };
+    origin(rest)
+        .map(|name| format!("{star}{name}"))
+        .map_err(|_| {
+            wrong(
+                format!("{text:?} is not a DNS name"),
+                "write it like proxy.example.com",
+            )
+        })
+}
+
+/// Reads a record type.
+pub fn record_type(text: &str) -> Result<&'static str, Wrong> {
+    let known = RECORD_TYPES.iter().find(|known| **known == text);
+    known.copied().ok_or_else(|| {
+        wrong(
+            format!("{text:?} is not a record type"),
+            word(text, RECORD_TYPES),
+        )
+    })
+}
+
+/// Reads a response code.
+pub fn rcode(text: &str) -> Result<&'static str, Wrong> {
+    let known = RCODES.iter().find(|known| **known == text);
+    known.copied().ok_or_else(|| {
+        wrong(
+            format!("{text:?} is not a response code"),
+            word(text, RCODES),
+        )
+    })
+}
+
+/// Gives the cure for a word of DNS, where `a` may be meant for `A`.
+fn word(text: &str, allowed: &[&str]) -> String {
+    let upper = text.to_ascii_uppercase();
+    if allowed.contains(&&*upper) {
+        return format!("write {upper}");
+    }
+    hint::cure(text, allowed)
+}
+
+/// Reads a question: a name and a type.
+pub fn question(text: &str) -> Result<(String, &'static str), Wrong> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let [name, rtype] = words[..] else {
+        return Err(wrong(
+            format!("{text:?} is not a name and a type"),
+            "write it like proxy.example.com A",
+        ));
+    };
+    Ok((owner(name)?, record_type(rtype)?))
+}
+
+/// A number with the unit that it was written with.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Bound {
+    /// `1.5`.
+    Plain(f64),
+    /// `2000/s`, in 1/s.
+    Rate(f64),
+    /// `1%`, from 0 to 1.
+    Share(f64),
+    /// `90s`.
+    Time(Span),
+}
+
+/// Reads a number with its unit.
+pub fn bound(text: &str) -> Result<Bound, Wrong> {
+    let number = |text: &str| {
+        let number = text.trim().parse::<f64>().ok();
+        number.filter(|number| number.is_finite() && *number >= 0.0)
+    };
+    let read = if let Some(rate) = text.strip_suffix("/s") {
+        number(rate).map(Bound::Rate)
+    } else if let Some(percent) = text.strip_suffix('%') {
+        number(percent).map(|percent| Bound::Share(percent / 100.0))
+    } else {
+        let plain = number(text).map(Bound::Plain);
+        plain.or_else(|| duration(text).ok().map(Bound::Time))
+    };
+    read.ok_or_else(|| {
+        wrong(
+            format!("{text:?} is not a number with a unit"),
+            "write it like 90s, 2000/s, 1% or 1.5",
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_keep_their_unit() {
+        assert_eq!(bound("90s"), Ok(Bound::Time(Span::from_secs(90))));
+        assert_eq!(bound("2000/s"), Ok(Bound::Rate(2000.0)));
+        assert_eq!(bound("1%"), Ok(Bound::Share(0.01)));
+        assert_eq!(bound("0.01"), Ok(Bound::Plain(0.01)));
+        for text in ["inf", "NaN", "", "%", "/s", "1 apple", "-0.5"] {
+            assert!(bound(text).is_err(), "{text}");
+        }
+        assert_eq!(rcode("nxdomain").unwrap_err().cure, "write NXDOMAIN");
+    }
+}
