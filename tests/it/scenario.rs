@@ -3,7 +3,9 @@
 //! `TWODOORS_BLESS=1 cargo test --test it scenario` writes the expected messages anew.
 
 mod drift;
+mod fleets;
 mod mutated;
+mod run;
 mod verbs;
 
 use std::collections::BTreeSet;
@@ -43,6 +45,30 @@ fn broken_scenarios_say_what_stands_beside_them() {
 fn twelve_mistakes_of_different_kinds_are_twelve_lines() {
     let (_, said) = examine(&twelve());
     assert_eq!(said.lines().count(), 12, "{said}");
+}
+
+#[test]
+fn no_mistake_of_a_step_or_an_expectation_hides_that_of_another() {
+    for (name, list, least) in [("timeline", "timeline", 57), ("expect", "expect", 42)] {
+        let path = Path::new(FIXTURES).join(format!("invalid/{name}.yaml"));
+        let (_, said) = examine(&path);
+        let text = fs::read_to_string(&path).expect("the fixture can be read");
+        let (_, entries) = text
+            .split_once(&format!("\n{list}:\n"))
+            .expect("it has the list");
+        let count = entries.lines().count();
+        assert!(count >= least, "only {count} in {name}");
+        for index in 0..count {
+            let at = format!(" {list}[{index}]");
+            let told = said.lines().filter(|line| line.contains(&at)).count();
+            assert!(told > 0, "nothing is said of{at}");
+        }
+        // No place but these has a mistake.
+        let elsewhere = said
+            .lines()
+            .find(|line| !line.contains(&format!(" {list}[")));
+        assert_eq!(elsewhere, None);
+    }
 }
 
 #[test]

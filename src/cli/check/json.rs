@@ -4,12 +4,15 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
+use crate::model::expect::Expectation;
 use crate::model::mistake::Mistake;
 use crate::model::network::Element;
+use crate::model::time::Span;
+use crate::model::timeline::{Step, What};
 use crate::model::topology::{Balancer, Start, Topology};
 
 use super::Examined;
-use super::text::algorithm;
+use super::text::{algorithm, begin};
 
 /// Makes the one document.
 pub(super) fn document(examined: &[(PathBuf, Examined)]) -> Value {
@@ -85,11 +88,17 @@ fn topology(topology: &Topology) -> Value {
                 "listen": proxy.listen.to_string(),
             })).collect::<Vec<_>>(),
         },
+        "resolvers": topology.resolvers.iter().map(|resolver| json!({
+            "name": &*resolver.name,
+            "listen": resolver.listen.to_string(),
+            "on": resolver.on.as_ref().map(ToString::to_string),
+        })).collect::<Vec<_>>(),
         "agents": topology.agents.iter().map(|agent| json!({
             "name": &*agent.name,
             "id": &*agent.id,
             "network": &*agent.network,
             "address": agent.address.to_string(),
+            "resolver": agent.resolver.as_deref(),
             "proxy_server": agent.proxy_server.to_string(),
             "apps": agent.apps.iter().map(|app| json!({
                 "name": &*app.name,
@@ -100,6 +109,7 @@ fn topology(topology: &Topology) -> Value {
             "name": &*user.name,
             "network": &*user.network,
             "address": user.address.to_string(),
+            "resolver": user.resolver.as_deref(),
             "visits": texts(&user.visits),
             "every_us": user.every.as_us(),
             "start": match user.start {
@@ -107,6 +117,50 @@ fn topology(topology: &Topology) -> Value {
                 Start::Mesh => json!("mesh"),
             },
         })).collect::<Vec<_>>(),
+        "duration_us": topology.duration.as_us(),
+        "model": {
+            "latency_us": topology.model.latency.as_us(),
+            "handshake": {
+                "servers": topology.model.servers,
+                "tls_us": topology.model.tls.as_us(),
+                "ssh_us": topology.model.ssh.as_us(),
+            },
+        },
+        "timeline": topology.timeline.iter().map(step).collect::<Vec<_>>(),
+        "expect": topology.expect.iter().map(expectation).collect::<Vec<_>>(),
+    })
+}
+
+fn step(step: &Step) -> Value {
+    let parallel = match &step.what {
+        What::Parallel(steps) => steps.iter().map(self::step).collect(),
+        What::Act { .. }
+        | What::Certificate { .. }
+        | What::Fault(_)
+        | What::Record(_)
+        | What::Reload
+        | What::Roam(_)
+        | What::Wait => Vec::new(),
+    };
+    json!({
+        "begins": begin(&step.begin),
+        "text": &*step.text,
+        "lasts_us": step.lasts.map(Span::as_us),
+        "every_us": step.repeat.map(|repeat| repeat.every.as_us()),
+        "until_us": step.repeat.and_then(|repeat| repeat.until).map(Span::as_us),
+        "parallel": parallel,
+    })
+}
+
+fn expectation(expectation: &Expectation) -> Value {
+    json!({
+        "text": &*expectation.text,
+        "line": expectation.place.line,
+        "column": expectation.place.column,
+        "after_us": expectation.after.as_us(),
+        "before_us": expectation.before.map(Span::as_us),
+        "evidence": expectation.evidence,
+        "abort": expectation.abort,
     })
 }
 

@@ -2,10 +2,16 @@
 
 use std::fmt::Display;
 use std::io::{self, Write};
+use std::net::IpAddr;
 use std::path::Path;
 
 use crate::model::network::Element;
+use crate::model::time::Span;
+use crate::model::timeline::{Begin, Step, What};
 use crate::model::topology::{Algorithm, App, Start, Topology};
+
+/// Up to so many lines are counted by eye.
+const COUNTED_BY_EYE: usize = 9;
 
 /// Writes a topology.
 pub(super) fn topology(path: &Path, topology: &Topology, out: &mut dyn Write) -> io::Result<()> {
@@ -22,7 +28,9 @@ pub(super) fn topology(path: &Path, topology: &Topology, out: &mut dyn Write) ->
     dns(topology, out)?;
     balancers(topology, out)?;
     pool(topology, out)?;
-    people(topology, out)
+    resolvers(topology, out)?;
+    people(topology, out)?;
+    run(topology, out)
 }
 
 fn dns(topology: &Topology, out: &mut dyn Write) -> io::Result<()> {
@@ -102,33 +110,181 @@ fn pool(topology: &Topology, out: &mut dyn Write) -> io::Result<()> {
     section(out, &title, rows)
 }
 
-fn people(topology: &Topology, out: &mut dyn Write) -> io::Result<()> {
-    let title = format!("agents (a full mesh is {} tunnels)", topology.mesh_size());
-    let rows = topology.agents.iter().map(|agent| {
-        let apps: Vec<String> = agent.apps.iter().map(app).collect();
+fn resolvers(topology: &Topology, out: &mut dyn Write) -> io::Result<()> {
+    if topology.resolvers.is_empty() {
+        return Ok(());
+    }
+    let rows = topology.resolvers.iter().map(|resolver| {
+        let on = resolver.on.as_ref();
         vec![
-            agent.name.to_string(),
-            agent.network.to_string(),
-            agent.address.to_string(),
-            format!("asks {}", agent.proxy_server),
-            format!("serves {}", apps.join(", ")),
+            resolver.name.to_string(),
+            resolver.listen.to_string(),
+            on.map_or_else(String::new, |on| format!("on {on}")),
         ]
     });
-    section(out, &title, rows)?;
+    section(out, "resolvers", rows)
+}
+
+fn people(topology: &Topology, out: &mut dyn Write) -> io::Result<()> {
+    let title = format!(
+        "agents{} (a full mesh is {} tunnels)",
+        how_many(topology.agents.len()),
+        topology.mesh_size()
+    );
+    let rows = topology.agents.iter().map(|agent| Row {
+        name: &agent.name,
+        address: agent.address,
+        network: &agent.network,
+        rest: vec![
+            asks(agent.resolver.as_deref(), &agent.proxy_server.to_string()),
+            serves(&agent.apps),
+        ],
+    });
+    section(out, &title, folded(rows))?;
+    let title = format!("users{}", how_many(topology.users.len()));
     let rows = topology.users.iter().map(|user| {
         let start = match user.start {
             Start::After(span) => format!("after {span}"),
             Start::Mesh => String::from("from full mesh"),
         };
-        vec![
-            user.name.to_string(),
-            user.network.to_string(),
-            user.address.to_string(),
-            format!("every {} {start}", user.every),
-            format!("visits {}", list(&user.visits)),
-        ]
+        let resolver = user.resolver.iter();
+        let resolver = resolver.map(|resolver| format!("resolver {resolver}"));
+        Row {
+            name: &user.name,
+            address: user.address,
+            network: &user.network,
+            rest: [
+                format!("every {} {start}", user.every),
+                format!("visits {}", list(&user.visits)),
+            ]
+            .into_iter()
+            .chain(resolver)
+            .collect(),
+        }
     });
-    section(out, "users", rows)
+    section(out, &title, folded(rows))
+}
+
+/// Counts those who are too many to be counted by eye.
+fn how_many(count: usize) -> String {
+    if count > COUNTED_BY_EYE {
+        format!(", {count} in all")
+    } else {
+        String::new()
+    }
+}
+
+fn asks(resolver: Option<&str>, server: &str) -> String {
+    resolver.map_or_else(
+        || format!("asks {server}"),
+        |resolver| format!("asks {server} (resolver {resolver})"),
+    )
+}
+
+fn serves(apps: &[App]) -> String {
+    let apps: Vec<String> = apps.iter().map(app).collect();
+    if apps.is_empty() {
+        return String::from("serves no app");
+    }
+    format!("serves {}", apps.join(", "))
+}
+
+/// What a run does and expects, where the scenario says so.
+fn run(topology: &Topology, out: &mut dyn Write) -> io::Result<()> {
+    if !topology.timeline.is_empty() {
+        let title = format!("timeline (a run lasts {})", topology.duration);
+        let mut rows = Vec::new();
+        steps(&topology.timeline, "", &mut rows);
+        section(out, &title, rows.into_iter())?;
+    }
+    if topology.expect.is_empty() {
+        return Ok(());
+    }
+    let rows = topology.expect.iter().map(|expectation| {
+        let mut notes = Vec::new();
+        if expectation.evidence > 1 {
+            notes.push(format!("at least {} facts", expectation.evidence));
+        }
+        if expectation.abort {
+            notes.push(String::from("ends the run when it fails"));
+        }
+        vec![expectation.text.to_string(), notes.join(", ")]
+    });
+    section(out, "expectations", rows)
+}
+
+/// Writes steps, those of a parallel below it and further in.
+fn steps(of: &[Step], indent: &str, rows: &mut Vec<Vec<String>>) {
+    for step in of {
+        let text = match &step.what {
+            What::Parallel(_) => String::from("together"),
+            What::Act { .. }
+            | What::Certificate { .. }
+            | What::Fault(_)
+            | What::Record(_)
+            | What::Reload
+            | What::Roam(_)
+            | What::Wait => step.text.to_string(),
+        };
+        rows.push(vec![format!("{indent}{}", begin(&step.begin)), text]);
+        if let What::Parallel(steps) = &step.what {
+            self::steps(steps, &format!("{indent}  "), rows);
+        }
+    }
+}
+
+/// Says when a step begins.
+pub(super) fn begin(begin: &Begin) -> String {
+    match begin {
+        Begin::At(at) => format!("at {at}"),
+        Begin::Then(Span::ZERO) => String::from("then"),
+        Begin::Then(after) => format!("{after} later"),
+        Begin::When(condition, Span::ZERO) => format!("when {condition}"),
+        Begin::When(condition, after) => format!("{after} after {condition}"),
+    }
+}
+
+/// An agent or a user.
+struct Row<'a> {
+    name: &'a str,
+    address: IpAddr,
+    network: &'a str,
+    rest: Vec<String>,
+}
+
+/// Folds runs of a fleet, who differ in number and address alone, into one line each.
+fn folded<'a>(rows: impl Iterator<Item = Row<'a>>) -> impl Iterator<Item = Vec<String>> {
+    let mut runs: Vec<(Row<'a>, Option<Row<'a>>)> = Vec::new();
+    for row in rows {
+        match runs.last_mut() {
+            Some((first, last)) if follows(last.as_ref().unwrap_or(first), &row) => {
+                *last = Some(row);
+            }
+            _ => runs.push((row, None)),
+        }
+    }
+    runs.into_iter().map(|(first, last)| {
+        let (mut name, mut address) = (first.name.to_owned(), first.address.to_string());
+        if let Some(last) = last {
+            name = format!("{name} … {}", last.name);
+            address = format!("{address} … {}", last.address);
+        }
+        let columns = [name, first.network.to_owned(), address];
+        columns.into_iter().chain(first.rest).collect()
+    })
+}
+
+/// Tells whether `next` is the next of the same fleet.
+fn follows(row: &Row<'_>, next: &Row<'_>) -> bool {
+    let number = |name: &str| {
+        let (fleet, number) = name.rsplit_once('-')?;
+        Some((fleet.to_owned(), number.parse::<u64>().ok()?))
+    };
+    let numbers = number(row.name).zip(number(next.name));
+    let in_turn = numbers.is_some_and(|((fleet, one), (other, two))| {
+        fleet == other && Some(two) == one.checked_add(1)
+    });
+    in_turn && row.network == next.network && row.rest == next.rest
 }
 
 /// Gives the word of the scenario file for an algorithm.

@@ -42,6 +42,18 @@ const WORDS: &[&str] = &[
     "0.0.0.0:0",
     "2s",
     "x-a: ",
+    "timeline: ",
+    "expect: ",
+    "parallel: ",
+    "do: ",
+    "latency",
+    "count: 3",
+    " -> ",
+    " <-> ",
+    "network/internal",
+    "balancer/internal",
+    "dns",
+    "1%",
     "\u{0}",
     "\u{feff}",
     "\u{1f6aa}",
@@ -53,7 +65,7 @@ fn mutated_scenarios_get_an_answer() {
         .iter()
         .chain(&fixtures("invalid"))
         .map(|path| std::fs::read(path).expect("the fixture can be read"))
-        .filter(|text| text.len() < 4_000)
+        .filter(|text| text.len() < 8_000)
         .collect();
     let embedded = twodoors::scenario::embedded::ALL.iter();
     texts.extend(embedded.map(|(_, text)| text.as_bytes().to_vec()));
@@ -103,6 +115,19 @@ fn hostile_texts_end_in_bounded_time() {
             "name: a\nnetworks: {{internal: [127.10.0.0/16]}}\nagents: [{}]",
             "{name: a, network: internal, teleport: teleport/orders.yaml}, ".repeat(9_999)
         ),
+        hostile_run(
+            "timeline",
+            "{do: latency, target: agent/branch-7x -> balancer/interna, by: 5}, ",
+        ),
+        hostile_run("timeline", "{do: roam, target: user/a, to: internal}, "),
+        hostile_run(
+            "timeline",
+            &format!(
+                "{{parallel: [{}]}}, ",
+                "{do: stop, target: agent/a}, ".repeat(50)
+            ),
+        ),
+        hostile_run("expect", "agent/branch-7x uses balancer/interna, "),
     ];
     for text in hostile {
         let start = cpu_time();
@@ -113,8 +138,18 @@ fn hostile_texts_end_in_bounded_time() {
     }
 }
 
+/// A scenario with many agents and a thousand times the same in a list.
+fn hostile_run(list: &str, entry: &str) -> String {
+    format!(
+        "name: a\nnetworks: {{internal: [127.10.0.0/16]}}\n\
+         agents: [{{name: branch, count: 50000, network: internal, teleport: teleport/orders.yaml}}]\n\
+         {list}: [{}]",
+        entry.repeat(1_000)
+    )
+}
+
 /// The time that this thread has used, so that a busy machine fails no test.
-fn cpu_time() -> Duration {
+pub(super) fn cpu_time() -> Duration {
     let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     let nanos = stat.split(' ').next().and_then(|nanos| nanos.parse().ok());
     Duration::from_nanos(nanos.unwrap_or(0))

@@ -34,6 +34,29 @@ fn check_prints_mistakes_and_topologies_as_one_document() {
 }
 
 #[test]
+fn check_shows_what_a_run_does_and_expects_and_counts_a_fleet_in_one_line() {
+    let path = "tests/fixtures/scenarios/valid/run.yaml";
+    let (_, out, _) = run(&["check", path, "--json"]);
+    let document: Value = serde_json::from_str(&out).expect("JSON");
+    let topology = &document["scenarios"][0]["topology"];
+    assert_eq!(topology["duration_us"], 600_000_000);
+    assert_eq!(topology["agents"].as_array().map(Vec::len), Some(301));
+    assert_eq!(topology["timeline"][0]["begins"], "when mesh");
+    assert_eq!(
+        topology["timeline"][1]["text"],
+        "stop balancer/external for 10s"
+    );
+    assert_eq!(topology["timeline"][1]["lasts_us"], 10_000_000);
+    assert_eq!(topology["expect"][17]["abort"], true);
+    assert_eq!(topology["resolvers"][1]["on"], "user/olga");
+    let (_, text, _) = run(&["check", path]);
+    let fleet = text.lines().filter(|line| line.contains("branch-"));
+    let fleet: Vec<&str> = fleet.filter(|line| line.contains("asks")).collect();
+    assert_eq!(fleet.len(), 1, "{fleet:?}");
+    assert!(fleet[0].contains("branch-1 … branch-300"), "{fleet:?}");
+}
+
+#[test]
 fn a_scenario_that_is_not_there_is_a_mistake() {
     let (exit, out, err) = run(&["check", "no/such.yaml"]);
     assert_eq!((exit, out.as_str()), (Exit::Usage, ""));
