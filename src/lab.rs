@@ -23,10 +23,12 @@ use thiserror::Error;
 
 use crate::journal::Journal;
 use crate::live::agent::Agent;
+use crate::live::authority::Authority;
 use crate::live::balancer::Balancer;
 use crate::live::proxy::Proxy;
 use crate::live::runner::{Shared, Tap};
 use crate::live::tasks::Tasks;
+use crate::live::tls;
 use crate::live::user::User;
 use crate::model::addr::{ClientAddr, ListenAddr};
 use crate::model::fact::{Act, Kind};
@@ -34,7 +36,8 @@ use crate::model::id::{Generation, Name, Node};
 use crate::model::mistake::{Files, Mistake};
 use crate::model::topology::Topology;
 use crate::policy::answer::{self, Question, Rules, Transport};
-use crate::policy::zone;
+use crate::policy::faults::Faults;
+use crate::policy::{principals, zone};
 use crate::scenario;
 
 use self::load::Loaded;
@@ -61,6 +64,9 @@ pub struct Lab {
     path: PathBuf,
     files: Arc<dyn Files + Send + Sync>,
     ca_pem: String,
+    authority: Authority,
+    /// What every proxy shows.
+    web: tls::Server,
     known_hosts: String,
     proxies: Vec<Proxy>,
     balancers: Vec<Balancer>,
@@ -231,6 +237,54 @@ impl Lab {
                 return Err(OperateError::Failed(why));
             }
         }
+        Ok(())
+    }
+
+    /// Gives the faults in force.
+    pub fn faults(&self) -> Arc<Faults> {
+        self.shared.faults.current()
+    }
+
+    /// Puts these faults, and no others, in force. What was said of each is the caller's fact.
+    pub fn set_faults(&self, faults: Faults) {
+        self.shared.faults.set(faults);
+    }
+
+    /// Moves an agent or a user to another network, where it has this address.
+    pub fn roam(&self, node: &Node, network: &Name, address: IpAddr) -> Result<(), OperateError> {
+        let topology = &self.shared.topology;
+        let unknown = || OperateError::Unknown(node.clone());
+        let roamed = match node {
+            Node::Agent(name) => {
+                let index = topology.agents.iter().position(|agent| agent.name == *name);
+                self.agents[index.ok_or_else(unknown)?].roam(network, address)
+            }
+            Node::User(name) => {
+                let index = topology.users.iter().position(|user| user.name == *name);
+                self.users[index.ok_or_else(unknown)?].roam(network, address)
+            }
+            Node::Balancer(_) | Node::Dns | Node::Lab | Node::Proxy(_) | Node::Resolver(_) => {
+                let why = format!("{node} does not move: agents and users do");
+                return Err(OperateError::Failed(why));
+            }
+        };
+        roamed.map_err(|error| OperateError::Failed(error.to_string()))
+    }
+
+    /// Has every proxy show a new web certificate for these names, from the next handshake on; the
+    /// pool's own names when there are none.
+    pub fn certificate(&self, names: &[Name]) -> Result<(), OperateError> {
+        let mut texts: Vec<String> = names.iter().map(ToString::to_string).collect();
+        if texts.is_empty() {
+            texts = principals::web(&self.shared.topology.pool.public_addrs);
+        }
+        let clock = self.shared.clock;
+        let issued = self.authority.issue_web(&texts, clock.unix_seconds());
+        let certificate = issued.map_err(|error| OperateError::Failed(error.to_string()))?;
+        self.web.show(certificate);
+        let names = texts.iter().map(|name| name.as_str().into()).collect();
+        let changed = Kind::CertificateChanged { names };
+        self.shared.journal.add(clock.now(), &Node::Lab, [changed]);
         Ok(())
     }
 

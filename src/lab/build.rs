@@ -15,6 +15,7 @@ use crate::live::balancer::Balancer;
 use crate::live::clock::Clock;
 use crate::live::dial::Dialer;
 use crate::live::dns::Dns;
+use crate::live::faults::InForce;
 use crate::live::gossip::Board;
 use crate::live::proxy::{self, Proxy};
 use crate::live::runner::Shared;
@@ -43,6 +44,7 @@ pub(super) async fn start(options: Options) -> Result<Lab, StartError> {
         topology: Arc::clone(&topology),
         clock,
         journal: journal.clone(),
+        faults: InForce::default(),
         tap,
     };
 
@@ -163,6 +165,8 @@ pub(super) async fn start(options: Options) -> Result<Lab, StartError> {
         path,
         files,
         ca_pem: authority.ca_pem().to_owned(),
+        authority,
+        web,
         known_hosts,
         proxies,
         balancers,

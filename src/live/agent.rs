@@ -4,10 +4,13 @@
 //! to the machine and what the machine wants to the wire.
 
 use std::collections::BTreeMap;
+use std::io;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::time::timeout;
+use tokio_rustls::client::TlsStream;
 
 use super::authority::{HostIdentity, Trust};
 use super::dial::{DialError, Dialer};
@@ -16,10 +19,10 @@ use super::tasks::Tasks;
 use super::tunnel::{
     self, ClientControl, ClientEvent, ClientTunnel, Settings, TransportRequest, TunnelError,
 };
-use super::{resource, webapi};
+use super::{cut, resource, webapi};
 use crate::model::addr::{HostPort, ListenAddr};
 use crate::model::fact::{Act, Purpose, Stage};
-use crate::model::id::DialId;
+use crate::model::id::{DialId, Name};
 use crate::policy::agent::{Agent as Machine, Input, Output, TIMEOUT};
 use crate::policy::principals::Shown;
 use crate::policy::{alpn, machines};
@@ -55,7 +58,15 @@ struct Inner {
 struct Work {
     /// Attempts and tunnels; cut all at once.
     tasks: Tasks,
+    /// How their connections end then.
+    group: cut::Group,
     tunnels: BTreeMap<DialId, ClientControl>,
+}
+
+/// What an attempt, and the tunnel that comes of it, belongs to.
+struct Life {
+    tasks: Tasks,
+    group: cut::Group,
 }
 
 impl Agent {
@@ -66,6 +77,7 @@ impl Agent {
         let machine = machines::agent(&shared.topology, index);
         let work = Mutex::new(Work {
             tasks: tasks.child(),
+            group: cut::Group::default(),
             tunnels: BTreeMap::new(),
         });
         let runner = Runner::new(machine, shared);
@@ -95,6 +107,16 @@ impl Agent {
         self.feed(Input::Operate(act));
     }
 
+    /// Moves it to another network, where it has this address; what it had open is gone.
+    pub fn roam(&self, network: &Name, address: IpAddr) -> io::Result<()> {
+        self.inner.means.dialer.roam(address)?;
+        self.feed(Input::Roamed {
+            network: network.clone(),
+            address,
+        });
+        Ok(())
+    }
+
     /// Feeds what nobody waits to be answered for.
     fn feed(&self, input: Input) {
         drop(self.inner.runner.feed(input));
@@ -115,17 +137,18 @@ impl Agent {
                     tunnel.close("the agent closed it");
                 }
             }
-            Output::CutAll { .. } => {
+            Output::CutAll { how } => {
                 let mut work = self.work();
+                std::mem::take(&mut work.group).cut(how);
                 work.tasks.cancel();
                 work.tasks = self.inner.tasks.child();
                 work.tunnels.clear();
             }
-            Output::Dial { dial, address } => self.spawn(move |agent, tasks| async move {
-                agent.dial(dial, &address, &tasks).await;
+            Output::Dial { dial, address } => self.spawn(move |agent, life| async move {
+                agent.dial(dial, &address, &life).await;
             }),
-            Output::Find { dial, seed } => self.spawn(move |agent, tasks| async move {
-                agent.find(dial, &seed, &tasks).await;
+            Output::Find { dial, seed } => self.spawn(move |agent, life| async move {
+                agent.find(dial, &seed, &life).await;
             }),
             Output::Heartbeat { dial } => {
                 let now = self.inner.runner.shared().clock.unix_seconds();
@@ -143,12 +166,19 @@ impl Agent {
         }
     }
 
-    fn spawn<F>(&self, run: impl FnOnce(Self, Tasks) -> F)
+    fn spawn<F>(&self, run: impl FnOnce(Self, Life) -> F)
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let tasks = self.work().tasks.clone();
-        tasks.spawn(run(self.clone(), tasks.clone()));
+        let life = {
+            let work = self.work();
+            Life {
+                tasks: work.tasks.clone(),
+                group: work.group.clone(),
+            }
+        };
+        let tasks = life.tasks.clone();
+        tasks.spawn(run(self.clone(), life));
     }
 
     fn failed(&self, dial: DialId, error: DialError) {
@@ -159,10 +189,12 @@ impl Agent {
         });
     }
 
-    async fn find(&self, dial: DialId, seed: &HostPort, tasks: &Tasks) {
+    async fn find(&self, dial: DialId, seed: &HostPort, life: &Life) {
         let found = async {
-            let stream = self.connect(dial, Purpose::Find, seed, alpn::HTTP).await?;
-            let found = webapi::find(stream, &seed.to_string(), tasks).await;
+            let stream = self
+                .connect((dial, Purpose::Find), seed, alpn::HTTP, life)
+                .await?;
+            let found = webapi::find(stream, &seed.to_string(), &life.tasks).await;
             found.map_err(|error| DialError {
                 stage: Stage::Find,
                 error,
@@ -184,11 +216,11 @@ impl Agent {
 
     async fn connect(
         &self,
-        dial: DialId,
-        purpose: Purpose,
+        (dial, purpose): (DialId, Purpose),
         to: &HostPort,
         protocol: &str,
-    ) -> Result<tokio_rustls::client::TlsStream<tokio::net::TcpStream>, DialError> {
+        life: &Life,
+    ) -> Result<TlsStream<cut::Stream>, DialError> {
         let connected = |address| {
             let host = to.host.to_string();
             self.feed(Input::Connected {
@@ -201,17 +233,22 @@ impl Agent {
         self.inner
             .means
             .dialer
-            .dial(&to.host, to.port, &[protocol], connected)
+            .dial(
+                (&to.host, to.port),
+                &[protocol],
+                life.group.clone(),
+                connected,
+            )
             .await
     }
 
-    async fn dial(&self, dial: DialId, address: &HostPort, tasks: &Tasks) {
-        match self.tunnel(dial, address, tasks).await {
+    async fn dial(&self, dial: DialId, address: &HostPort, life: &Life) {
+        match self.tunnel(dial, address, life).await {
             Ok((tunnel, address)) => {
                 let ClientTunnel { events, control } = tunnel;
                 self.work().tunnels.insert(dial, control);
                 self.feed(Input::TunnelUp { dial, address });
-                self.hold(dial, events, tasks).await;
+                self.hold(dial, events, life).await;
             }
             Err(error) => self.failed(dial, error),
         }
@@ -221,10 +258,10 @@ impl Agent {
         &self,
         dial: DialId,
         to: &HostPort,
-        tasks: &Tasks,
+        life: &Life,
     ) -> Result<(ClientTunnel, ListenAddr), DialError> {
         let stream = self
-            .connect(dial, Purpose::Tunnel, to, alpn::REVERSE_TUNNEL)
+            .connect((dial, Purpose::Tunnel), to, alpn::REVERSE_TUNNEL, life)
             .await?;
         if stream.get_ref().1.alpn_protocol() != Some(alpn::REVERSE_TUNNEL.as_bytes()) {
             let error = format!("the proxy did not choose {}", alpn::REVERSE_TUNNEL);
@@ -246,7 +283,7 @@ impl Agent {
             settings,
             ..
         } = &self.inner.means;
-        let tunnel = tunnel::connect(stream, identity, trust, judge, settings, tasks).await;
+        let tunnel = tunnel::connect(stream, identity, trust, judge, settings, &life.tasks).await;
         let tunnel = tunnel.map_err(|error| {
             let error = if let TunnelError::HostKey(why) = error {
                 format!("ssh: handshake failed: {why}")
@@ -288,7 +325,7 @@ impl Agent {
         &self,
         dial: DialId,
         mut events: tokio::sync::mpsc::Receiver<ClientEvent>,
-        tasks: &Tasks,
+        life: &Life,
     ) {
         let mut why = String::from("the tunnel ended");
         while let Some(event) = events.recv().await {
@@ -309,7 +346,9 @@ impl Agent {
                         why,
                     });
                 }
-                ClientEvent::Transport(request) => self.stream_asked(dial, request, tasks),
+                ClientEvent::Transport(request) => {
+                    self.stream_asked(dial, request, &life.tasks);
+                }
             }
         }
         self.work().tunnels.remove(&dial);
@@ -351,7 +390,8 @@ impl Agent {
                 }
             }
             Some(target) => {
-                if let Err(error) = resource::relay(stream, target, config.address).await {
+                let from = self.inner.means.dialer.from();
+                if let Err(error) = resource::relay(stream, target, from).await {
                     tracing::info!(%error, app = %app.name, %target, "the app was not reached");
                 }
             }

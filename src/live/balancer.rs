@@ -15,15 +15,17 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_util::sync::CancellationToken;
 
-use super::relay::{Event, Relay};
+use super::relay::{Event, Means, Origin, Relay};
 use super::runner::{Runner, Shared};
+use super::serve::gate::{self, Gate};
 use super::tasks::Tasks;
-use super::{proxy_protocol, serve};
+use super::{cut, proxy_protocol, serve};
 use crate::model::addr::{BackendAddr, ClientAddr, ListenAddr};
-use crate::model::fact::{Act, Ended};
-use crate::model::id::{FlowId, Node};
+use crate::model::fact::{Act, Cut, Ended};
+use crate::model::id::{FlowId, Name, Node};
 use crate::model::topology;
 use crate::policy::balancer::{self, Input, Output};
+use crate::policy::faults::{Flow, Shape};
 use crate::policy::machines;
 
 /// A door at work. Clones are the same door.
@@ -41,7 +43,24 @@ struct Inner {
     /// The accept loops; stopped to close the listeners.
     accepting: Mutex<Option<Tasks>>,
     /// Cancelled and replaced by each cut.
-    cut: Mutex<CancellationToken>,
+    cut: Mutex<Cutting>,
+}
+
+/// What ends flows that are not with the relay yet.
+#[derive(Clone, Default)]
+struct Cutting {
+    token: CancellationToken,
+    group: cut::Group,
+}
+
+impl Cutting {
+    /// Ends a client that has no second connection, as the cut says when there was one.
+    fn leave(&self, client: &TcpStream) {
+        match self.group.how() {
+            Cut::Finish => serve::finish(client),
+            Cut::Reset => serve::reset(client),
+        }
+    }
 }
 
 struct Running {
@@ -80,7 +99,17 @@ impl Balancer {
     pub fn start(&self, listeners: Vec<TcpListener>, tasks: &Tasks) -> io::Result<()> {
         let bound = listeners.iter().map(TcpListener::local_addr);
         let bound = bound.collect::<io::Result<Vec<_>>>()?;
-        let (relay, events) = Relay::new(tasks);
+        let shared = self.inner.runner.shared();
+        let means = Means {
+            clock: shared.clock,
+            seed: shared.topology.seed,
+            door: self.config().name.clone(),
+        };
+        let (own, index) = (shared.clone(), self.inner.index);
+        let (relay, events) = Relay::new(tasks, means, move |origin| {
+            let proxy = &own.topology.pool.proxies[origin.proxy].name;
+            shape(&own, index, (origin.client, origin.listener), Some(proxy))
+        });
         let running = Running {
             tasks: tasks.clone(),
             relay,
@@ -89,6 +118,12 @@ impl Balancer {
         if self.inner.running.set(running).is_err() {
             return Err(io::Error::other("a balancer is started once"));
         }
+        let weak = Arc::downgrade(&self.inner);
+        shared.faults.tell(move || {
+            if let Some(running) = weak.upgrade().as_ref().and_then(|door| door.running.get()) {
+                running.relay.reshape();
+            }
+        });
         tasks.spawn(self.clone().watch_flows(events));
         self.accept(listeners);
         let this = self.clone();
@@ -142,7 +177,7 @@ impl Balancer {
             } => {
                 let this = self.clone();
                 self.running().tasks.spawn(async move {
-                    let error = this.check(backend).await.err();
+                    let error = this.check(check, proxy, backend).await.err();
                     let input = Input::Checked {
                         check,
                         proxy,
@@ -153,10 +188,11 @@ impl Balancer {
                     }
                 });
             }
-            Output::CutAll { .. } => {
+            Output::CutAll { how } => {
                 let cut = std::mem::take(&mut *lock(&self.inner.cut));
-                cut.cancel();
-                self.running().relay.close_all(Ended::Cut);
+                cut.group.cut(how);
+                cut.token.cancel();
+                self.running().relay.close_all(Ended::Cut, how);
             }
             output => tracing::error!(?output, "an output of nobody's input"),
         }
@@ -169,7 +205,8 @@ impl Balancer {
             let listener_address = ListenAddr(*address);
             accepting.spawn(async move {
                 let take = |stream, source| this.accepted(stream, source, listener_address);
-                if let Err(error) = serve::accept(listener, take).await {
+                let gate = Gate::new(this.node(), &this.inner.runner.shared().faults);
+                if let Err(error) = gate::accept(listener, gate, take).await {
                     tracing::error!(%error, node = %this.node(), "cannot accept");
                 }
             });
@@ -186,6 +223,17 @@ impl Balancer {
         if let [Output::Refuse { .. }] = outputs[..] {
             return serve::reset(&client);
         }
+        if self.is_reset(source.ip(), listener) {
+            if let Some(Output::Connect { flow, .. } | Output::Close { flow }) = outputs.first() {
+                self.ended(Event {
+                    flow: *flow,
+                    up: 0,
+                    down: 0,
+                    how: Ended::Cut,
+                });
+            }
+            return serve::reset(&client);
+        }
         // Read after the machine took the flow in: a cut before that is the machine's to answer.
         let cut = lock(&self.inner.cut).clone();
         let this = self.clone();
@@ -195,6 +243,7 @@ impl Balancer {
                 client,
                 source,
                 destination,
+                listener,
                 own: Some(listener.ip()),
             };
             let outputs = VecDeque::from(outputs);
@@ -204,24 +253,28 @@ impl Balancer {
     }
 
     /// Brings one client to an instance, trying as often as the machine says.
-    async fn carry(&self, flow: Carried, mut outputs: VecDeque<Output>, cut: CancellationToken) {
+    async fn carry(&self, flow: Carried, mut outputs: VecDeque<Output>, cut: Cutting) {
         let mut connected = None;
         while let Some(output) = outputs.pop_front() {
             match output {
                 Output::Connect {
-                    flow: id, backend, ..
+                    flow: id,
+                    proxy,
+                    backend,
+                    attempt,
                 } => {
                     let header = proxy_protocol::header(flow.source, flow.destination);
+                    let way = self.way(&id.to_string(), u64::from(attempt), proxy);
                     let timeout = self.config().timeout_connect;
-                    let connect = connect::open(flow.own, backend, &header, timeout);
-                    let Some(result) = cut.run_until_cancelled(connect).await else {
+                    let connect = connect::open(&way, flow.own, backend, &header, timeout);
+                    let Some(result) = cut.token.run_until_cancelled(connect).await else {
                         // The machine has ended the flow when it asked for the cut.
-                        return serve::finish(&flow.client);
+                        return cut.leave(&flow.client);
                     };
                     let input = match result {
                         Ok(stream) => {
                             let from = stream.local_addr().ok().map(ClientAddr);
-                            connected = Some(stream);
+                            connected = Some((stream, proxy));
                             Input::Connected { flow: id, from }
                         }
                         Err(error) => Input::ConnectFailed { flow: id, error },
@@ -229,13 +282,18 @@ impl Balancer {
                     outputs.extend(self.inner.runner.feed(input));
                 }
                 Output::Relay { flow: id } => {
-                    let Some(backend) = connected.take() else {
+                    let Some((backend, proxy)) = connected.take() else {
                         tracing::error!(flow = %id, "a relay without a connection");
                         return;
                     };
-                    return self.relay(id, flow.client, backend, &cut);
+                    let origin = Origin {
+                        client: flow.source.ip(),
+                        listener: flow.listener.ip(),
+                        proxy: proxy as usize,
+                    };
+                    return self.relay((id, origin), flow.client, backend, &cut);
                 }
-                Output::Close { .. } => return serve::finish(&flow.client),
+                Output::Close { .. } => return cut.leave(&flow.client),
                 Output::Refuse { .. } => return serve::reset(&flow.client),
                 output @ (Output::Check { .. }
                 | Output::CutAll { .. }
@@ -245,14 +303,20 @@ impl Balancer {
         }
     }
 
-    fn relay(&self, id: FlowId, client: TcpStream, backend: TcpStream, cut: &CancellationToken) {
+    fn relay(
+        &self,
+        (id, origin): (FlowId, Origin),
+        client: TcpStream,
+        backend: TcpStream,
+        cut: &Cutting,
+    ) {
         let relay = &self.running().relay;
         match (client.into_std(), backend.into_std()) {
             (Ok(client), Ok(backend)) => {
-                relay.adopt(id, client, backend);
+                relay.adopt(id, origin, client, backend);
                 // The cut may have come between the machine's word and the adoption.
-                if cut.is_cancelled() {
-                    relay.close(id, Ended::Cut);
+                if cut.token.is_cancelled() {
+                    relay.close(id, Ended::Cut, cut.group.how());
                 }
             }
             (client, backend) => {
@@ -291,12 +355,30 @@ impl Balancer {
     }
 
     /// An active check: it connects, says that it speaks for itself, and closes.
-    async fn check(&self, backend: BackendAddr) -> Result<(), String> {
+    async fn check(&self, check: u64, proxy: u32, backend: BackendAddr) -> Result<(), String> {
+        let way = self.way("check", check, proxy);
         let timeout = self.config().check.timeout;
         let own = self.config().listen.first().map(|listen| listen.ip());
-        connect::open(own, backend, &proxy_protocol::local(), timeout)
+        connect::open(&way, own, backend, &proxy_protocol::local(), timeout)
             .await
             .map(drop)
+    }
+
+    /// Gives the link that a connect goes over; `who` and `number` are its luck.
+    fn way(&self, who: &str, number: u64, proxy: u32) -> connect::Way<'_> {
+        let shared = self.inner.runner.shared();
+        connect::Way {
+            shared,
+            balancer: &self.config().name,
+            proxy: &shared.topology.pool.proxies[proxy as usize].name,
+            luck: (format!("{} {who}", self.node()), number),
+        }
+    }
+
+    /// Tells whether a client's connection is to be reset, whichever instance it would go to.
+    fn is_reset(&self, client: IpAddr, listener: ListenAddr) -> bool {
+        let shared = self.inner.runner.shared();
+        shape(shared, self.inner.index, (client, listener.ip()), None).reset
     }
 
     fn config(&self) -> &topology::Balancer {
@@ -314,8 +396,27 @@ struct Carried {
     client: TcpStream,
     source: SocketAddr,
     destination: SocketAddr,
+    /// The door's address as it is written.
+    listener: ListenAddr,
     /// The door's address that it came in at, from which the second connection goes out.
     own: Option<IpAddr>,
+}
+
+/// Gives what the faults in force do to a flow of a client at a door's address.
+fn shape(
+    shared: &Shared,
+    index: usize,
+    (client, listener): (IpAddr, IpAddr),
+    proxy: Option<&Name>,
+) -> Shape {
+    let faults = shared.faults.current();
+    let flow = Flow {
+        client,
+        balancer: &shared.topology.balancers[index].name,
+        listener,
+        proxy,
+    };
+    faults.flow(&shared.topology, &flow)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

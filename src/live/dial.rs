@@ -9,6 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{
     ConnectionConfig, LookupIpStrategy, NameServerConfig, ResolveHosts, ResolverConfig,
@@ -20,7 +21,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
 
-use super::tls;
+use super::{cut, tls};
 use crate::model::addr::ListenAddr;
 use crate::model::fact::Stage;
 
@@ -31,12 +32,18 @@ const RESOLVE_ATTEMPTS: usize = 2;
 /// How long a TCP connect may take (Teleport `DefaultIOTimeout`).
 const TIMEOUT_CONNECT: Duration = Duration::from_secs(30);
 
-/// The way out of one agent or user. Cheap to clone.
+/// The way out of one agent or user. Clones are the same, also after it has moved.
 #[derive(Clone)]
 pub struct Dialer {
+    place: Arc<ArcSwap<Place>>,
+    dns: SocketAddr,
+    roots: Arc<RootCertStore>,
+}
+
+/// Where it is.
+struct Place {
     from: IpAddr,
     resolver: TokioResolver,
-    roots: Arc<RootCertStore>,
 }
 
 /// A connect that failed, and how far it came.
@@ -52,6 +59,97 @@ pub struct DialError {
 impl Dialer {
     /// Makes the way out of a node with this address, which asks the DNS server at `dns`.
     pub fn new(from: IpAddr, dns: SocketAddr, roots: Arc<RootCertStore>) -> io::Result<Self> {
+        let place = ArcSwap::from_pointee(Place::new(from, dns)?);
+        Ok(Self {
+            place: Arc::new(place),
+            dns,
+            roots,
+        })
+    }
+
+    /// Asks and connects from another address from now on; what is open or under way stays.
+    pub fn roam(&self, from: IpAddr) -> io::Result<()> {
+        self.place.store(Arc::new(Place::new(from, self.dns)?));
+        Ok(())
+    }
+
+    /// Gives the node's address.
+    pub fn from(&self) -> IpAddr {
+        self.place.load().from
+    }
+
+    /// Resolves a name to the first address of the answer; an address stands for itself.
+    pub async fn resolve(&self, host: &str) -> Result<IpAddr, DialError> {
+        if let Ok(address) = host.parse() {
+            return Ok(address);
+        }
+        let absolute = format!("{}.", host.trim_end_matches('.'));
+        let failed = |error: String| DialError {
+            stage: Stage::Resolve,
+            error,
+        };
+        let place = self.place.load_full();
+        let answer = place.resolver.lookup_ip(absolute).await;
+        let answer = answer.map_err(|error| failed(format!("{host}: {error}")))?;
+        answer
+            .iter()
+            .next()
+            .ok_or_else(|| failed(format!("{host}: the answer holds no address")))
+    }
+
+    /// Connects from the node's own address.
+    pub async fn connect(&self, to: SocketAddr) -> Result<TcpStream, DialError> {
+        let from = self.from();
+        let failed = |error: String| DialError {
+            stage: Stage::Connect,
+            error,
+        };
+        let connect = async {
+            let socket = if to.is_ipv4() {
+                TcpSocket::new_v4()
+            } else {
+                TcpSocket::new_v6()
+            }?;
+            if from.is_ipv4() == to.is_ipv4() {
+                socket.bind(SocketAddr::new(from, 0))?;
+            }
+            let stream = socket.connect(to).await?;
+            stream.set_nodelay(true)?;
+            Ok::<_, io::Error>(stream)
+        };
+        match timeout(TIMEOUT_CONNECT, connect).await {
+            Ok(Ok(stream)) => Ok(stream),
+            Ok(Err(error)) => Err(failed(format!("{to}: {error}"))),
+            Err(_) => Err(failed(format!(
+                "{to}: no answer in {}s",
+                TIMEOUT_CONNECT.as_secs()
+            ))),
+        }
+    }
+
+    /// Resolves, connects, says where to, and finishes TLS for the name. The connection ends with its
+    /// group.
+    pub async fn dial(
+        &self,
+        (host, port): (&str, u16),
+        alpn: &[&str],
+        group: cut::Group,
+        connected: impl FnOnce(ListenAddr),
+    ) -> Result<TlsStream<cut::Stream>, DialError> {
+        let address = SocketAddr::new(self.resolve(host).await?, port);
+        let stream = group.holds(self.connect(address).await?);
+        connected(ListenAddr(address));
+        tls::connect(stream, host, alpn, Arc::clone(&self.roots))
+            .await
+            .map_err(|error| DialError {
+                stage: Stage::Tls,
+                error: error.to_string(),
+            })
+    }
+}
+
+impl Place {
+    fn new(from: IpAddr, dns: SocketAddr) -> io::Result<Self> {
         let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()].map(|mut config| {
             config.port = dns.port();
             config.bind_addr = Some(SocketAddr::new(from, 0));
@@ -69,76 +167,6 @@ impl Dialer {
         options.attempts = RESOLVE_ATTEMPTS;
         options.edns0 = true;
         let resolver = builder.build().map_err(io::Error::other)?;
-        Ok(Self {
-            from,
-            resolver,
-            roots,
-        })
-    }
-
-    /// Resolves a name to the first address of the answer; an address stands for itself.
-    pub async fn resolve(&self, host: &str) -> Result<IpAddr, DialError> {
-        if let Ok(address) = host.parse() {
-            return Ok(address);
-        }
-        let absolute = format!("{}.", host.trim_end_matches('.'));
-        let failed = |error: String| DialError {
-            stage: Stage::Resolve,
-            error,
-        };
-        let answer = self.resolver.lookup_ip(absolute).await;
-        let answer = answer.map_err(|error| failed(format!("{host}: {error}")))?;
-        answer
-            .iter()
-            .next()
-            .ok_or_else(|| failed(format!("{host}: the answer holds no address")))
-    }
-
-    /// Connects from the node's own address.
-    pub async fn connect(&self, to: SocketAddr) -> Result<TcpStream, DialError> {
-        let failed = |error: String| DialError {
-            stage: Stage::Connect,
-            error,
-        };
-        let connect = async {
-            let socket = if to.is_ipv4() {
-                TcpSocket::new_v4()
-            } else {
-                TcpSocket::new_v6()
-            }?;
-            if self.from.is_ipv4() == to.is_ipv4() {
-                socket.bind(SocketAddr::new(self.from, 0))?;
-            }
-            let stream = socket.connect(to).await?;
-            stream.set_nodelay(true)?;
-            Ok::<_, io::Error>(stream)
-        };
-        match timeout(TIMEOUT_CONNECT, connect).await {
-            Ok(Ok(stream)) => Ok(stream),
-            Ok(Err(error)) => Err(failed(format!("{to}: {error}"))),
-            Err(_) => Err(failed(format!(
-                "{to}: no answer in {}s",
-                TIMEOUT_CONNECT.as_secs()
-            ))),
-        }
-    }
-
-    /// Resolves, connects, says where to, and finishes TLS for the name.
-    pub async fn dial(
-        &self,
-        host: &str,
-        port: u16,
-        alpn: &[&str],
-        connected: impl FnOnce(ListenAddr),
-    ) -> Result<TlsStream<TcpStream>, DialError> {
-        let address = SocketAddr::new(self.resolve(host).await?, port);
-        let stream = self.connect(address).await?;
-        connected(ListenAddr(address));
-        tls::connect(stream, host, alpn, Arc::clone(&self.roots))
-            .await
-            .map_err(|error| DialError {
-                stage: Stage::Tls,
-                error: error.to_string(),
-            })
+        Ok(Self { from, resolver })
     }
 }

@@ -17,10 +17,11 @@ use tokio_rustls::server::TlsStream;
 use super::authority::{HostIdentity, Trust};
 use super::gossip::{Board, Delivery};
 use super::runner::{Runner, Shared};
+use super::serve::gate::{self, Gate};
 use super::tasks::Tasks;
 use super::tls::{self, Hello, TlsError};
 use super::tunnel::{self, ServerControl, ServerEvent, ServerTunnel, Settings};
-use super::{proxy_protocol, serve, webapi};
+use super::{cut, proxy_protocol, serve, webapi};
 use crate::model::addr::ClientAddr;
 use crate::model::fact::{Act, Kind, Service};
 use crate::model::id::{ConnId, Name};
@@ -77,6 +78,8 @@ struct Work {
     closing: Option<Tasks>,
     /// Every connection; cut all at once.
     conns: Tasks,
+    /// How they end then.
+    group: cut::Group,
     tunnels: BTreeMap<ConnId, ServerControl>,
 }
 
@@ -101,6 +104,7 @@ impl Proxy {
             accepting: None,
             closing: None,
             conns: tasks.child(),
+            group: cut::Group::default(),
             tunnels: BTreeMap::new(),
         };
         let proxy = Self {
@@ -186,8 +190,9 @@ impl Proxy {
                     tunnel.close("the proxy closed it");
                 }
             }
-            Output::CutAll { .. } => {
+            Output::CutAll { how } => {
                 let mut work = self.work();
+                std::mem::take(&mut work.group).cut(how);
                 work.conns.cancel();
                 work.conns = self.inner.tasks.child();
                 work.tunnels.clear();
@@ -226,7 +231,8 @@ impl Proxy {
         };
         let accepting = self.inner.tasks.child();
         let proxy = self.clone();
-        let accepted = serve::accept(listener, move |stream, source| {
+        let gate = Gate::new(self.inner.runner.node(), &self.inner.runner.shared().faults);
+        let accepted = gate::accept(listener, gate, move |stream, source| {
             proxy.accepted(stream, source);
         });
         accepting.spawn(async move {
@@ -243,7 +249,10 @@ impl Proxy {
             return;
         };
         let proxy = self.clone();
-        let conns = self.work().conns.clone();
+        let (conns, stream) = {
+            let work = self.work();
+            (work.conns.clone(), work.group.clone().holds(stream))
+        };
         let own = conns.clone();
         conns.spawn(async move {
             let Some((client, hello)) = proxy.hello(stream, ClientAddr(source)).await else {
@@ -257,13 +266,13 @@ impl Proxy {
     /// Reads the PROXY header and the ClientHello.
     async fn hello(
         &self,
-        mut stream: TcpStream,
+        mut stream: cut::Stream,
         source: ClientAddr,
-    ) -> Option<(ClientAddr, Hello<TcpStream>)> {
-        let _ = stream.set_nodelay(true);
+    ) -> Option<(ClientAddr, Hello<cut::Stream>)> {
+        let _ = stream.tcp().set_nodelay(true);
         let header = async {
             let header = proxy_protocol::read(&mut stream).await?;
-            proxy_protocol::refuse_duplicate(&stream).await?;
+            proxy_protocol::refuse_duplicate(stream.tcp()).await?;
             Ok::<_, proxy_protocol::Error>(header)
         };
         let header = match header.await {
@@ -294,7 +303,7 @@ impl Proxy {
         clippy::wildcard_enum_match_arm,
         reason = "what is no choice is acted upon"
     )]
-    async fn serve_conn(&self, client: ClientAddr, hello: Hello<TcpStream>, tasks: &Tasks) {
+    async fn serve_conn(&self, client: ClientAddr, hello: Hello<cut::Stream>, tasks: &Tasks) {
         let input = Input::HelloRead {
             client,
             sni: hello.sni.as_deref().map(Into::into),
@@ -336,7 +345,7 @@ impl Proxy {
         conn: ConnId,
         client: ClientAddr,
         service: Service,
-        stream: TlsStream<TcpStream>,
+        stream: TlsStream<cut::Stream>,
         tasks: &Tasks,
     ) {
         match service {
@@ -349,7 +358,7 @@ impl Proxy {
         &self,
         conn: ConnId,
         client: ClientAddr,
-        stream: TlsStream<TcpStream>,
+        stream: TlsStream<cut::Stream>,
         tasks: &Tasks,
     ) {
         let Means {

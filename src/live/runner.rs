@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use tokio::sync::Notify;
 
 use super::clock::Clock;
+use super::faults::InForce;
 use crate::journal::Journal;
 use crate::model::fact::Kind;
 use crate::model::id::Node;
@@ -28,6 +29,8 @@ pub struct Shared {
     pub clock: Clock,
     /// Where facts go.
     pub journal: Journal,
+    /// What is wrong on purpose.
+    pub faults: InForce,
     /// Who sees each call.
     pub tap: Option<Arc<dyn Tap>>,
 }
@@ -146,9 +149,14 @@ where
     }
 
     /// Wakes the machine at each of its deadlines, for ever; outputs that would answer somebody go to
-    /// `act`.
+    /// `act`. While the node is paused no deadline is kept; on resume those overdue are.
     pub async fn drive(&self, mut act: impl FnMut(M::Output) + Send) {
+        let mut faults = self.inner.shared.faults.watch();
         loop {
+            let running = faults.wait_for(|faults| !faults.is_paused(&self.inner.node));
+            if running.await.is_err() {
+                return;
+            }
             let deadline = self.lock().deadline();
             let changed = self.inner.changed.notified();
             let Some((at, _why)) = deadline else {
@@ -157,6 +165,7 @@ where
             };
             tokio::select! {
                 () = changed => continue,
+                _ = faults.changed() => continue,
                 () = self.inner.shared.clock.sleep_until(at) => {}
             }
             // A deadline is shown with microseconds, a timer may fire a little early.

@@ -3,6 +3,8 @@
 //! In goes a bound listener; out goes each accepted connection, to a closure that must not block.
 //! An accept that fails is logged and survived: a lab out of descriptors serves what it has.
 
+pub mod gate;
+
 use std::io::{self, Read};
 use std::net::{Shutdown, SocketAddr, TcpListener};
 use std::os::fd::AsFd;
@@ -44,13 +46,17 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 /// Accepts for ever and hands each connection and its source to `take`; dropped to end it.
 pub async fn accept(
     listener: TcpListener,
-    mut take: impl FnMut(TcpStream, SocketAddr) + Send,
+    take: impl FnMut(TcpStream, SocketAddr) + Send,
 ) -> io::Result<()> {
     listener.set_nonblocking(true)?;
-    let listener = Listening(tokio::net::TcpListener::from_std(listener)?);
+    accept_from(&Listening::new(listener)?, take).await;
+    Ok(())
+}
+
+async fn accept_from(listener: &Listening, mut take: impl FnMut(TcpStream, SocketAddr) + Send) {
     let mut rest = REST_MIN;
     loop {
-        match listener.0.accept().await {
+        match listener.socket().accept().await {
             Ok((stream, source)) => {
                 rest = REST_MIN;
                 take(stream, source);
@@ -71,12 +77,29 @@ pub async fn accept(
 ///
 /// A process that is being started holds copies of all descriptors until its `exec`; a mere close
 /// would leave the address taken for that long.
-struct Listening(tokio::net::TcpListener);
+struct Listening(Option<tokio::net::TcpListener>);
+
+impl Listening {
+    fn new(listener: TcpListener) -> io::Result<Self> {
+        Ok(Self(Some(tokio::net::TcpListener::from_std(listener)?)))
+    }
+
+    const fn socket(&self) -> &tokio::net::TcpListener {
+        self.0.as_ref().expect("it is only taken by value")
+    }
+
+    /// Gives the listener back, still listening.
+    fn into_std(mut self) -> io::Result<TcpListener> {
+        self.0.take().expect("it is only taken here").into_std()
+    }
+}
 
 impl Drop for Listening {
     fn drop(&mut self) {
-        // Linux takes the socket out of LISTEN; where a system does not, the close follows anyway.
-        let _ = SockRef::from(&self.0).shutdown(Shutdown::Both);
+        if let Some(listener) = &self.0 {
+            // Linux takes the socket out of LISTEN; where a system does not, the close follows.
+            let _ = SockRef::from(listener).shutdown(Shutdown::Both);
+        }
     }
 }
 

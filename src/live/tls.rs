@@ -9,6 +9,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use rustls::crypto::ring;
 use rustls::pki_types::ServerName;
 use rustls::server::Acceptor;
@@ -45,33 +46,43 @@ pub enum TlsError {
     Timeout(Duration),
 }
 
-/// The certificate that a server shows, ready for handshakes. Cheap to clone.
+/// The certificate that servers show, ready for handshakes. Clones show the same one.
 #[derive(Clone, Debug)]
 pub struct Server {
-    base: Arc<ServerConfig>,
+    base: Arc<ArcSwap<ServerConfig>>,
 }
 
 impl Server {
     /// Makes a server that shows this certificate to everyone.
     pub fn new(certificate: CertifiedKey) -> Self {
-        let base = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .expect("ring has cipher suites of TLS 1.2 and 1.3")
-            .with_no_client_auth()
-            .with_cert_resolver(Arc::new(SingleCertAndKey::from(certificate)));
         Self {
-            base: Arc::new(base),
+            base: Arc::new(ArcSwap::from(showing(certificate))),
         }
     }
 
+    /// Shows this certificate from the next handshake on; what stands is not touched.
+    pub fn show(&self, certificate: CertifiedKey) {
+        self.base.store(showing(certificate));
+    }
+
     fn offering(&self, protocol: Option<&[u8]>) -> Arc<ServerConfig> {
+        let base = self.base.load_full();
         let Some(protocol) = protocol else {
-            return Arc::clone(&self.base);
+            return base;
         };
-        let mut config = ServerConfig::clone(&self.base);
+        let mut config = ServerConfig::clone(&base);
         config.alpn_protocols = vec![protocol.to_vec()];
         Arc::new(config)
     }
+}
+
+fn showing(certificate: CertifiedKey) -> Arc<ServerConfig> {
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("ring has cipher suites of TLS 1.2 and 1.3")
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(SingleCertAndKey::from(certificate)));
+    Arc::new(config)
 }
 
 /// A connection whose ClientHello has been read and not yet been answered.

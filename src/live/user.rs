@@ -1,5 +1,7 @@
 //! A user on real sockets: resolves, dials the door that the answer names, asks the app by HTTPS.
 
+use std::io;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -9,6 +11,7 @@ use hyper::{HeaderMap, Request, header};
 use hyper_util::rt::TokioIo;
 use tokio::time::timeout;
 
+use super::cut;
 use super::dial::{DialError, Dialer};
 use super::proxy::{HEADER_AGENT, HEADER_PROXY, HEADER_REFUSAL};
 use super::runner::{Runner, Shared};
@@ -28,8 +31,15 @@ struct Inner {
     runner: Runner<Machine>,
     dialer: Dialer,
     tasks: Tasks,
-    /// The tasks of the open visit, given up whole on stop.
-    visit: Mutex<Option<Tasks>>,
+    /// The open visit, given up whole on stop.
+    visit: Mutex<Option<Visit>>,
+}
+
+/// What a visit is made of, and how its connection ends when it is cut.
+#[derive(Clone)]
+struct Visit {
+    tasks: Tasks,
+    group: cut::Group,
 }
 
 /// What an answer said.
@@ -70,15 +80,26 @@ impl User {
         self.feed(Input::MeshComplete);
     }
 
+    /// Moves the user to another network; what was open is gone.
+    pub fn roam(&self, network: &Name, address: IpAddr) -> io::Result<()> {
+        self.inner.dialer.roam(address)?;
+        self.feed(Input::Roamed {
+            network: network.clone(),
+            address,
+        });
+        Ok(())
+    }
+
     fn feed(&self, input: Input) {
         drop(self.inner.runner.feed(input));
     }
 
     fn act(&self, output: Output) {
         match output {
-            Output::CutAll { .. } => {
-                if let Some(tasks) = self.visit_slot().take() {
-                    tasks.cancel();
+            Output::CutAll { how } => {
+                if let Some(visit) = self.visit_slot().take() {
+                    visit.group.cut(how);
+                    visit.tasks.cancel();
                 }
             }
             Output::Visit {
@@ -86,24 +107,27 @@ impl User {
                 host,
                 port,
             } => {
-                let tasks = self.inner.tasks.child();
-                *self.visit_slot() = Some(tasks.clone());
+                let visit = Visit {
+                    tasks: self.inner.tasks.child(),
+                    group: cut::Group::default(),
+                };
+                *self.visit_slot() = Some(visit.clone());
                 let user = self.clone();
-                let own = tasks.clone();
-                tasks.spawn(async move { user.visit(request, &host, port, &own).await });
+                let tasks = visit.tasks.clone();
+                tasks.spawn(async move { user.visit(request, (&host, port), &visit).await });
             }
         }
     }
 
-    fn visit_slot(&self) -> std::sync::MutexGuard<'_, Option<Tasks>> {
+    fn visit_slot(&self) -> std::sync::MutexGuard<'_, Option<Visit>> {
         self.inner
             .visit
             .lock()
             .expect("the slot is only set and taken")
     }
 
-    async fn visit(&self, request: RequestId, host: &str, port: u16, tasks: &Tasks) {
-        let whole = self.ask(request, host, port, tasks);
+    async fn visit(&self, request: RequestId, to: (&str, u16), visit: &Visit) {
+        let whole = self.ask(request, to, visit);
         let result = timeout(Duration::from(TIMEOUT), whole)
             .await
             .unwrap_or_else(|_| {
@@ -136,9 +160,8 @@ impl User {
     async fn ask(
         &self,
         request: RequestId,
-        host: &str,
-        port: u16,
-        tasks: &Tasks,
+        (host, port): (&str, u16),
+        visit: &Visit,
     ) -> Result<Answered, (Failure, String)> {
         let connected = |address| {
             self.feed(Input::Connected {
@@ -150,7 +173,7 @@ impl User {
         let stream = self
             .inner
             .dialer
-            .dial(host, port, &["http/1.1"], connected)
+            .dial((host, port), &["http/1.1"], visit.group.clone(), connected)
             .await;
         let stream = stream.map_err(dial_failure)?;
         // There was a connection, end to end, so whatever happens to the request now is a cut.
@@ -158,7 +181,7 @@ impl User {
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
             .await
             .map_err(before)?;
-        tasks.spawn(async move {
+        visit.tasks.spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a visit's connection ended");
             }

@@ -18,11 +18,11 @@ use hyper::header;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
 use self::headers::{inward, outward, set};
 use super::Proxy;
+use crate::live::cut;
 use crate::live::tasks::Tasks;
 use crate::live::tunnel::{DialReq, Refused};
 use crate::live::webapi;
@@ -60,7 +60,7 @@ impl Proxy {
     pub(super) async fn serve_web(
         &self,
         client: ClientAddr,
-        stream: TlsStream<TcpStream>,
+        stream: TlsStream<cut::Stream>,
         tasks: &Tasks,
     ) {
         let service = service_fn(move |request| {
@@ -134,7 +134,7 @@ impl Proxy {
                 other => self.act(other),
             }
         }
-        cut(tasks).await
+        cut_off(tasks).await
     }
 
     fn web_api(&self, path: &str) -> Answer {
@@ -237,14 +237,14 @@ impl Proxy {
         }
         match answer {
             Some(answer) => answer,
-            None => cut(tasks).await,
+            None => cut_off(tasks).await,
         }
     }
 }
 
 /// Waits to be cut. The machine has no word for a request only when it was stopped, and then every
 /// connection is about to be cut; tunnels may be so first, and their users get no answer either.
-async fn cut(tasks: &Tasks) -> Answer {
+async fn cut_off(tasks: &Tasks) -> Answer {
     tasks.token().cancelled().await;
     std::future::pending().await
 }

@@ -18,6 +18,7 @@ fn runner() -> Runner<Proxy> {
         topology,
         clock: Clock::start(),
         journal,
+        faults: InForce::default(),
         tap: None,
     };
     Runner::new(Proxy::new(0, &"1".into()), shared)

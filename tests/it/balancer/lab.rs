@@ -10,6 +10,7 @@ use std::time::Duration;
 use twodoors::journal::Journal;
 use twodoors::live::balancer::Balancer;
 use twodoors::live::clock::Clock;
+use twodoors::live::faults::InForce;
 use twodoors::live::runner::{Call, Shared, Tap};
 use twodoors::live::serve;
 use twodoors::live::tasks::Tasks;
@@ -163,6 +164,7 @@ impl Lab {
             clock: Clock::start(),
             journal: Journal::new(&topology),
             topology,
+            faults: InForce::default(),
             tap: Some(Arc::clone(&record) as Arc<dyn Tap>),
         };
         let tasks = Tasks::new();

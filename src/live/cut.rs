@@ -1,0 +1,140 @@
+//! How the connections of a group end when their owner is cut: with FIN, or with RST for a kill.
+//!
+//! A killed process has no say in how its sockets end, but ours lives on: so each connection asks,
+//! when it is dropped, whether its group was killed. No descriptor is duplicated for that.
+
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use super::serve;
+use crate::model::fact::Cut;
+
+/// A group of connections that are cut together. Clones are the same group.
+#[derive(Clone, Debug, Default)]
+pub struct Group {
+    killed: Arc<AtomicBool>,
+}
+
+/// A connection of a group.
+#[derive(Debug)]
+pub struct Stream {
+    tcp: TcpStream,
+    group: Group,
+}
+
+impl Group {
+    /// Says how the connections of this group end from now on; said before they are dropped.
+    pub fn cut(&self, how: Cut) {
+        // Never taken back: a group is cut once, and the next start makes another.
+        if how == Cut::Reset {
+            self.killed.store(true, Ordering::Release);
+        }
+    }
+
+    /// Tells how a connection that ends now ends.
+    pub fn how(&self) -> Cut {
+        if self.killed.load(Ordering::Acquire) {
+            Cut::Reset
+        } else {
+            Cut::Finish
+        }
+    }
+
+    /// Takes a connection in.
+    pub const fn holds(self, tcp: TcpStream) -> Stream {
+        Stream { tcp, group: self }
+    }
+}
+
+impl Stream {
+    /// Gives the connection itself, for what needs a socket.
+    pub const fn tcp(&self) -> &TcpStream {
+        &self.tcp
+    }
+
+    /// Gives the other side's address.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.tcp.peer_addr()
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        if self.group.how() == Cut::Reset {
+            serve::reset(&self.tcp);
+        }
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.tcp).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.tcp).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.tcp.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+
+    async fn ends(how: Cut) -> io::Result<usize> {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap())
+            .await
+            .unwrap();
+        let group = Group::default();
+        let stream = group.clone().holds(listener.accept().await.unwrap().0);
+        group.cut(how);
+        drop(stream);
+        client.read(&mut [0]).await
+    }
+
+    #[tokio::test]
+    async fn a_kill_resets_what_a_stop_finishes() {
+        let error = ends(Cut::Reset).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+        assert_eq!(ends(Cut::Finish).await.unwrap(), 0);
+    }
+}
