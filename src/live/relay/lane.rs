@@ -7,7 +7,6 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io;
 use std::net::Shutdown;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use socket2::SockRef;
 use tokio::net::TcpStream;
@@ -38,8 +37,6 @@ pub(super) struct Lane {
     waiting: VecDeque<Piece>,
     /// Bytes that wait, and the cost of their pieces.
     held: usize,
-    /// How many pieces were ever delayed: each has its own luck.
-    delayed: u64,
     /// When the end of data that was read may be passed on.
     end: Option<Time>,
     /// The end of data was passed on: this direction is over.
@@ -77,12 +74,6 @@ impl Lane {
         first.or(if self.over { None } else { self.end })
     }
 
-    /// Gives the number of the next delayed piece.
-    pub(super) const fn next(&mut self) -> u64 {
-        self.delayed += 1;
-        self.delayed
-    }
-
     /// Adds the rest of a buffer, from `from` to `to`; never due before what came earlier.
     pub(super) fn push(&mut self, bytes: Box<[u8]>, (from, to): (usize, usize), due: Time) {
         let due = self
@@ -105,12 +96,12 @@ impl Lane {
     }
 
     /// Gives what is due at `now` to the other side; stops when it takes no more.
-    pub(super) fn send(&mut self, to: &TcpStream, now: Time, count: &AtomicU64) -> io::Result<()> {
+    pub(super) fn send(&mut self, to: &TcpStream, now: Time, count: &mut u64) -> io::Result<()> {
         while let Some(piece) = self.waiting.front_mut() {
             if piece.due > now {
                 return Ok(());
             }
-            let sent = send(to, &piece.bytes[piece.from..piece.to], count)?;
+            let sent = write(to, &piece.bytes[piece.from..piece.to], count)?;
             piece.from += sent;
             self.held -= sent;
             if piece.from < piece.to {
@@ -133,14 +124,14 @@ impl Lane {
     }
 }
 
-/// Writes as much as the other side takes at once.
-pub(super) fn send(to: &TcpStream, bytes: &[u8], count: &AtomicU64) -> io::Result<usize> {
+/// Writes as much as the other side takes at once, and counts it.
+pub(super) fn write(to: &TcpStream, bytes: &[u8], count: &mut u64) -> io::Result<usize> {
     let mut sent = 0;
     while sent < bytes.len() {
         match to.try_write(&bytes[sent..]) {
             Ok(n) => {
                 sent += n;
-                count.fetch_add(n as u64, Ordering::Relaxed);
+                *count += n as u64;
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -5,7 +5,6 @@
 //! lanes.
 
 use std::io;
-use std::sync::atomic::AtomicU64;
 
 use tokio::net::TcpStream;
 
@@ -22,26 +21,17 @@ const BUFFERS_PER_TURN: usize = 16;
 /// Everything that waits is due by then.
 const ALWAYS: Time = Time::from_us(u64::MAX);
 
-/// Which way a direction goes: their pieces are numbered apart.
-#[derive(Clone, Copy)]
-enum Toward {
-    Backend,
-    Client,
-}
-
 /// Relays until the end and gives the bytes from and to the client, and how it ended.
 pub(super) async fn run(
     client: std::net::TcpStream,
     backend: std::net::TcpStream,
     control: &Control,
 ) -> (u64, u64, Ended) {
-    let (up, down) = (AtomicU64::new(0), AtomicU64::new(0));
-    let how = match (open(client), open(backend)) {
-        (Ok(client), Ok(backend)) => join(&client, &backend, (&up, &down), control).await,
-        (Err(_), _) => Ended::ClientError,
-        (_, Err(_)) => Ended::BackendError,
-    };
-    (up.into_inner(), down.into_inner(), how)
+    match (open(client), open(backend)) {
+        (Ok(client), Ok(backend)) => join(&client, &backend, control).await,
+        (Err(_), _) => (0, 0, Ended::ClientError),
+        (_, Err(_)) => (0, 0, Ended::BackendError),
+    }
 }
 
 fn open(stream: std::net::TcpStream) -> io::Result<TcpStream> {
@@ -50,58 +40,38 @@ fn open(stream: std::net::TcpStream) -> io::Result<TcpStream> {
     TcpStream::from_std(stream)
 }
 
-async fn join(
-    client: &TcpStream,
-    backend: &TcpStream,
-    (up, down): (&AtomicU64, &AtomicU64),
-    control: &Control,
-) -> Ended {
-    let client_end = (client, Ended::ClientError);
-    let backend_end = (backend, Ended::BackendError);
-    let mut lanes = (Lane::default(), Lane::default());
-    loop {
+async fn join(client: &TcpStream, backend: &TcpStream, control: &Control) -> (u64, u64, Ended) {
+    let client_side = (client, Ended::ClientError);
+    let backend_side = (backend, Ended::BackendError);
+    let mut up = Direction::new(client_side, backend_side, 0);
+    let mut down = Direction::new(backend_side, client_side, 1);
+    let how = loop {
         let order = control.order();
         if let Some((how, cut)) = order.end {
-            end(&[client, backend], cut);
-            return how;
+            end([client, backend], cut);
+            break how;
         }
-        let (way_up, way_down) = (order.shape.up, order.shape.down);
-        let both = async {
-            tokio::try_join!(
-                control.pump(
-                    &mut lanes.0,
-                    way_up,
-                    Toward::Backend,
-                    client_end,
-                    backend_end,
-                    up
-                ),
-                control.pump(
-                    &mut lanes.1,
-                    way_down,
-                    Toward::Client,
-                    backend_end,
-                    client_end,
-                    down
-                ),
-            )
-        };
+        let (way_up, way_down) = (&order.shape.up, &order.shape.down);
         let result = tokio::select! {
-            result = both => result,
+            // Made in place: what has a name here would take its room twice.
+            result = async {
+                tokio::try_join!(up.pump(control, way_up), down.pump(control, way_down))
+            } => result,
             () = control.changed.notified() => continue,
         };
-        return match result {
+        break match result {
             Ok(_) => Ended::Finished,
             Err(how) => {
                 // What broke on one side must not look like an orderly end on the other.
-                end(&[client, backend], Cut::Reset);
+                end([client, backend], Cut::Reset);
                 how
             }
         };
-    }
+    };
+    (up.sent, down.sent, how)
 }
 
-fn end(sides: &[&TcpStream; 2], how: Cut) {
+fn end(sides: [&TcpStream; 2], how: Cut) {
     for side in sides {
         match how {
             Cut::Finish => serve::finish(side),
@@ -113,55 +83,113 @@ fn end(sides: &[&TcpStream; 2], how: Cut) {
 /// A side of a flow, and who broke when it breaks.
 type Side<'a> = (&'a TcpStream, Ended);
 
-impl Control {
-    /// Moves one direction until its end of data, which it passes on; the error is who broke.
-    ///
-    /// May be dropped at any await: what was read and not written is in the lane.
-    async fn pump(
-        &self,
-        lane: &mut Lane,
-        way: Way,
-        toward: Toward,
-        from: Side<'_>,
-        to: Side<'_>,
-        count: &AtomicU64,
-    ) -> Result<(), Ended> {
-        if lane.is_over() {
+/// One direction of a flow. What was read and not yet sent is here and not in a future, so each of
+/// its futures may be dropped at any await.
+struct Direction<'a> {
+    lane: Lane,
+    from: Side<'a>,
+    to: Side<'a>,
+    /// Bytes that the other side took.
+    sent: u64,
+    /// How many pieces were delayed, twice, plus one toward the client: each has its own luck.
+    pieces: u64,
+}
+
+impl<'a> Direction<'a> {
+    fn new(from: Side<'a>, to: Side<'a>, pieces: u64) -> Self {
+        Self {
+            lane: Lane::default(),
+            from,
+            to,
+            sent: 0,
+            pieces,
+        }
+    }
+
+    /// Moves bytes until the end of data, which it passes on; the error is who broke.
+    async fn pump(&mut self, control: &Control, way: &Way) -> Result<(), Ended> {
+        if self.lane.is_over() {
             Ok(())
         } else if way.silent {
             std::future::pending().await
         } else if way.is_plain() {
-            plain(lane, from, to, count).await
+            self.plain().await
         } else {
             // Boxed, because a flow without a fault must not keep room for this.
-            Box::pin(self.delayed(lane, way, toward, from, to, count)).await
+            Box::pin(self.delayed(control, way)).await
         }
     }
 
-    /// Moves each piece when its time has come.
-    async fn delayed(
-        &self,
-        lane: &mut Lane,
-        way: Way,
-        toward: Toward,
-        (from, from_broke): Side<'_>,
-        (to, to_broke): Side<'_>,
-        count: &AtomicU64,
-    ) -> Result<(), Ended> {
-        let clock = &self.means.clock;
+    /// Moves bytes as fast as they go, first of all those that waited.
+    async fn plain(&mut self) -> Result<(), Ended> {
         loop {
-            let now = clock.now();
-            lane.send(to, now, count).map_err(|_| to_broke)?;
-            if lane.is_over() {
+            self.send(ALWAYS)?;
+            if self.lane.is_over() {
                 return Ok(());
             }
-            let due = lane.due();
+            if self.lane.is_empty() {
+                let (from, broke) = self.from;
+                from.readable().await.map_err(|_| broke)?;
+            }
+            // Taken out of the kernel only when it can be put back into it: a slow reader keeps its
+            // bytes in the sender's socket, not in a buffer here.
+            let (to, broke) = self.to;
+            to.writable().await.map_err(|_| broke)?;
+            if self.lane.is_empty() && self.turn()? {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    /// Moves what is there, up to a turn's worth, and tells whether it was as much. What the other
+    /// side does not take stays in the lane.
+    fn turn(&mut self) -> Result<bool, Ended> {
+        let ((from, from_broke), (to, to_broke)) = (self.from, self.to);
+        let mut buffer = lane::take();
+        for _ in 0..BUFFERS_PER_TURN {
+            match from.try_read(&mut buffer) {
+                Ok(0) => {
+                    self.lane.end(Time::default());
+                    lane::give(buffer);
+                    return Ok(false);
+                }
+                Ok(n) => {
+                    let sent = lane::write(to, &buffer[..n], &mut self.sent);
+                    let sent = sent.map_err(|_| to_broke)?;
+                    if sent < n {
+                        self.lane.push(buffer, (sent, n), Time::default());
+                        return Ok(false);
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    lane::give(buffer);
+                    return Ok(false);
+                }
+                Err(_) => return Err(from_broke),
+            }
+        }
+        lane::give(buffer);
+        Ok(true)
+    }
+
+    /// Moves each piece when its time has come.
+    async fn delayed(&mut self, control: &Control, way: &Way) -> Result<(), Ended> {
+        let clock = &control.means.clock;
+        let ((from, from_broke), (to, to_broke)) = (self.from, self.to);
+        loop {
+            let now = clock.now();
+            self.send(now)?;
+            if self.lane.is_over() {
+                return Ok(());
+            }
+            let due = self.lane.due();
             // What is due and still here waits for the other side.
             let full = due.is_some_and(|due| due <= now);
             tokio::select! {
-                readable = from.readable(), if lane.has_room() => {
+                readable = from.readable(), if self.lane.has_room() => {
                     readable.map_err(|_| from_broke)?;
-                    self.take_in(lane, way, toward, from).map_err(|_| from_broke)?;
+                    self.take_in(control, way).map_err(|_| from_broke)?;
                 }
                 writable = to.writable(), if full => writable.map_err(|_| to_broke)?,
                 () = clock.sleep_until(due.unwrap_or_default()), if due.is_some() && !full => {}
@@ -170,93 +198,31 @@ impl Control {
     }
 
     /// Reads once, into the lane.
-    fn take_in(
-        &self,
-        lane: &mut Lane,
-        way: Way,
-        toward: Toward,
-        from: &TcpStream,
-    ) -> io::Result<()> {
+    fn take_in(&mut self, control: &Control, way: &Way) -> io::Result<()> {
         let mut buffer = lane::take();
-        let read = from.try_read(&mut buffer);
-        // The time of the read, not of the wait before it.
-        let now = self.means.clock.now();
-        let result = match read {
-            Ok(0) => {
-                lane.end(now + way.latency);
-                Ok(())
-            }
+        let read = self.from.0.try_read(&mut buffer);
+        let due = control.means.clock.now() + way.latency;
+        match &read {
+            Ok(0) => self.lane.end(due),
             Ok(n) => {
-                let number = 2 * lane.next() + u64::from(matches!(toward, Toward::Client));
-                let due = now + way.latency + self.jitter(way.jitter, number);
-                lane.push(buffer[..n].into(), (0, n), due);
-                Ok(())
+                self.pieces += 2;
+                let due = due + control.jitter(way.jitter, self.pieces);
+                self.lane.push(buffer[..*n].into(), (0, *n), due);
             }
-            Err(error) if is_nothing(&error) => Ok(()),
-            Err(error) => Err(error),
-        };
+            Err(_) => {}
+        }
         lane::give(buffer);
-        result
+        match read {
+            Err(error) if !is_nothing(&error) => Err(error),
+            _ => Ok(()),
+        }
     }
-}
 
-/// Moves bytes as fast as they go, first of all those that waited.
-async fn plain(
-    lane: &mut Lane,
-    (from, from_broke): Side<'_>,
-    (to, to_broke): Side<'_>,
-    count: &AtomicU64,
-) -> Result<(), Ended> {
-    loop {
-        lane.send(to, ALWAYS, count).map_err(|_| to_broke)?;
-        if lane.is_over() {
-            return Ok(());
-        }
-        if lane.is_empty() {
-            from.readable().await.map_err(|_| from_broke)?;
-        }
-        // Taken out of the kernel only when it can be put back into it: a slow reader keeps its
-        // bytes in the sender's socket, not in a buffer here.
-        to.writable().await.map_err(|_| to_broke)?;
-        if lane.is_empty() && turn(lane, (from, from_broke), (to, to_broke), count)? {
-            tokio::task::yield_now().await;
-        }
+    fn send(&mut self, now: Time) -> Result<(), Ended> {
+        let (to, broke) = self.to;
+        let sent = self.lane.send(to, now, &mut self.sent);
+        sent.map_err(|_| broke)
     }
-}
-
-/// Moves what is there, up to a turn's worth, and tells whether it was as much. What the other side
-/// does not take stays in the lane.
-fn turn(
-    lane: &mut Lane,
-    (from, from_broke): Side<'_>,
-    (to, to_broke): Side<'_>,
-    count: &AtomicU64,
-) -> Result<bool, Ended> {
-    let mut buffer = lane::take();
-    for _ in 0..BUFFERS_PER_TURN {
-        match from.try_read(&mut buffer) {
-            Ok(0) => {
-                lane.end(Time::default());
-                lane::give(buffer);
-                return Ok(false);
-            }
-            Ok(n) => {
-                let sent = lane::send(to, &buffer[..n], count).map_err(|_| to_broke)?;
-                if sent < n {
-                    lane.push(buffer, (sent, n), Time::default());
-                    return Ok(false);
-                }
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) if is_nothing(&error) => {
-                lane::give(buffer);
-                return Ok(false);
-            }
-            Err(_) => return Err(from_broke),
-        }
-    }
-    lane::give(buffer);
-    Ok(true)
 }
 
 /// Tells whether there was just nothing to read.
