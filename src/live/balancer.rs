@@ -57,8 +57,8 @@ impl Cutting {
     /// Ends a client that has no second connection, as the cut says when there was one.
     fn leave(&self, client: &TcpStream) {
         match self.group.how() {
-            Cut::Finish => serve::finish(client),
-            Cut::Reset => serve::reset(client),
+            None | Some(Cut::Finish) => serve::finish(client),
+            Some(Cut::Reset) => serve::reset(client),
         }
     }
 }
@@ -316,7 +316,7 @@ impl Balancer {
                 relay.adopt(id, origin, client, backend);
                 // The cut may have come between the machine's word and the adoption.
                 if cut.token.is_cancelled() {
-                    relay.close(id, Ended::Cut, cut.group.how());
+                    relay.close(id, Ended::Cut, cut.group.how().unwrap_or(Cut::Finish));
                 }
             }
             (client, backend) => {

@@ -1,13 +1,13 @@
 //! How the connections of a group end when their owner is cut: with FIN, or with RST for a kill.
 //!
-//! A killed process has no say in how its sockets end, but ours lives on: so each connection asks,
-//! when it is dropped, whether its group was killed. No descriptor is duplicated for that.
+//! A process that ends has no say in how its sockets end, but ours lives on: so each connection asks,
+//! when it is dropped, whether its group was cut. No descriptor is duplicated for that. One whose
+//! group was not cut ends as any socket does.
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -19,7 +19,7 @@ use crate::model::fact::Cut;
 /// A group of connections that are cut together. Clones are the same group.
 #[derive(Clone, Debug, Default)]
 pub struct Group {
-    killed: Arc<AtomicBool>,
+    how: Arc<OnceLock<Cut>>,
 }
 
 /// A connection of a group.
@@ -32,19 +32,13 @@ pub struct Stream {
 impl Group {
     /// Says how the connections of this group end from now on; said before they are dropped.
     pub fn cut(&self, how: Cut) {
-        // Never taken back: a group is cut once, and the next start makes another.
-        if how == Cut::Reset {
-            self.killed.store(true, Ordering::Release);
-        }
+        // A group is cut once, and whoever starts again makes another.
+        let _ = self.how.set(how);
     }
 
-    /// Tells how a connection that ends now ends.
-    pub fn how(&self) -> Cut {
-        if self.killed.load(Ordering::Acquire) {
-            Cut::Reset
-        } else {
-            Cut::Finish
-        }
+    /// Tells how it was cut.
+    pub fn how(&self) -> Option<Cut> {
+        self.how.get().copied()
     }
 
     /// Takes a connection in.
@@ -67,8 +61,10 @@ impl Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        if self.group.how() == Cut::Reset {
-            serve::reset(&self.tcp);
+        match self.group.how() {
+            Some(Cut::Finish) => serve::finish(&self.tcp),
+            Some(Cut::Reset) => serve::reset(&self.tcp),
+            None => {}
         }
     }
 }
@@ -115,10 +111,11 @@ impl AsyncWrite for Stream {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::AsyncReadExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
 
+    /// Cuts a connection whose client has sent what nobody has read.
     async fn ends(how: Cut) -> io::Result<usize> {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut client = TcpStream::connect(listener.local_addr().unwrap())
@@ -126,6 +123,8 @@ mod tests {
             .unwrap();
         let group = Group::default();
         let stream = group.clone().holds(listener.accept().await.unwrap().0);
+        client.write_all(b"unread").await.unwrap();
+        stream.tcp().readable().await.unwrap();
         group.cut(how);
         drop(stream);
         client.read(&mut [0]).await

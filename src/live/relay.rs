@@ -10,6 +10,7 @@ mod pump;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, TcpStream};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::{Notify, mpsc};
@@ -78,6 +79,8 @@ struct Control {
     flow: FlowId,
     means: Arc<Means>,
     order: Mutex<Order>,
+    /// Counts the orders, so that a direction sees without a lock that its own are old.
+    epoch: AtomicU32,
     /// There are other orders; only the flow itself waits.
     changed: Notify,
 }
@@ -88,6 +91,7 @@ struct Order {
     shape: Shape,
     /// It is to end so; the first word counts.
     end: Option<(Ended, Cut)>,
+    epoch: u32,
 }
 
 impl Relay {
@@ -168,11 +172,13 @@ impl Control {
         let order = Order {
             shape,
             end: shape.reset.then_some((Ended::Cut, Cut::Reset)),
+            epoch: 0,
         };
         Self {
             flow,
             means,
             order: Mutex::new(order),
+            epoch: AtomicU32::new(0),
             changed: Notify::new(),
         }
     }
@@ -182,7 +188,20 @@ impl Control {
     }
 
     fn end(&self, how: Ended, cut: Cut) {
-        self.lock().end.get_or_insert((how, cut));
+        let mut order = self.lock();
+        order.end.get_or_insert((how, cut));
+        self.renew(order);
+    }
+
+    /// Tells whether these are still the orders.
+    fn holds(&self, order: &Order) -> bool {
+        self.epoch.load(Ordering::Acquire) == order.epoch
+    }
+
+    fn renew(&self, mut order: MutexGuard<'_, Order>) {
+        order.epoch = order.epoch.wrapping_add(1);
+        self.epoch.store(order.epoch, Ordering::Release);
+        drop(order);
         self.changed.notify_one();
     }
 
@@ -195,8 +214,7 @@ impl Control {
             return;
         }
         order.shape = shape;
-        drop(order);
-        self.changed.notify_one();
+        self.renew(order);
     }
 
     /// Draws how much longer a piece takes.

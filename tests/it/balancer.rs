@@ -1,6 +1,6 @@
 //! The doors on real sockets: who is let in, where a flow goes, and what becomes of its bytes.
 
-mod lab;
+pub(crate) mod lab;
 
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};

@@ -7,6 +7,7 @@
 
 mod balancer;
 mod dns;
+mod faults;
 mod fuzz;
 mod http;
 mod lab;

@@ -8,8 +8,8 @@ use std::io;
 
 use tokio::net::TcpStream;
 
-use super::Control;
 use super::lane::{self, Lane};
+use super::{Control, Order};
 use crate::live::serve;
 use crate::model::fact::{Cut, Ended};
 use crate::model::time::Time;
@@ -52,12 +52,18 @@ async fn join(client: &TcpStream, backend: &TcpStream, control: &Control) -> (u6
             break how;
         }
         let (way_up, way_down) = (&order.shape.up, &order.shape.down);
+        let orders = Orders {
+            control,
+            order: &order,
+        };
         let result = tokio::select! {
+            // New orders hold for what comes after them.
+            biased;
+            () = control.changed.notified() => continue,
             // Made in place: what has a name here would take its room twice.
             result = async {
-                tokio::try_join!(up.pump(control, way_up), down.pump(control, way_down))
+                tokio::try_join!(up.pump(&orders, way_up), down.pump(&orders, way_down))
             } => result,
-            () = control.changed.notified() => continue,
         };
         break match result {
             Ok(_) => Ended::Finished,
@@ -83,6 +89,20 @@ fn end(sides: [&TcpStream; 2], how: Cut) {
 /// A side of a flow, and who broke when it breaks.
 type Side<'a> = (&'a TcpStream, Ended);
 
+/// The orders that both directions follow until there are others.
+struct Orders<'a> {
+    control: &'a Control,
+    order: &'a Order,
+}
+
+impl Orders<'_> {
+    /// Tells whether they are the latest. When not, nothing more is to be moved: the flow is about to
+    /// begin again with others.
+    fn hold(&self) -> bool {
+        self.control.holds(self.order)
+    }
+}
+
 /// One direction of a flow. What was read and not yet sent is here and not in a future, so each of
 /// its futures may be dropped at any await.
 struct Direction<'a> {
@@ -107,22 +127,25 @@ impl<'a> Direction<'a> {
     }
 
     /// Moves bytes until the end of data, which it passes on; the error is who broke.
-    async fn pump(&mut self, control: &Control, way: &Way) -> Result<(), Ended> {
+    async fn pump(&mut self, orders: &Orders<'_>, way: &Way) -> Result<(), Ended> {
         if self.lane.is_over() {
             Ok(())
         } else if way.silent {
             std::future::pending().await
         } else if way.is_plain() {
-            self.plain().await
+            self.plain(orders).await
         } else {
             // Boxed, because a flow without a fault must not keep room for this.
-            Box::pin(self.delayed(control, way)).await
+            Box::pin(self.delayed(orders, way)).await
         }
     }
 
     /// Moves bytes as fast as they go, first of all those that waited.
-    async fn plain(&mut self) -> Result<(), Ended> {
+    async fn plain(&mut self, orders: &Orders<'_>) -> Result<(), Ended> {
         loop {
+            if !orders.hold() {
+                return std::future::pending().await;
+            }
             self.send(ALWAYS)?;
             if self.lane.is_over() {
                 return Ok(());
@@ -135,7 +158,7 @@ impl<'a> Direction<'a> {
             // bytes in the sender's socket, not in a buffer here.
             let (to, broke) = self.to;
             to.writable().await.map_err(|_| broke)?;
-            if self.lane.is_empty() && self.turn()? {
+            if self.lane.is_empty() && self.turn(orders)? {
                 tokio::task::yield_now().await;
             }
         }
@@ -143,10 +166,13 @@ impl<'a> Direction<'a> {
 
     /// Moves what is there, up to a turn's worth, and tells whether it was as much. What the other
     /// side does not take stays in the lane.
-    fn turn(&mut self) -> Result<bool, Ended> {
+    fn turn(&mut self, orders: &Orders<'_>) -> Result<bool, Ended> {
         let ((from, from_broke), (to, to_broke)) = (self.from, self.to);
         let mut buffer = lane::take();
         for _ in 0..BUFFERS_PER_TURN {
+            if !orders.hold() {
+                break;
+            }
             match from.try_read(&mut buffer) {
                 Ok(0) => {
                     self.lane.end(Time::default());
@@ -174,10 +200,15 @@ impl<'a> Direction<'a> {
     }
 
     /// Moves each piece when its time has come.
-    async fn delayed(&mut self, control: &Control, way: &Way) -> Result<(), Ended> {
-        let clock = &control.means.clock;
+    async fn delayed(&mut self, orders: &Orders<'_>, way: &Way) -> Result<(), Ended> {
+        let clock = &orders.control.means.clock;
         let ((from, from_broke), (to, to_broke)) = (self.from, self.to);
         loop {
+            if !orders.hold() {
+                return std::future::pending().await;
+            }
+            // Both sides may be quick, and others have to run too.
+            tokio::task::consume_budget().await;
             let now = clock.now();
             self.send(now)?;
             if self.lane.is_over() {
@@ -189,7 +220,7 @@ impl<'a> Direction<'a> {
             tokio::select! {
                 readable = from.readable(), if self.lane.has_room() => {
                     readable.map_err(|_| from_broke)?;
-                    self.take_in(control, way).map_err(|_| from_broke)?;
+                    self.take_in(orders, way).map_err(|_| from_broke)?;
                 }
                 writable = to.writable(), if full => writable.map_err(|_| to_broke)?,
                 () = clock.sleep_until(due.unwrap_or_default()), if due.is_some() && !full => {}
@@ -198,7 +229,11 @@ impl<'a> Direction<'a> {
     }
 
     /// Reads once, into the lane.
-    fn take_in(&mut self, control: &Control, way: &Way) -> io::Result<()> {
+    fn take_in(&mut self, orders: &Orders<'_>, way: &Way) -> io::Result<()> {
+        if !orders.hold() {
+            return Ok(());
+        }
+        let control = orders.control;
         let mut buffer = lane::take();
         let read = self.from.0.try_read(&mut buffer);
         let due = control.means.clock.now() + way.latency;

@@ -23,28 +23,28 @@ use twodoors::policy::AnyInput;
 use crate::support::{self, eventually};
 
 /// What a backend does with a client's connection, after the PROXY header.
-pub(super) type Behaviour = fn(name: &str, stream: TcpStream);
+pub(crate) type Behaviour = fn(name: &str, stream: TcpStream);
 
 /// An instance of the pool: says its name in a line, then does as it was told.
-pub(super) struct Backend {
-    pub(super) address: SocketAddr,
-    pub(super) seen: Arc<Seen>,
+pub(crate) struct Backend {
+    pub(crate) address: SocketAddr,
+    pub(crate) seen: Arc<Seen>,
     thread: Option<JoinHandle<()>>,
 }
 
 /// What a backend saw.
 #[derive(Default)]
-pub(super) struct Seen {
+pub(crate) struct Seen {
     /// The PROXY headers of clients, and where they came from.
-    pub(super) headers: Mutex<Vec<(Vec<u8>, SocketAddr)>>,
+    pub(crate) headers: Mutex<Vec<(Vec<u8>, SocketAddr)>>,
     /// How many checks came.
-    pub(super) checks: AtomicUsize,
+    pub(crate) checks: AtomicUsize,
     stop: AtomicBool,
 }
 
 impl Backend {
     /// Starts one on this address, port 0 for a free one.
-    pub(super) fn start(name: &str, address: &str, behave: Behaviour) -> Self {
+    pub(crate) fn start(name: &str, address: &str, behave: Behaviour) -> Self {
         let listener = listen(address.parse().unwrap());
         let address = listener.local_addr().unwrap();
         let seen = Arc::new(Seen::default());
@@ -60,7 +60,7 @@ impl Backend {
     }
 
     /// Closes its listener; what is open goes on.
-    pub(super) fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         self.seen.stop.store(true, Ordering::SeqCst);
         let _ = TcpStream::connect(self.address);
         if let Some(thread) = self.thread.take() {
@@ -108,7 +108,7 @@ fn serve_clients(listener: &TcpListener, seen: &Arc<Seen>, name: &str, behave: B
 }
 
 /// Sends everything back and ends when the client does.
-pub(super) fn echo(_: &str, mut stream: TcpStream) {
+pub(crate) fn echo(_: &str, mut stream: TcpStream) {
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(n @ 1..) = stream.read(&mut buffer) {
         if stream.write_all(&buffer[..n]).is_err() {
@@ -119,21 +119,21 @@ pub(super) fn echo(_: &str, mut stream: TcpStream) {
 }
 
 /// A pool with its doors, at work.
-pub(super) struct Lab {
-    pub(super) shared: Shared,
-    pub(super) doors: Vec<Balancer>,
+pub(crate) struct Lab {
+    pub(crate) shared: Shared,
+    pub(crate) doors: Vec<Balancer>,
     /// Each call of each machine.
-    pub(super) record: Arc<Record>,
+    pub(crate) record: Arc<Record>,
     /// Stops the doors when it is stopped.
-    pub(super) tasks: Tasks,
+    pub(crate) tasks: Tasks,
 }
 
 /// One call of a machine: who, when, with what, and what came of it.
-pub(super) type Recorded = (Node, Time, Option<AnyInput>, Vec<String>, Vec<Kind>);
+pub(crate) type Recorded = (Node, Time, Option<AnyInput>, Vec<String>, Vec<Kind>);
 
 /// Keeps each call.
 #[derive(Default)]
-pub(super) struct Record(pub(super) Mutex<Vec<Recorded>>);
+pub(crate) struct Record(pub(crate) Mutex<Vec<Recorded>>);
 
 impl Tap for Record {
     fn call(&self, call: Call<'_>) {
@@ -146,7 +146,7 @@ impl Tap for Record {
 impl Lab {
     /// Starts doors on free ports of the addresses that they name, and waits until each has an
     /// opinion of each backend.
-    pub(super) async fn start(backends: &[SocketAddr], mut doors: Vec<topology::Balancer>) -> Self {
+    pub(crate) async fn start(backends: &[SocketAddr], mut doors: Vec<topology::Balancer>) -> Self {
         let mut listeners = Vec::new();
         for door in &mut doors {
             let mut own = Vec::new();
@@ -189,12 +189,12 @@ impl Lab {
     }
 
     /// Gives where a door listens.
-    pub(super) fn address(&self, door: usize) -> SocketAddr {
+    pub(crate) fn address(&self, door: usize) -> SocketAddr {
         self.shared.topology.balancers[door].listen[0].0
     }
 
     /// Gives all facts so far, with the index of the door that made them.
-    pub(super) fn facts(&self) -> Vec<(usize, Kind)> {
+    pub(crate) fn facts(&self) -> Vec<(usize, Kind)> {
         let facts = self.shared.journal.after(Seq(0), usize::MAX).facts;
         let door = |fact: &twodoors::model::fact::Fact| {
             let mut nodes = self.doors.iter().map(Balancer::node);
@@ -207,12 +207,12 @@ impl Lab {
     }
 
     /// Counts the facts of a kind.
-    pub(super) fn count(&self, of: impl Fn(&Kind) -> bool) -> usize {
+    pub(crate) fn count(&self, of: impl Fn(&Kind) -> bool) -> usize {
         self.facts().iter().filter(|(_, kind)| of(kind)).count()
     }
 
     /// Waits for a fact.
-    pub(super) async fn fact(&self, what: &str, of: impl Fn(&Kind) -> bool) -> Kind {
+    pub(crate) async fn fact(&self, what: &str, of: impl Fn(&Kind) -> bool) -> Kind {
         eventually(what, || {
             self.facts()
                 .into_iter()
@@ -223,7 +223,7 @@ impl Lab {
     }
 
     /// Gives a door's latest opinion of a backend.
-    pub(super) fn health(&self, door: usize, proxy: &str) -> Health {
+    pub(crate) fn health(&self, door: usize, proxy: &str) -> Health {
         self.shared.journal.ask(|snapshot| {
             let mut backends = snapshot.balancers[door].backends.iter();
             backends
@@ -235,7 +235,7 @@ impl Lab {
 }
 
 /// Connects to a door from an address and gives up reading after a while.
-pub(super) fn dial(from: &str, to: SocketAddr) -> TcpStream {
+pub(crate) fn dial(from: &str, to: SocketAddr) -> TcpStream {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     let from: SocketAddr = format!("{from}:0").parse().unwrap();
     socket.bind(&from.into()).unwrap();
@@ -248,7 +248,7 @@ pub(super) fn dial(from: &str, to: SocketAddr) -> TcpStream {
 }
 
 /// Reads the line with the backend's name.
-pub(super) fn greeting(stream: &mut TcpStream) -> String {
+pub(crate) fn greeting(stream: &mut TcpStream) -> String {
     let mut line = Vec::new();
     let mut byte = [0];
     loop {
