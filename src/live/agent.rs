@@ -301,7 +301,7 @@ impl Agent {
     /// Asks the machine what to make of a host key, inside the handshake.
     #[expect(
         clippy::wildcard_enum_match_arm,
-        reason = "what is no verdict is acted upon"
+        reason = "the others do not answer this input"
     )]
     fn judge(&self, dial: DialId, shown: Shown) -> Result<(), String> {
         let unix_seconds = self.inner.runner.shared().clock.unix_seconds();
@@ -314,7 +314,7 @@ impl Agent {
             match output {
                 Output::AcceptHostKey => return Ok(()),
                 Output::RefuseHostKey { why } => return Err(why),
-                other => self.act(other),
+                other => tracing::error!(?other, "no answer to this input"),
             }
         }
         Err(String::from("the attempt was given up"))
@@ -346,34 +346,32 @@ impl Agent {
                         why,
                     });
                 }
-                ClientEvent::Transport(request) => {
-                    self.stream_asked(dial, request, &life.tasks);
-                }
+                ClientEvent::Transport(request) => self.stream_asked(dial, request, life),
             }
         }
         self.work().tunnels.remove(&dial);
         self.feed(Input::TunnelClosed { dial, why });
     }
 
-    fn stream_asked(&self, dial: DialId, request: TransportRequest, tasks: &Tasks) {
+    fn stream_asked(&self, dial: DialId, request: TransportRequest, life: &Life) {
         let app = request.dial.address.as_str().into();
         let mut request = Some(request);
         for output in self.inner.runner.feed(Input::StreamAsked { dial, app }) {
             match (output, request.take()) {
                 (Output::Serve { app }, Some(request)) => {
-                    let agent = self.clone();
-                    tasks.spawn(async move {
-                        agent.serve(app, request).await;
+                    let (agent, group) = (self.clone(), life.group.clone());
+                    life.tasks.spawn(async move {
+                        agent.serve(app, request, group).await;
                         agent.feed(Input::StreamEnded { dial });
                     });
                 }
                 (Output::RefuseStream { why }, Some(request)) => request.refuse(&why),
-                (other, _) => self.act(other),
+                (other, _) => tracing::error!(?other, "no answer to a stream"),
             }
         }
     }
 
-    async fn serve(&self, app: usize, request: TransportRequest) {
+    async fn serve(&self, app: usize, request: TransportRequest, group: cut::Group) {
         let topology = &self.inner.runner.shared().topology;
         let config = &topology.agents[self.inner.index];
         let Some(app) = config.apps.get(app) else {
@@ -391,7 +389,7 @@ impl Agent {
             }
             Some(target) => {
                 let from = self.inner.means.dialer.from();
-                if let Err(error) = resource::relay(stream, target, from).await {
+                if let Err(error) = resource::relay(stream, target, from, group).await {
                     tracing::info!(%error, app = %app.name, %target, "the app was not reached");
                 }
             }

@@ -301,7 +301,7 @@ impl Proxy {
 
     #[expect(
         clippy::wildcard_enum_match_arm,
-        reason = "what is no choice is acted upon"
+        reason = "the others do not answer this input"
     )]
     async fn serve_conn(&self, client: ClientAddr, hello: Hello<cut::Stream>, tasks: &Tasks) {
         let input = Input::HelloRead {
@@ -335,7 +335,7 @@ impl Proxy {
                     self.feed(Input::ConnClosed { conn });
                     return;
                 }
-                other => self.act(other),
+                other => tracing::error!(?other, "no answer to this input"),
             }
         }
     }

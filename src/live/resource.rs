@@ -19,6 +19,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
+use super::cut;
 use super::tunnel::TunnelStream;
 use crate::model::addr::HostPort;
 use crate::model::id::Name;
@@ -56,11 +57,17 @@ pub async fn serve_builtin(
 }
 
 /// Relays one stream to a real app until both sides have ended, or the other side of the stream has
-/// left: an app that says nothing would not see that, and be waited for.
-pub async fn relay(mut stream: TunnelStream, target: &HostPort, from: IpAddr) -> io::Result<()> {
+/// left: an app that says nothing would not see that, and be waited for. The connection to the app
+/// ends with its group.
+pub async fn relay(
+    mut stream: TunnelStream,
+    target: &HostPort,
+    from: IpAddr,
+    group: cut::Group,
+) -> io::Result<()> {
     let closed = stream.closed();
     let relaying = async {
-        let mut target = connect(target, from).await?;
+        let mut target = group.holds(connect(target, from).await?);
         tokio::io::copy_bidirectional(&mut stream, &mut target).await
     };
     tokio::select! {

@@ -549,7 +549,7 @@ impl Refused {
 /// How a flow ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// The balancer was stopped.
+    /// The balancer was stopped or killed, or a fault reset it.
     Cut,
     /// Both sides had finished.
     Finished,

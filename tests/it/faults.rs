@@ -202,6 +202,60 @@ async fn blackhole_answers_no_syn_and_reads_nothing_of_open_connections() {
     assert_eq!(lab.count(from_door), 0);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_was_in_the_queue_is_served_after_silence_and_after_refusal() {
+    let backends = echoes(1);
+    let lab = scene(&backends).await;
+    let address = lab.address(0);
+    for (effect, kind) in [
+        (Effect::Blackhole, ErrorKind::TimedOut),
+        (Effect::Refuse, ErrorKind::ConnectionRefused),
+    ] {
+        lab.shared.faults.set(one(inner(), Effect::Pause));
+        // The first may still be accepted, if the pause is not there yet; its bytes wait as well.
+        let mut queued: Vec<_> = (0..5).map(|_| knock(address).unwrap()).collect();
+        lab.shared.faults.set(one(inner(), effect));
+        eventually("a SYN gets what the word says", || {
+            let error = knock(address).err()?;
+            assert_eq!(error.kind(), kind);
+            Some(())
+        })
+        .await;
+        lab.shared.faults.set(Faults::default());
+        for client in &mut queued {
+            greeting(client);
+            answers(client);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kill_resets_a_client_that_is_still_on_its_way_and_a_stop_finishes_it() {
+    let backends = echoes(1);
+    let mut own = door("inner", DOOR.parse().unwrap());
+    own.check.interval = Span::from_secs(3_600);
+    own.timeout_connect = Span::from_secs(60);
+    let lab = scene_with(&backends, own).await;
+    let behind = || one(link("balancer/inner", "proxy/1", true), Effect::Blackhole);
+    for act in [Act::Stop, Act::Kill] {
+        lab.shared.faults.set(Faults::default());
+        drop(serves_again(lab.address(0)).await);
+        lab.shared.faults.set(behind());
+        let opened = || lab.count(|kind| matches!(kind, Kind::FlowOpened { .. }));
+        let before = opened();
+        let mut client = knock(lab.address(0)).unwrap();
+        client.write_all(b"unread").unwrap();
+        eventually("it is let in", || (opened() > before).then_some(())).await;
+        lab.doors[0].operate(act).await.unwrap();
+        if act == Act::Stop {
+            assert_eq!(client.read(&mut [0]).unwrap(), 0);
+        } else {
+            is_reset(&mut client);
+        }
+        lab.doors[0].operate(Act::Start).await.unwrap();
+    }
+}
+
 /// Writes until nothing more is taken, and gives how much was.
 fn fill(stream: &TcpStream) -> usize {
     const MOST: usize = 256 << 20;
@@ -377,7 +431,7 @@ async fn latency_delays_bytes_and_the_end_behind_them_and_adds_up() {
     };
     let plain = trip(Faults::default());
     let slow = trip(one(inner(), Effect::Latency(Span::from_ms(40))));
-    let slower = trip(twice.clone());
+    let slower = trip(twice);
     assert!(plain < Span::from_ms(80), "{plain}");
     assert!(slow >= Span::from_ms(80), "{slow}");
     assert!(slower >= Span::from_ms(160), "{slower}");

@@ -95,7 +95,7 @@ impl Proxy {
 
     #[expect(
         clippy::wildcard_enum_match_arm,
-        reason = "what is no choice is acted upon"
+        reason = "the others do not answer this input"
     )]
     async fn choose(
         &self,
@@ -131,7 +131,7 @@ impl Proxy {
                     return self.forward(open, route, client, request, tasks).await;
                 }
                 Output::ServeWebApi => return self.web_api(request.uri().path()),
-                other => self.act(other),
+                other => tracing::error!(?other, "no answer to this input"),
             }
         }
         cut_off(tasks).await
@@ -214,7 +214,7 @@ impl Proxy {
     /// close the tunnel.
     #[expect(
         clippy::wildcard_enum_match_arm,
-        reason = "what is no answer is acted upon"
+        reason = "the others do not answer this input"
     )]
     async fn stream_refused(&self, open: Open, why: &str, broken: bool, tasks: &Tasks) -> Answer {
         let input = Input::StreamRefused {
@@ -232,7 +232,7 @@ impl Proxy {
                 } => {
                     answer = Some(refusal(status, no_tunnel, text));
                 }
-                other => self.act(other),
+                other => tracing::error!(?other, "no answer to this input"),
             }
         }
         match answer {

@@ -177,7 +177,7 @@ impl Seat {
         }
         let socket = match std::mem::replace(&mut self.socket, Socket::Gone) {
             Socket::Listening(listener) => listener.into_std()?,
-            other => {
+            other @ (Socket::Bound(_) | Socket::Gone) => {
                 self.socket = other;
                 return Ok(());
             }
