@@ -164,8 +164,10 @@ where
                 continue;
             };
             tokio::select! {
-                () = changed => continue,
+                // A pause comes before what is due.
+                biased;
                 _ = faults.changed() => continue,
+                () = changed => continue,
                 () = self.inner.shared.clock.sleep_until(at) => {}
             }
             // A deadline is shown with microseconds, a timer may fire a little early.

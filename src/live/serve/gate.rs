@@ -66,11 +66,13 @@ pub async fn accept(
         let other = |faults: &Arc<Faults>| faults.listening(&node) != state;
         let lab_ended = async { faults.wait_for(other).await.is_err() };
         tokio::select! {
-            result = seat.keep(state, &node, &mut take) => result?,
+            // Who connects after a change meets the new state.
+            biased;
             ended = lab_ended => if ended {
                 // This is about to be dropped.
                 std::future::pending::<()>().await;
-            }
+            },
+            result = seat.keep(state, &node, &mut take) => result?,
         }
     }
 }
