@@ -34,6 +34,7 @@ use crate::model::addr::{ClientAddr, ListenAddr};
 use crate::model::fact::{Act, Kind};
 use crate::model::id::{Generation, Name, Node};
 use crate::model::mistake::{Files, Mistake};
+use crate::model::timeline::RecordChange;
 use crate::model::topology::Topology;
 use crate::policy::answer::{self, Question, Rules, Transport};
 use crate::policy::faults::Faults;
@@ -299,16 +300,7 @@ impl Lab {
             .unwrap_or_else(PoisonError::into_inner);
         let result = self.load_again();
         let fact = match &result {
-            Ok((rules, changed, _)) => {
-                let changed = changed.clone();
-                let views = rules.views.iter();
-                let views = views.map(|view| (view.name.clone(), view.match_clients.clone()));
-                Kind::Reloaded {
-                    generation: rules.generation,
-                    views: views.collect(),
-                    changed,
-                }
-            }
+            Ok((rules, changed, _)) => reloaded_fact(rules, changed.clone()),
             Err(mistakes) => {
                 let mistakes = mistakes.iter().map(ToString::to_string).collect();
                 Kind::ReloadRefused { mistakes }
@@ -316,7 +308,7 @@ impl Lab {
         };
         let reloaded = result.map(|(rules, changed, warnings)| {
             let generation = rules.generation;
-            self.rules.store(Arc::new(rules));
+            self.replace_rules(rules);
             Reloaded {
                 generation,
                 changed,
@@ -331,9 +323,7 @@ impl Lab {
 
     fn load_again(&self) -> Result<(Rules, Vec<String>, Vec<Mistake>), Vec<Mistake>> {
         let Loaded {
-            mut rules,
-            warnings,
-            ..
+            rules, warnings, ..
         } = load::load_for(&self.path, &*self.files, |topology| {
             let parts = build::fixed_parts_changed(&self.shared.topology, topology);
             let parts = parts.into_iter();
@@ -342,14 +332,66 @@ impl Lab {
                 .collect()
         })?;
         let old = self.rules.load_full();
-        rules.generation = Generation(old.generation.0 + 1);
+        let rules = rules.following(&old);
         let changed = answer::diff(&old, &rules);
         Ok((rules, changed, warnings))
+    }
+
+    /// Puts these faults, and no others, in force at the DNS server.
+    pub fn set_dns_faults(&self, faults: &Faults) {
+        self.rules
+            .rcu(|rules| Arc::new(rules.with_faults(faults.clone())));
+    }
+
+    /// Changes a record set in views until the next reload reads the files again.
+    ///
+    /// Blocks while a reload goes on: not to be called by an async task itself.
+    pub fn change_record(&self, change: &RecordChange) -> Result<Reloaded, zone::Unchanged> {
+        let _one = self
+            .reloading
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let result = self.rules.load().with_record(change);
+        let fact = match &result {
+            Ok((rules, changed)) => reloaded_fact(rules, changed.clone()),
+            Err(wrong) => Kind::ReloadRefused {
+                mistakes: vec![wrong.to_string()],
+            },
+        };
+        let reloaded = result.map(|(rules, changed)| {
+            let generation = rules.generation;
+            self.replace_rules(rules);
+            Reloaded {
+                generation,
+                changed,
+                warnings: Vec::new(),
+            }
+        });
+        self.shared
+            .journal
+            .add(self.shared.clock.now(), &Node::Lab, [fact]);
+        reloaded
+    }
+
+    /// Puts rules in force, with the faults that are in force now: they may have changed since.
+    fn replace_rules(&self, rules: Rules) {
+        self.rules
+            .rcu(|old| Arc::new(rules.with_faults(old.faults().clone())));
     }
 
     /// Stops every node and waits for the tasks to end.
     pub async fn stop(&self) {
         self.tasks.stop().await;
+    }
+}
+
+fn reloaded_fact(rules: &Rules, changed: Vec<String>) -> Kind {
+    let views = rules.views.iter();
+    let views = views.map(|view| (view.name.clone(), view.match_clients.clone()));
+    Kind::Reloaded {
+        generation: rules.generation,
+        views: views.collect(),
+        changed,
     }
 }
 

@@ -37,7 +37,8 @@ pub(super) async fn start(options: Options) -> Result<Lab, StartError> {
         tap,
     } = options;
     let topology = Arc::new(loaded.topology);
-    let rules = Arc::new(ArcSwap::from_pointee(loaded.rules));
+    let rules = loaded.rules.with_topology(Arc::clone(&topology));
+    let rules = Arc::new(ArcSwap::from_pointee(rules));
     let clock = Clock::start();
     let journal = Journal::new(&topology);
     let shared = Shared {

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use crate::model::id::Generation;
 use crate::model::mistake::{Files, Mistake};
+use crate::model::timeline::{RecordChange, Step, What};
 use crate::model::topology::{Topology, ZoneSource};
 use crate::policy::answer::Rules;
 use crate::policy::zone::Zone;
@@ -46,7 +47,11 @@ pub(super) fn load_for(
         mistakes
     })?;
     let mut mistakes = unfit(&topology);
-    match Rules::load(&topology, Generation(1), files) {
+    let loaded = Rules::load(&topology, Generation(1), files);
+    if let Ok((rules, _)) = &loaded {
+        mistakes.extend(of_changes(&topology.timeline, rules, path, files));
+    }
+    match loaded {
         Ok((rules, more)) if mistakes.is_empty() => {
             warnings.extend(more);
             Ok(Loaded {
@@ -71,4 +76,47 @@ fn of_zones(zones: &[ZoneSource], files: &dyn Files) -> Vec<Mistake> {
         .filter(|zone| seen.insert((&zone.origin, &zone.file)))
         .flat_map(|zone| Zone::load(zone, files).mistakes)
         .collect()
+}
+
+/// Makes each record change of a timeline for the mistakes in it.
+///
+/// Steps need not come in the order of the file, so a change is wrong only when it can be made
+/// neither after those above it nor by itself.
+fn of_changes(steps: &[Step], rules: &Rules, path: &Path, files: &dyn Files) -> Vec<Mistake> {
+    let mut changes = Vec::new();
+    collect_changes(steps, &mut changes);
+    let mut after = rules.clone();
+    let mut mistakes = Vec::new();
+    for (text, change) in changes {
+        match after.with_record(change) {
+            Ok((next, _)) => after = next,
+            Err(wrong) => {
+                if rules.with_record(change).is_err() {
+                    let place = scenario::needs_restart(path, files, "timeline").place;
+                    mistakes.push(Mistake {
+                        place,
+                        path: String::from("timeline"),
+                        what: format!("`{text}` cannot be done: {}", wrong.what),
+                        cure: wrong.cure,
+                    });
+                }
+            }
+        }
+    }
+    mistakes
+}
+
+fn collect_changes<'a>(steps: &'a [Step], changes: &mut Vec<(&'a str, &'a RecordChange)>) {
+    for step in steps {
+        match &step.what {
+            What::Record(change) => changes.push((&step.text, change)),
+            What::Parallel(steps) => collect_changes(steps, changes),
+            What::Act { .. }
+            | What::Certificate { .. }
+            | What::Fault(_)
+            | What::Reload
+            | What::Roam(_)
+            | What::Wait => {}
+        }
+    }
 }

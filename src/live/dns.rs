@@ -2,7 +2,8 @@
 //!
 //! In go messages; out come what `decide` says, and facts: exact counts by view, rule and response
 //! code ten times a second, with a bounded sample of whole answers. Nothing is decided here except
-//! what fits into a datagram. A message that hickory cannot parse is answered FORMERR by hickory
+//! what fits into a datagram. An answer that a fault drops is not sent, over TCP either; one that a
+//! fault delays waits in a task of its own, so that a stream's next question does not wait for it. A message that hickory cannot parse is answered FORMERR by hickory
 //! itself, without question and OPT, and is not counted; nor does hickory bound its connections
 //! (only their idle time), both of which end with a writer of our own.
 
@@ -12,6 +13,7 @@ mod reply;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -21,15 +23,18 @@ use hickory_server::Server;
 use hickory_server::net::runtime::Time as HickoryTime;
 use hickory_server::server::{Request, RequestHandler, ResponseHandler, ResponseInfo};
 use tokio::net::{TcpListener, UdpSocket};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use super::tasks::Tasks;
 use crate::journal::Journal;
 use crate::model::addr::ListenAddr;
+use crate::model::draw::Seed;
 use crate::model::id::Node;
-use crate::model::time::Time;
+use crate::model::time::{Span, Time};
 use crate::model::topology::Topology;
-use crate::policy::answer::{Rules, decide};
+use crate::policy::answer::{Answer, Rules, decide};
 
 use self::counts::Counts;
 
@@ -44,6 +49,9 @@ const TCP_ANSWERS_MAX: usize = 64;
 /// How often counts become facts.
 const FLUSH_EVERY: Duration = Duration::from_millis(100);
 
+/// How many answers a fault may hold back at once; the next are lost, as in a link's full queue.
+const DELAYED_MAX: usize = 4_096;
+
 /// How often a port that is free for UDP is tried for TCP before giving up.
 const PORT_TRIES_MAX: usize = 16;
 
@@ -52,6 +60,7 @@ pub struct Dns {
     rules: Arc<ArcSwap<Rules>>,
     journal: Journal,
     counts: Arc<Counts>,
+    seed: Seed,
     now: Arc<dyn Fn() -> Time + Send + Sync>,
 }
 
@@ -75,35 +84,40 @@ impl Dns {
             rules,
             journal,
             counts: Arc::new(Counts::new(topology)),
+            seed: topology.seed,
             now: Arc::new(now),
         }
     }
 
     /// Binds UDP and TCP on one port; port 0 takes one that is free for both.
     pub async fn bind(self, listen: SocketAddr) -> io::Result<Bound> {
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            let udp = UdpSocket::bind(listen).await?;
-            let address = udp.local_addr()?;
-            match TcpListener::bind(address).await {
-                Ok(tcp) => {
-                    return Ok(Bound {
-                        dns: self,
-                        address,
-                        udp,
-                        tcp,
-                    });
-                }
-                Err(error)
-                    if listen.port() != 0
-                        || tries == PORT_TRIES_MAX
-                        || error.kind() != io::ErrorKind::AddrInUse =>
-                {
-                    return Err(error);
-                }
-                Err(_) => {}
+        let (address, udp, tcp) = bind(listen).await?;
+        Ok(Bound {
+            dns: self,
+            address,
+            udp,
+            tcp,
+        })
+    }
+}
+
+/// Binds UDP and TCP on one port; port 0 takes one that is free for both.
+pub(super) async fn bind(listen: SocketAddr) -> io::Result<(SocketAddr, UdpSocket, TcpListener)> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let udp = UdpSocket::bind(listen).await?;
+        let address = udp.local_addr()?;
+        match TcpListener::bind(address).await {
+            Ok(tcp) => return Ok((address, udp, tcp)),
+            Err(error)
+                if listen.port() != 0
+                    || tries == PORT_TRIES_MAX
+                    || error.kind() != io::ErrorKind::AddrInUse =>
+            {
+                return Err(error);
             }
+            Err(_) => {}
         }
     }
 }
@@ -122,10 +136,15 @@ impl Bound {
             udp,
             tcp,
         } = self;
+        let delaying = Tasks::new();
         let handler = Handler {
             rules: dns.rules,
             counts: Arc::clone(&dns.counts),
             journal: dns.journal.clone(),
+            seed: dns.seed,
+            delays: AtomicU64::new(0),
+            room: Arc::new(Semaphore::new(DELAYED_MAX)),
+            delaying: delaying.clone(),
             now: Arc::clone(&dns.now),
             address: ListenAddr(address),
         };
@@ -152,6 +171,7 @@ impl Bound {
                 }
             }
         }
+        delaying.stop().await;
         flush();
     }
 }
@@ -161,6 +181,12 @@ struct Handler {
     rules: Arc<ArcSwap<Rules>>,
     counts: Arc<Counts>,
     journal: Journal,
+    seed: Seed,
+    /// How many delays were drawn.
+    delays: AtomicU64,
+    /// For how many answers there is still room to wait.
+    room: Arc<Semaphore>,
+    delaying: Tasks,
     now: Arc<dyn Fn() -> Time + Send + Sync>,
     address: ListenAddr,
 }
@@ -170,7 +196,7 @@ impl RequestHandler for Handler {
     async fn handle_request<R: ResponseHandler, T: HickoryTime>(
         &self,
         request: &Request,
-        mut response_handle: R,
+        response_handle: R,
     ) -> ResponseInfo {
         let rules = self.rules.load_full();
         let question = question(request, self.address);
@@ -179,16 +205,61 @@ impl RequestHandler for Handler {
         if let Some(sample) = self.counts.add(&question, &answer) {
             self.journal.add((self.now)(), &Node::Dns, [sample]);
         }
+        if answer.dropped {
+            return nothing_sent(request);
+        }
+        let delay = self.delay(&answer);
         let reply = Reply::fit(request, &question, answer);
-        match response_handle.send_response(reply.message(request)).await {
-            Ok(info) => info,
-            Err(error) => {
-                debug!(%error, client = %question.source, "the answer was not sent");
-                let mut metadata = Metadata::response_from_request(&request.metadata);
-                metadata.response_code = ResponseCode::ServFail;
-                let counts = HeaderCounts::default();
-                ResponseInfo::from(Header { metadata, counts })
+        if delay == Span::ZERO {
+            return send(request, &reply, response_handle).await;
+        }
+        let copy = Request::from_bytes(
+            request.as_slice().to_vec(),
+            request.src(),
+            request.protocol(),
+        );
+        match (copy, Arc::clone(&self.room).try_acquire_owned()) {
+            (Ok(copy), Ok(room)) => {
+                self.delaying.spawn(async move {
+                    tokio::time::sleep(delay.into()).await;
+                    send(&copy, &reply, response_handle).await;
+                    drop(room);
+                });
             }
+            (copy, _) => debug!(
+                read = copy.is_ok(),
+                "no room to delay an answer: it is lost"
+            ),
+        }
+        nothing_sent(request)
+    }
+}
+
+impl Handler {
+    /// Draws how much later an answer is sent.
+    fn delay(&self, answer: &Answer<'_>) -> Span {
+        if answer.jitter == Span::ZERO {
+            return answer.latency;
+        }
+        answer.delay(self.seed, self.delays.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// Sends a reply; one that cannot be sent is nobody's loss but the client's.
+async fn send<R: ResponseHandler>(request: &Request, reply: &Reply, mut to: R) -> ResponseInfo {
+    match to.send_response(reply.message(request)).await {
+        Ok(info) => info,
+        Err(error) => {
+            debug!(%error, client = %request.src(), "the answer was not sent");
+            nothing_sent(request)
         }
     }
+}
+
+/// Gives what hickory wants to hear when nothing was sent.
+fn nothing_sent(request: &Request) -> ResponseInfo {
+    let mut metadata = Metadata::response_from_request(&request.metadata);
+    metadata.response_code = ResponseCode::ServFail;
+    let counts = HeaderCounts::default();
+    ResponseInfo::from(Header { metadata, counts })
 }

@@ -1,11 +1,13 @@
 //! From a question to an answer: the only way, for every listener, `explain` and the proof.
 //!
-//! In go the rules in force and a question; out comes an answer: response code, flags, sections
-//! with the file and line of every record, and the reason. It follows CNAMEs within one zone, as
+//! In go the rules in force, faults included, and a question; out comes an answer: response code,
+//! flags, sections with the file and line of every record, and the reason. It follows CNAMEs within one zone, as
 //! BIND, Knot and NSD do without recursion (RFC 6604 for the code), and fills the sections as BIND
 //! does with `minimal-responses yes`. What fits into a datagram is the writer's affair.
 
+mod change;
 mod diff;
+mod faulty;
 mod reason;
 mod rules;
 #[cfg(test)]
@@ -18,12 +20,15 @@ use hickory_proto::op::{OpCode, ResponseCode};
 use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
 
 use crate::model::addr::{ClientAddr, ListenAddr};
+use crate::model::draw::Seed;
+use crate::model::id::Generation;
+use crate::model::time::Span;
 
 use super::view::{Selected, Subnet, is_listed, select};
 use super::zone::{Found, Item, Key, Node, Set, Zone, lookup};
 
 pub use self::diff::diff;
-pub use self::reason::{Reason, Step, rcode_word};
+pub use self::reason::{Acting, Note, Reason, Step, rcode_word};
 pub use self::rules::{Rules, View};
 
 /// How many CNAMEs one answer follows, as BIND's `max-query-restarts`.
@@ -82,6 +87,16 @@ pub struct Edns {
 /// An answer.
 #[derive(Clone, Debug)]
 pub struct Answer<'r> {
+    /// Whether a fault took it away: nothing is sent, by no carrier.
+    pub dropped: bool,
+    /// It is sent so much later.
+    pub latency: Span,
+    /// And up to so much later, see [`Answer::delay`].
+    pub jitter: Span,
+    /// Which generation answers.
+    pub generation: Generation,
+    /// The views that were looked through, of that generation.
+    pub views: &'r [View],
     /// The response code.
     pub rcode: ResponseCode,
     /// Whether the server speaks for the name (AA).
@@ -118,6 +133,11 @@ pub struct Shown<'r> {
 /// Decides the answer to a question.
 pub fn decide<'r>(rules: &'r Rules, question: &Question) -> Answer<'r> {
     let mut answer = Answer {
+        dropped: false,
+        latency: Span::ZERO,
+        jitter: Span::ZERO,
+        generation: rules.generation,
+        views: &rules.views,
         rcode: ResponseCode::NoError,
         authoritative: false,
         answer: Vec::new(),
@@ -128,22 +148,25 @@ pub fn decide<'r>(rules: &'r Rules, question: &Question) -> Answer<'r> {
         view: None,
         zone: None,
         reason: Reason {
+            faults: Vec::new(),
             aliases: 0,
             step: Step::NoView,
         },
     };
-    if let Some((rcode, step)) = refusal(question) {
+    let refusal = refusal(question);
+    if refusal.is_none() {
+        answer.choose(rules, question);
+    }
+    let ended = !rules.faults.is_empty() && faulty::apply(&mut answer, rules, question);
+    if ended && (answer.dropped || refusal.is_none()) {
+        return answer;
+    }
+    if let Some((rcode, step)) = refusal {
         return answer.refused(rcode, step);
     }
-    let subnet = question.edns.and_then(|edns| edns.subnet);
-    let lists = rules.views.iter().map(|view| view.match_clients.as_slice());
-    let selected = select(lists, &rules.ecs_trusted, question.source.ip(), subnet);
-    answer.selected = Some(selected);
-    let Some((view, _)) = selected.matched else {
+    let Some(view) = answer.view else {
         return answer.refused(ResponseCode::Refused, Step::NoView);
     };
-    let view = &rules.views[view];
-    answer.view = Some(view);
     if matches!(question.record_type, RecordType::AXFR | RecordType::IXFR) {
         let rcode = match view.zone_at(&Key::new(&question.name)) {
             Some(_) => ResponseCode::Refused,
@@ -207,10 +230,35 @@ impl<'r> Answer<'r> {
         self
     }
 
-    /// Gives the element of the view's list that let the source in.
+    /// Chooses the view among those of the generation that answers.
+    fn choose(&mut self, rules: &'r Rules, question: &Question) {
+        let subnet = question.edns.and_then(|edns| edns.subnet);
+        let lists = self.views.iter().map(|view| view.match_clients.as_slice());
+        let selected = select(lists, &rules.ecs_trusted, question.source.ip(), subnet);
+        self.selected = Some(selected);
+        self.view = selected.matched.map(|(view, _)| &self.views[view]);
+    }
+
+    /// Gives the element that let the source in; it is of the client's own view, also when a fault
+    /// makes another view answer.
     pub fn rule(&self) -> Option<&'r crate::model::id::Name> {
-        let (_, element) = self.selected?.matched?;
-        Some(&self.view?.match_clients.get(element)?.text)
+        let (view, element) = self.selected?.matched?;
+        let view = self.views.get(view).filter(|_| self.view.is_some())?;
+        Some(&view.match_clients.get(element)?.text)
+    }
+
+    /// Gives the word for how it ended: the mnemonic of the response code, or `dropped`.
+    pub const fn code(&self) -> &'static str {
+        if self.dropped {
+            "dropped"
+        } else {
+            rcode_word(self.rcode)
+        }
+    }
+
+    /// Draws how much later the server sends its `n`-th answer.
+    pub fn delay(&self, seed: Seed, n: u64) -> Span {
+        self.latency + seed.span("dns", "jitter", n, Span::ZERO, self.jitter)
     }
 
     /// Follows aliases to the end and fills the sections.

@@ -269,27 +269,47 @@ impl Faults {
         connecting
     }
 
-    /// Says what is done to an answer to this client from this view.
-    pub fn answering(&self, topology: &Topology, client: IpAddr, view: Option<&Name>) -> Answering {
-        let mut answering = Answering::default();
-        if self.list.is_empty() {
-            return answering;
-        }
+    /// Gives the faults that act on answers to this client from this view, oldest first.
+    pub fn on_answers<'a>(
+        &'a self,
+        topology: &'a Topology,
+        client: IpAddr,
+        view: Option<&'a Name>,
+    ) -> impl Iterator<Item = &'a (FaultId, Fault)> {
         let asker = Party::at(topology, client);
         let server = Party::node(topology, Node::Dns, topology.dns.listen.ip());
-        for (_, Fault { target, effect }) in &self.list {
-            let hit = match target {
+        self.list.iter().filter(move |(_, fault)| {
+            let hit = match &fault.target {
                 Target::View(name) => view == Some(name),
-                Target::Link(_) | Target::Networks(..) | Target::Node(_) => {
+                target @ (Target::Link(_) | Target::Networks(..) | Target::Node(_)) => {
                     let (there, back) = between(target, &asker, &server);
                     // An asker that stands still asks nothing.
                     let own = matches!(target, Target::Node(node) if *node != Node::Dns);
                     (there || back) && !own
                 }
             };
-            if !hit {
-                continue;
+            hit && match fault.effect {
+                Effect::Blackhole
+                | Effect::Drop
+                | Effect::HalfOpen
+                | Effect::Jitter(_)
+                | Effect::Latency(_)
+                | Effect::Partition
+                | Effect::ServFail
+                | Effect::Stale
+                | Effect::ViewFlip { .. } => true,
+                Effect::Pause | Effect::Refuse | Effect::ResetPeer | Effect::TtlFloor(_) => false,
             }
+        })
+    }
+
+    /// Says what is done to an answer to this client from this view.
+    pub fn answering(&self, topology: &Topology, client: IpAddr, view: Option<&Name>) -> Answering {
+        let mut answering = Answering::default();
+        if self.list.is_empty() {
+            return answering;
+        }
+        for (_, Fault { effect, .. }) in self.on_answers(topology, client, view) {
             match effect {
                 Effect::Blackhole | Effect::Drop | Effect::HalfOpen | Effect::Partition => {
                     answering.dropped = true;

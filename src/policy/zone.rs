@@ -5,6 +5,7 @@
 //! and signs nothing.
 
 mod build;
+mod change;
 mod data;
 mod key;
 mod lexer;
@@ -23,8 +24,10 @@ use hickory_proto::rr::{Name, RData, Record, RecordType};
 use crate::model::mistake::{Files, Mistake};
 use crate::model::topology::ZoneSource;
 
+pub use self::change::Unchanged;
 pub use self::key::Key;
 pub use self::lookup::{Found, lookup};
+pub use self::reader::served_type;
 pub use self::text::{data_words, read_name, read_type, type_word};
 
 /// A zone that can be served.

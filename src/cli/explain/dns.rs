@@ -16,9 +16,7 @@ use serde_json::{Value, json};
 use crate::cli::{Exit, Io};
 use crate::model::addr::{ClientAddr, ListenAddr};
 use crate::model::topology::Topology;
-use crate::policy::answer::{
-    Answer, Edns, PAYLOAD_MAX, Question, Rules, Shown, Transport, decide, rcode_word,
-};
+use crate::policy::answer::{Answer, Edns, PAYLOAD_MAX, Question, Rules, Shown, Transport, decide};
 use crate::policy::view::{Subnet, tried};
 use crate::policy::zone::{data_words, read_name, read_type, type_word};
 
@@ -74,14 +72,14 @@ pub fn dns(
     };
     let answer = decide(rules, &asked.question);
     let text = if args.json {
-        let value = as_json(rules, &asked, &answer);
+        let value = as_json(&topology.name, &asked, &answer);
         format!("{}\n", serde_json::to_string_pretty(&value)?)
     } else if asked.short {
         let records = answer.answer.iter();
         let words = records.map(|shown| format!("{}\n", data_words(&shown.record.data)));
         words.collect()
     } else {
-        as_text(rules, &asked, &answer)?
+        as_text(&topology.name, &asked, &answer)?
     };
     io.out.write_all(text.as_bytes())?;
     Ok(Exit::Success)
@@ -186,7 +184,7 @@ fn address_of(from: &str, topology: &Topology) -> Result<(IpAddr, Option<String>
     }
 }
 
-fn as_text(rules: &Rules, asked: &Asked, answer: &Answer<'_>) -> Result<String, std::fmt::Error> {
+fn as_text(scenario: &str, asked: &Asked, answer: &Answer<'_>) -> Result<String, std::fmt::Error> {
     let question = &asked.question;
     let mut text = String::new();
     let who = asked
@@ -196,6 +194,7 @@ fn as_text(rules: &Rules, asked: &Asked, answer: &Answer<'_>) -> Result<String, 
     let kind = type_word(question.record_type);
     let from = question.source.ip();
     let word = question.transport.word();
+    writeln!(text, "scenario  {scenario}")?;
     writeln!(
         text,
         "question  {} {kind} from {from}{who} over {word}",
@@ -204,7 +203,7 @@ fn as_text(rules: &Rules, asked: &Asked, answer: &Answer<'_>) -> Result<String, 
     if let Some(selected) = answer.selected {
         writeln!(text, "source    {}", selected.source)?;
     }
-    for rule in rules_tried(rules, answer) {
+    for rule in rules_tried(answer) {
         writeln!(
             text,
             "rule      {}: {} {}",
@@ -218,7 +217,7 @@ fn as_text(rules: &Rules, asked: &Asked, answer: &Answer<'_>) -> Result<String, 
             text,
             "zone      {} (generation {})",
             zone.origin(),
-            rules.generation
+            answer.generation
         )?;
     }
     writeln!(
@@ -227,8 +226,11 @@ fn as_text(rules: &Rules, asked: &Asked, answer: &Answer<'_>) -> Result<String, 
         answer.reason,
         answer.reason.step.rfc()
     )?;
+    for acting in &answer.reason.faults {
+        writeln!(text, "fault     {acting}")?;
+    }
     let aa = if answer.authoritative { " aa" } else { "" };
-    writeln!(text, "answer    {}{aa}", rcode_word(answer.rcode))?;
+    writeln!(text, "answer    {}{aa}", answer.code())?;
     let sections = [
         ("answer", &answer.answer),
         ("authority", &answer.authority),
@@ -266,14 +268,15 @@ struct RuleTried<'r> {
     verdict: &'static str,
 }
 
-fn rules_tried<'r>(rules: &'r Rules, answer: &Answer<'_>) -> Vec<RuleTried<'r>> {
+fn rules_tried<'r>(answer: &Answer<'r>) -> Vec<RuleTried<'r>> {
     let Some(selected) = answer.selected else {
         return Vec::new();
     };
-    let lists = rules.views.iter().map(|view| view.match_clients.as_slice());
+    let views = answer.views;
+    let lists = views.iter().map(|view| view.match_clients.as_slice());
     let tried = tried(lists, selected.source.address());
     let rule = tried.into_iter().map(|tried| {
-        let view = &rules.views[tried.view];
+        let view = &views[tried.view];
         let element = &view.match_clients[tried.element];
         RuleTried {
             view: &view.name,
@@ -294,7 +297,7 @@ fn words(record: &Record) -> String {
     format!("{} {} {kind} {data}", record.name, record.ttl)
 }
 
-fn as_json(rules: &Rules, asked: &Asked, answer: &Answer<'_>) -> Value {
+fn as_json(scenario: &str, asked: &Asked, answer: &Answer<'_>) -> Value {
     let question = &asked.question;
     let records = |section: &[Shown<'_>]| -> Vec<Value> {
         let records = section.iter().map(|shown| {
@@ -309,7 +312,7 @@ fn as_json(rules: &Rules, asked: &Asked, answer: &Answer<'_>) -> Value {
         });
         records.collect()
     };
-    let tried = rules_tried(rules, answer).into_iter();
+    let tried = rules_tried(answer).into_iter();
     let tried: Vec<_> = tried
         .map(|rule| json!({"view": rule.view, "rule": rule.text, "verdict": rule.verdict}))
         .collect();
@@ -317,6 +320,7 @@ fn as_json(rules: &Rules, asked: &Asked, answer: &Answer<'_>) -> Value {
     let echoed = answer.edns.and_then(|edns| edns.subnet);
     json!({
         "schema": "twodoors.explain/1",
+        "scenario": scenario,
         "question": {
             "name": question.name.to_ascii(),
             "type": type_word(question.record_type),
@@ -330,10 +334,11 @@ fn as_json(rules: &Rules, asked: &Asked, answer: &Answer<'_>) -> Value {
         "view": answer.view.map(|view| view.name.to_string()),
         "rule": answer.rule().map(ToString::to_string),
         "zone": answer.zone.map(|zone| zone.origin().to_ascii()),
-        "generation": rules.generation.0,
+        "generation": answer.generation.0,
+        "faults": answer.reason.faults.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "step": answer.reason.to_string(),
         "rfc": answer.reason.step.rfc(),
-        "rcode": rcode_word(answer.rcode),
+        "rcode": answer.code(),
         "authoritative": answer.authoritative,
         "answer": records(&answer.answer),
         "authority": records(&answer.authority),

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard};
 use crate::model::fact::{DnsAnswered, Kind};
 use crate::model::id::{Name, Node};
 use crate::model::topology::Topology;
-use crate::policy::answer::{Answer, Question, rcode_word};
+use crate::policy::answer::{Answer, Question};
 use crate::policy::zone::{data_words, type_word};
 
 /// How many answers are shown whole between two flushes: 640 a second is more than a page shows.
@@ -22,7 +22,7 @@ pub(super) struct Counts {
     pending: Mutex<Pending>,
 }
 
-/// View, rule and response code.
+/// View, rule and response code, or `dropped`.
 type Label = (Option<Name>, Option<Name>, &'static str);
 
 #[derive(Default)]
@@ -47,7 +47,7 @@ impl Counts {
     pub(super) fn add(&self, question: &Question, answer: &Answer<'_>) -> Option<Kind> {
         let view = answer.view.map(|view| view.name.clone());
         let rule = answer.rule().cloned();
-        let rcode = rcode_word(answer.rcode);
+        let rcode = answer.code();
         let mut pending = self.lock();
         let label = (view.clone(), rule.clone(), rcode);
         *pending.counts.entry(label).or_default() += 1;
@@ -89,7 +89,7 @@ impl Counts {
             rtype: type_word(question.record_type),
             view,
             rule,
-            rcode: rcode_word(answer.rcode).into(),
+            rcode: answer.code().into(),
             answer: records
                 .map(|shown| {
                     let data = &shown.record.data;

@@ -5,13 +5,49 @@ use std::fmt;
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::Name;
 
+use crate::model::fault::Fault;
+use crate::model::id::{self, FaultId, Generation};
+
 /// Why an answer is what it is.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Reason<'r> {
+    /// The faults that act on it, oldest first; it costs nothing while there are none.
+    pub faults: Vec<Acting<'r>>,
     /// How many CNAMEs were followed.
     pub aliases: usize,
     /// What the last name came to.
     pub step: Step<'r>,
+}
+
+/// A fault that acts on an answer.
+#[derive(Clone, Copy, Debug)]
+pub struct Acting<'r> {
+    /// Its number.
+    pub id: FaultId,
+    /// What it is.
+    pub fault: &'r Fault,
+    /// What came of it, where the fault's own words do not say it.
+    pub note: Note<'r>,
+}
+
+/// What came of a fault.
+#[derive(Clone, Copy, Debug)]
+pub enum Note<'r> {
+    /// Another view answers.
+    Flipped {
+        /// The client's own.
+        from: &'r id::Name,
+        /// The one that answers.
+        to: &'r id::Name,
+    },
+    /// The view to answer from is not there; the client's own answers.
+    NoView,
+    /// There is no generation before this one; this one answers.
+    NotStale,
+    /// What it says.
+    Plain,
+    /// This generation answers.
+    Stale(Generation),
 }
 
 /// What a name came to.
@@ -27,8 +63,12 @@ pub enum Step<'r> {
     Class,
     /// The name is at or below this cut.
     Delegation(&'r Name),
+    /// A fault took the answer away.
+    Dropped,
     /// The name and the type exist.
     Exact,
+    /// A fault made the answer SERVFAIL.
+    Failed,
     /// A chain of CNAMEs leads back into itself.
     Loop,
     /// The message does not hold exactly one question.
@@ -74,13 +114,37 @@ pub const fn rcode_word(rcode: ResponseCode) -> &'static str {
     }
 }
 
-/// `exact match`, `CNAME 2, wildcard *.example.com.`
+/// `exact match`, `CNAME 2, wildcard *.example.com.`, `fault 3: latency 50.0ms on dns, exact match`.
 impl fmt::Display for Reason<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, acting) in self.faults.iter().enumerate() {
+            let gap = if place > 0 { ", " } else { "" };
+            write!(f, "{gap}{acting}")?;
+        }
+        if matches!(self.step, Step::Dropped | Step::Failed) {
+            return Ok(());
+        }
+        if !self.faults.is_empty() {
+            f.write_str(", ")?;
+        }
         if self.aliases > 0 {
             write!(f, "CNAME {}, ", self.aliases)?;
         }
         self.step.fmt(f)
+    }
+}
+
+/// `fault 3: view_flip to public on view/private (public answers for private)`.
+impl fmt::Display for Acting<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "fault {}: {}", self.id, self.fault)?;
+        match self.note {
+            Note::Flipped { from, to } => write!(f, " ({to} answers for {from})"),
+            Note::NoView => f.write_str(" (there is no such view)"),
+            Note::NotStale => f.write_str(" (there is no generation before this one)"),
+            Note::Plain => Ok(()),
+            Note::Stale(generation) => write!(f, " (generation {generation} answers)"),
+        }
     }
 }
 
@@ -94,7 +158,9 @@ impl fmt::Display for Step<'_> {
             Self::BadVersion => "EDNS version not known",
             Self::ChainTooLong => "chain too long",
             Self::Class => "class not served",
+            Self::Dropped => "not answered",
             Self::Exact => "exact match",
+            Self::Failed => "failed on purpose",
             Self::Loop => "back at a name already asked",
             Self::NotOneQuestion => "not exactly one question",
             Self::NoName => "no such name",
@@ -117,6 +183,8 @@ impl Step<'_> {
             Self::BadVersion => "RFC 6891 section 6.1.3",
             Self::ChainTooLong | Self::Loop | Self::Outside => "RFC 1034 section 3.6.2",
             Self::Class
+            | Self::Dropped
+            | Self::Failed
             | Self::NoView
             | Self::NoZone
             | Self::Opcode

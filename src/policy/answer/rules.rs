@@ -1,4 +1,9 @@
-//! What answers are decided by: views and their zones, immutable, swapped whole.
+//! What answers are decided by: views and their zones, and the faults in force; immutable, swapped
+//! whole.
+//!
+//! Zones are shared between the values that follow one another, so another set of faults costs a
+//! few pointers. A generation counts zones and views, not faults: a cache of rendered answers
+//! belongs to one `Rules` value and to clients that no fault concerns, not to a generation.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,10 +16,11 @@ use crate::model::id::{Generation, Name};
 use crate::model::mistake::{Files, Mistake, Place};
 use crate::model::network::Element;
 use crate::model::topology::{Topology, ZoneSource};
+use crate::policy::faults::Faults;
 use crate::policy::zone::{Key, Zone};
 
 /// The rules in force.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Rules {
     /// Which rules these are, from 1.
     pub generation: Generation,
@@ -22,10 +28,22 @@ pub struct Rules {
     pub views: Vec<View>,
     /// Senders whose client-subnet option chooses the view.
     pub ecs_trusted: Vec<IpNet>,
+    /// Who is where, for faults.
+    pub(super) topology: Arc<Topology>,
+    pub(super) faults: Faults,
+    /// What was in force before, for stale answers: one generation back, no further.
+    pub(super) previous: Option<Arc<Previous>>,
+}
+
+/// The generation before.
+#[derive(Debug)]
+pub(super) struct Previous {
+    pub(super) generation: Generation,
+    pub(super) views: Vec<View>,
 }
 
 /// One view.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct View {
     /// Its name.
     pub name: Name,
@@ -79,9 +97,46 @@ impl Rules {
                 generation,
                 views,
                 ecs_trusted,
+                topology: Arc::new(topology.clone()),
+                faults: Faults::default(),
+                previous: None,
             },
             warnings,
         ))
+    }
+
+    /// Gives the same rules of the same generation with these faults in force and no others.
+    pub fn with_faults(&self, faults: Faults) -> Self {
+        Self {
+            faults,
+            ..self.clone()
+        }
+    }
+
+    /// Gives the same rules with the topology that a lab shares with everybody.
+    pub fn with_topology(self, topology: Arc<Topology>) -> Self {
+        Self { topology, ..self }
+    }
+
+    /// Puts these rules in the place of others: the next generation, the same lab, and the faults
+    /// stay in force.
+    pub fn following(self, old: &Self) -> Self {
+        let previous = Previous {
+            generation: old.generation,
+            views: old.views.clone(),
+        };
+        Self {
+            generation: Generation(old.generation.0 + 1),
+            topology: Arc::clone(&old.topology),
+            faults: old.faults.clone(),
+            previous: Some(Arc::new(previous)),
+            ..self
+        }
+    }
+
+    /// Gives the faults in force.
+    pub const fn faults(&self) -> &Faults {
+        &self.faults
     }
 }
 
@@ -102,6 +157,14 @@ impl View {
     /// Gives its zones, in canonical order of their apexes.
     pub fn zones(&self) -> impl Iterator<Item = &Arc<Zone>> {
         self.zones.values()
+    }
+
+    /// Gives the same view with another zone in the place of the one with the same apex.
+    pub(super) fn with_zone(&self, zone: Arc<Zone>) -> Self {
+        let mut view = self.clone();
+        let key = Key::new(zone.origin());
+        view.zones.insert(key.whole().into(), zone);
+        view
     }
 
     /// Finds the zone with this apex.

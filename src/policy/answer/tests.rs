@@ -74,7 +74,7 @@ fn load(inside: &str, outside: &str) -> Result<(Rules, Vec<Mistake>), Vec<Mistak
         resolvers: Vec::new(),
         timeline: Vec::new(),
         expect: Vec::new(),
-        duration: crate::model::time::Span::from_secs(60),
+        duration: Span::from_secs(60),
         model: topology::Model::default(),
     };
     let top = "$TTL 60\n@ SOA ns h 1 2 3 4 5\n NS ns\nns A 192.0.2.1\n";
@@ -360,3 +360,6 @@ fn a_reload_that_moves_a_network_says_so() {
         &["dns.ecs.trusted: [127.0.0.1/32] became []"],
     );
 }
+
+mod faults;
+mod records;

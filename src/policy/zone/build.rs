@@ -31,6 +31,11 @@ pub(super) fn load(source: &ZoneSource, files: &dyn Files) -> Loaded {
         }
     };
     let (records, notes) = reader::read(&source.file, &origin, files);
+    build(origin, records, notes, top())
+}
+
+/// Makes a zone of records, `top` being where the whole is complained about.
+pub(super) fn build(origin: Name, records: Vec<Read>, notes: Notes, top: Place) -> Loaded {
     let mut builder = Builder {
         key: Key::new(&origin),
         origin,
@@ -44,7 +49,7 @@ pub(super) fn load(source: &ZoneSource, files: &dyn Files) -> Loaded {
     let clean = builder.notes.mistakes.is_empty();
     let soa = builder.soa();
     if clean {
-        builder.check_apex(top());
+        builder.check_apex(top);
     }
     builder.check_nodes();
     let mut notes = builder.notes;
@@ -206,6 +211,11 @@ impl Builder {
                     warnings.push((place(item), what, cure));
                 }
                 for item in &set.items {
+                    if let Some(name) = self.without_dot(item) {
+                        let what = format!("final-dot-missing: {name} holds the origin twice");
+                        let cure = "end a whole name with a dot, or write it without the origin";
+                        warnings.push((place(item), what, cure));
+                    }
                     if let Some(target) = self.without_address(item) {
                         let what = format!("no address for the name server {target}");
                         warnings.push((place(item), what, "add its A or AAAA record"));
@@ -216,6 +226,25 @@ impl Builder {
         for (place, what, cure) in warnings {
             self.notes.warning(place, what, cure);
         }
+    }
+
+    /// Gives the owner or the target of a record that ends with the origin twice, as a whole name
+    /// does that was written without its final dot. An origin of one label is too short to tell.
+    fn without_dot<'a>(&self, item: &'a Item) -> Option<&'a Name> {
+        #[expect(clippy::wildcard_enum_match_arm, reason = "few types name a host")]
+        let target = match &item.record.data {
+            RData::CNAME(target) => Some(&target.0),
+            RData::NS(target) => Some(&target.0),
+            RData::PTR(target) => Some(&target.0),
+            RData::MX(mx) => Some(&mx.exchange),
+            RData::SRV(srv) => Some(&srv.target),
+            _ => None,
+        };
+        let twice = self.origin.clone().append_name(&self.origin).ok()?;
+        let twice = Key::new(&twice);
+        let names = [Some(&item.record.name), target].into_iter().flatten();
+        let mut names = names.filter(|name| Key::new(name).is_under(&twice));
+        names.next().filter(|_| self.key.labels() > 1)
     }
 
     /// Gives the target of an NS when this zone should have its address and has none.

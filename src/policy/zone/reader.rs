@@ -270,40 +270,11 @@ impl Reader<'_> {
     }
 
     fn record_type(&mut self, source: &Source<'_>, token: Token<'_>) -> Option<RecordType> {
-        let found = text::record_type(token.text);
-        let (what, cure) = match found {
-            None => (
-                format!("`{}` is not a type", head(token.text)),
-                "types without a name here are written TYPE123 and `\\# LENGTH HEX` (RFC 3597)",
-            ),
-            Some(RecordType::DNAME) => (
-                String::from("DNAME is not served yet"),
-                "remove it, or write out the names",
-            ),
-            Some(
-                RecordType::AXFR
-                | RecordType::IXFR
-                | RecordType::OPT
-                | RecordType::TSIG
-                | RecordType::ZERO,
-            ) => (
-                format!(
-                    "{} exists in messages only",
-                    token.text.to_ascii_uppercase()
-                ),
-                "remove it",
-            ),
-            Some(RecordType::Unknown(128..=255)) => (
-                format!(
-                    "{} exists in messages only",
-                    token.text.to_ascii_uppercase()
-                ),
-                "remove it",
-            ),
-            Some(known) => return Some(known),
-        };
-        self.notes.mistake(source.place(token.spot), what, cure);
-        None
+        let found = served_type(token.text);
+        let told = found.map_err(|(what, cure)| {
+            self.notes.mistake(source.place(token.spot), what, cure);
+        });
+        told.ok()
     }
 
     fn directive(
@@ -384,6 +355,32 @@ impl Reader<'_> {
                 self.notes.mistake(source.place(file.spot), what, "");
             }
         }
+    }
+}
+
+/// Reads a type that a zone may hold, or says why not and what would be right.
+pub fn served_type(text: &str) -> Result<RecordType, (String, &'static str)> {
+    match text::record_type(text) {
+        None => Err((
+            format!("`{}` is not a type", head(text)),
+            "types without a name here are written TYPE123 and `\\# LENGTH HEX` (RFC 3597)",
+        )),
+        Some(RecordType::DNAME) => Err((
+            String::from("DNAME is not served yet"),
+            "remove it, or write out the names",
+        )),
+        Some(
+            RecordType::AXFR
+            | RecordType::IXFR
+            | RecordType::OPT
+            | RecordType::TSIG
+            | RecordType::ZERO
+            | RecordType::Unknown(128..=255),
+        ) => Err((
+            format!("{} exists in messages only", text.to_ascii_uppercase()),
+            "remove it",
+        )),
+        Some(known) => Ok(known),
     }
 }
 

@@ -9,7 +9,7 @@ use std::str::FromStr;
 use hickory_proto::rr::{Name, RData, RecordType};
 
 /// The largest TTL (RFC 2181 section 8).
-const TTL_MAX: u64 = (1 << 31) - 1;
+pub(super) const TTL_MAX: u64 = (1 << 31) - 1;
 
 /// Reads a TTL: seconds, or numbers with units (`1h30m`).
 pub(super) fn ttl(text: &str) -> Result<u32, String> {

@@ -45,7 +45,8 @@ fn check(words: &str, expected: &str) {
 fn every_rule_that_was_tried_is_told_with_the_place_of_each_record() {
     check(
         "dns --from 127.42.0.9 teleport.example.com",
-        "question  teleport.example.com. A from 127.42.0.9 over udp
+        "scenario  test
+        question  teleport.example.com. A from 127.42.0.9 over udp
         source    127.42.0.9
         rule      private: !127.41.255.0/24 does not hold it
         rule      private: 127.41.0.0/16 does not hold it

@@ -1,0 +1,128 @@
+//! A zone with one record set replaced or removed.
+//!
+//! The zone is built anew from its records and the new ones, so that every check of a zone file
+//! holds of the change, too; the serial number of the SOA goes up by one.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use hickory_proto::rr::{Name, RData, RecordType};
+use thiserror::Error;
+
+use crate::model::mistake::Place;
+use crate::model::timeline::RecordChange;
+
+use super::lexer::{Lexer, Token};
+use super::reader::{Notes, Read};
+use super::text::{TTL_MAX, type_word};
+use super::{Item, Zone, build, data};
+
+/// What stands in the place of a file for records that come from none.
+const NO_FILE: &str = "(changed while running)";
+
+/// Why a record change cannot be made.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("{what}{}{cure}", if cure.is_empty() { "" } else { "; " })]
+pub struct Unchanged {
+    /// What is wrong.
+    pub what: String,
+    /// What would be right; empty when `what` says it.
+    pub cure: String,
+}
+
+impl Unchanged {
+    pub(crate) fn new(what: impl Into<String>, cure: impl Into<String>) -> Self {
+        let (what, cure) = (what.into(), cure.into());
+        Self { what, cure }
+    }
+}
+
+impl Zone {
+    /// Gives the zone with the set of this name and type replaced, or removed when the change has
+    /// no data.
+    pub(in crate::policy) fn with_set(
+        &self,
+        name: &Name,
+        record_type: RecordType,
+        change: &RecordChange,
+    ) -> Result<Self, Unchanged> {
+        let RecordChange { ttl, data, .. } = change;
+        if u64::from(*ttl) > TTL_MAX {
+            let what = format!("the TTL {ttl} is above {TTL_MAX} seconds");
+            return Err(Unchanged::new(what, ""));
+        }
+        let file: Arc<Path> = Arc::from(Path::new(NO_FILE));
+        let new = data.iter().map(|text| {
+            Ok(Read {
+                owner: name.clone(),
+                ttl: *ttl,
+                data: self.data(record_type, text)?,
+                file: Arc::clone(&file),
+                line: 1,
+                column: 1,
+            })
+        });
+        let new: Vec<Read> = new.collect::<Result<_, Unchanged>>()?;
+        let is_old = |read: &Read| read.data.record_type() == record_type && read.owner == *name;
+        let items = self.nodes().flat_map(|node| &node.sets);
+        let items = items.flat_map(|set| &set.items).map(read);
+        let mut records: Vec<Read> = items.filter(|read| !is_old(read)).collect();
+        for read in &mut records {
+            if let RData::SOA(soa) = &mut read.data {
+                soa.serial = soa.serial.wrapping_add(1);
+            }
+        }
+        records.extend(new);
+        let top = Place {
+            file: file.to_path_buf(),
+            line: 1,
+            column: 1,
+        };
+        let origin = self.origin().clone();
+        let loaded = build::build(origin, records, Notes::default(), top);
+        let wrong = |what: String, cure: String| {
+            let what = format!("{name} {}: {what}", type_word(record_type));
+            Unchanged::new(what, cure)
+        };
+        match (loaded.zone, loaded.mistakes.into_iter().next()) {
+            (Some(zone), _) => Ok(zone),
+            (None, Some(mistake)) => Err(wrong(mistake.what, mistake.cure)),
+            (None, None) => Err(wrong(String::from("no zone is left"), String::new())),
+        }
+    }
+
+    /// Reads the data of one record as a line of this zone's file would hold it.
+    fn data(&self, record_type: RecordType, text: &str) -> Result<RData, Unchanged> {
+        let kind = type_word(record_type);
+        let mut lexer = Lexer::new(text);
+        let first = lexer.next_entry();
+        let more = lexer.next_entry().is_some();
+        let tokens: Vec<Token<'_>> = match first {
+            _ if more => {
+                let what = format!("{kind} {text:?}: more than one line of data");
+                return Err(Unchanged::new(what, "give each record its own entry"));
+            }
+            None => Vec::new(),
+            Some(Ok(entry)) => entry.tokens,
+            Some(Err(slip)) => {
+                let what = format!("{kind} {text:?}: {}", slip.what);
+                return Err(Unchanged::new(what, slip.cure));
+            }
+        };
+        data::record_data(record_type, &tokens, self.origin()).map_err(|wrong| {
+            let what = format!("{kind} {text:?}: {}", wrong.what);
+            Unchanged::new(what, wrong.cure)
+        })
+    }
+}
+
+fn read(item: &Item) -> Read {
+    Read {
+        owner: item.record.name.clone(),
+        ttl: item.record.ttl,
+        data: item.record.data.clone(),
+        file: Arc::clone(&item.file),
+        line: item.line,
+        column: 1,
+    }
+}
