@@ -26,6 +26,7 @@ use crate::live::agent::Agent;
 use crate::live::authority::Authority;
 use crate::live::balancer::Balancer;
 use crate::live::proxy::Proxy;
+use crate::live::resolver::Resolver;
 use crate::live::runner::{Shared, Tap};
 use crate::live::tasks::Tasks;
 use crate::live::tls;
@@ -73,6 +74,7 @@ pub struct Lab {
     balancers: Vec<Balancer>,
     agents: Vec<Agent>,
     users: Vec<User>,
+    resolvers: Vec<Resolver>,
     tasks: Tasks,
     /// One reload at a time.
     reloading: Mutex<()>,
@@ -233,7 +235,11 @@ impl Lab {
                 let index = topology.users.iter().position(|user| user.name == *name);
                 self.users[index.ok_or_else(unknown)?].operate(act);
             }
-            Node::Dns | Node::Lab | Node::Resolver(_) => {
+            Node::Resolver(name) => {
+                let resolver = self.resolver(name).ok_or_else(unknown)?;
+                resolver.operate(act).await.map_err(failed)?;
+            }
+            Node::Dns | Node::Lab => {
                 let why = format!("{node} runs as long as the lab");
                 return Err(OperateError::Failed(why));
             }
@@ -337,10 +343,32 @@ impl Lab {
         Ok((rules, changed, warnings))
     }
 
-    /// Puts these faults, and no others, in force at the DNS server.
+    /// Puts these faults, and no others, in force at the DNS server and the resolvers.
     pub fn set_dns_faults(&self, faults: &Faults) {
         self.rules
             .rcu(|rules| Arc::new(rules.with_faults(faults.clone())));
+        let resolvers = self.shared.topology.resolvers.iter();
+        for (config, resolver) in resolvers.zip(&self.resolvers) {
+            resolver.floor(faults.ttl_floor(&config.name));
+        }
+    }
+
+    /// Moves the resolvers that run on a node's machine: they ask from this address from now on.
+    pub fn roam_resolvers(&self, node: &Node, network: &Name, address: IpAddr) {
+        let resolvers = self.shared.topology.resolvers.iter();
+        for (config, resolver) in resolvers.zip(&self.resolvers) {
+            if config.on.as_ref() == Some(node) {
+                resolver.roam(network.clone(), address);
+            }
+        }
+    }
+
+    /// Finds a resolver.
+    fn resolver(&self, name: &str) -> Option<&Resolver> {
+        let resolvers = self.shared.topology.resolvers.iter();
+        let mut resolvers = resolvers.zip(&self.resolvers);
+        let found = resolvers.find(|(config, _)| &*config.name == name);
+        found.map(|(_, resolver)| resolver)
     }
 
     /// Changes a record set in views until the next reload reads the files again.

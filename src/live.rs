@@ -15,6 +15,7 @@ pub mod gossip;
 pub mod proxy;
 pub mod proxy_protocol;
 pub mod relay;
+pub mod resolver;
 pub mod resource;
 pub mod runner;
 pub mod serve;

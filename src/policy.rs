@@ -24,6 +24,7 @@ pub mod lease;
 pub mod machines;
 pub mod principals;
 pub mod proxy;
+pub mod resolver;
 pub mod route;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -108,6 +109,8 @@ pub enum AnyInput {
     Balancer(balancer::Input),
     /// Of a proxy.
     Proxy(proxy::Input),
+    /// Of a resolver.
+    Resolver(resolver::Input),
     /// Of a user.
     User(user::Input),
 }
@@ -122,4 +125,10 @@ macro_rules! any_input {
     )*};
 }
 
-any_input!(Agent(agent), Balancer(balancer), Proxy(proxy), User(user));
+any_input!(
+    Agent(agent),
+    Balancer(balancer),
+    Proxy(proxy),
+    Resolver(resolver),
+    User(user)
+);

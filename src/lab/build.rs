@@ -18,13 +18,14 @@ use crate::live::dns::Dns;
 use crate::live::faults::InForce;
 use crate::live::gossip::Board;
 use crate::live::proxy::{self, Proxy};
+use crate::live::resolver::{Resolver, Sockets};
 use crate::live::runner::Shared;
 use crate::live::tasks::Tasks;
 use crate::live::tunnel::Settings;
 use crate::live::user::User;
 use crate::live::{serve, tls};
 use crate::model::fact::{Act, Kind};
-use crate::model::id::{Node, Seq};
+use crate::model::id::{Name, Node, Seq};
 use crate::model::topology::Topology;
 use crate::policy::principals;
 
@@ -61,6 +62,12 @@ pub(super) async fn start(options: Options) -> Result<Lab, StartError> {
     for proxy in &topology.pool.proxies {
         pool.push(bind(Node::Proxy(proxy.name.clone()), proxy.listen.0)?);
     }
+    let mut caches = Vec::new();
+    for resolver in &topology.resolvers {
+        let node = || Node::Resolver(resolver.name.clone());
+        let sockets = Sockets::bind(resolver.listen).await;
+        caches.push(sockets.map_err(|error| bind_error(node(), resolver.listen, error))?);
+    }
     let mut doors = Vec::new();
     for door in &topology.balancers {
         let node = || Node::Balancer(door.name.clone());
@@ -84,7 +91,12 @@ pub(super) async fn start(options: Options) -> Result<Lab, StartError> {
     let web = tls::Server::new(web);
     let known_hosts = authority.known_hosts_line("*").map_err(|e| issuing(&e))?;
     let roots = Arc::new(authority.roots());
-    let dialer = |from| {
+    let asked: Vec<SocketAddr> = caches.iter().map(Sockets::address).collect();
+    let dialer = |from, resolver: &Option<Name>| {
+        let names = topology.resolvers.iter().map(|resolver| &resolver.name);
+        let mut asked = names.zip(&asked);
+        let own = asked.find(|(name, _)| Some(*name) == resolver.as_ref());
+        let dns = own.map_or(dns, |(_, address)| *address);
         Dialer::new(from, dns, Arc::clone(&roots)).map_err(|error| StartError::System {
             what: "a resolver",
             error: error.to_string(),
@@ -117,7 +129,7 @@ pub(super) async fn start(options: Options) -> Result<Lab, StartError> {
         let names = principals::agent(config, cluster);
         let identity = authority.issue_host(HostRole::App, &config.name, &names, now);
         let means = agent::Means {
-            dialer: dialer(config.address)?,
+            dialer: dialer(config.address, &config.resolver)?,
             identity: identity.map_err(|e| issuing(&e))?,
             trust: authority.trust(),
             settings: Settings::default(),
@@ -129,13 +141,24 @@ pub(super) async fn start(options: Options) -> Result<Lab, StartError> {
         users.push(User::new(
             index,
             shared.clone(),
-            dialer(config.address)?,
+            dialer(config.address, &config.resolver)?,
             &tasks,
         ));
     }
 
+    let resolvers: Vec<Resolver> = (0..topology.resolvers.len())
+        .map(|index| {
+            let config = &topology.resolvers[index];
+            let route = (dns, topology.resolver_address(config));
+            Resolver::new(index, shared.clone(), asked[index], route, &tasks)
+        })
+        .collect();
+
     // Start them, from the inside out.
     tasks.spawn_watching(bound.run(tasks.token()));
+    for (resolver, sockets) in resolvers.iter().zip(caches) {
+        resolver.start(sockets);
+    }
     let starting = |error: io::Error| StartError::System {
         what: "a node",
         error: error.to_string(),
@@ -173,6 +196,7 @@ pub(super) async fn start(options: Options) -> Result<Lab, StartError> {
         balancers,
         agents,
         users,
+        resolvers,
         tasks,
         reloading: Mutex::new(()),
     })

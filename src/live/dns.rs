@@ -246,7 +246,11 @@ impl Handler {
 }
 
 /// Sends a reply; one that cannot be sent is nobody's loss but the client's.
-async fn send<R: ResponseHandler>(request: &Request, reply: &Reply, mut to: R) -> ResponseInfo {
+pub(super) async fn send<R: ResponseHandler>(
+    request: &Request,
+    reply: &Reply,
+    mut to: R,
+) -> ResponseInfo {
     match to.send_response(reply.message(request)).await {
         Ok(info) => info,
         Err(error) => {
@@ -257,7 +261,7 @@ async fn send<R: ResponseHandler>(request: &Request, reply: &Reply, mut to: R) -
 }
 
 /// Gives what hickory wants to hear when nothing was sent.
-fn nothing_sent(request: &Request) -> ResponseInfo {
+pub(super) fn nothing_sent(request: &Request) -> ResponseInfo {
     let mut metadata = Metadata::response_from_request(&request.metadata);
     metadata.response_code = ResponseCode::ServFail;
     let counts = HeaderCounts::default();

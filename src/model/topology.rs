@@ -312,6 +312,21 @@ impl Topology {
             .find(|resolver| &*resolver.name == name)
     }
 
+    /// Gives the address that a resolver asks the DNS server from, before anybody roams.
+    pub fn resolver_address(&self, resolver: &Resolver) -> IpAddr {
+        let on = resolver.on.as_ref();
+        let agent = self.agents.iter().find(|agent| {
+            on.is_some_and(|on| matches!(on, Node::Agent(name) if *name == agent.name))
+        });
+        let user = self
+            .users
+            .iter()
+            .find(|user| on.is_some_and(|on| matches!(on, Node::User(name) if *name == user.name)));
+        let agent = agent.map(|agent| agent.address);
+        let on = agent.or_else(|| user.map(|user| user.address));
+        on.unwrap_or_else(|| resolver.listen.ip())
+    }
+
     /// Gives the name of the proxy with this host id; the id itself when it is not of the pool.
     pub fn proxy_name(&self, id: &Name) -> Name {
         let proxy = self.pool.proxies.iter().find(|proxy| proxy.id == *id);

@@ -153,7 +153,7 @@ pub fn decide<'r>(rules: &'r Rules, question: &Question) -> Answer<'r> {
             step: Step::NoView,
         },
     };
-    let refusal = refusal(question);
+    let refusal = unserved(question);
     if refusal.is_none() {
         answer.choose(rules, question);
     }
@@ -178,8 +178,8 @@ pub fn decide<'r>(rules: &'r Rules, question: &Question) -> Answer<'r> {
     answer
 }
 
-/// Refuses what needs no view.
-fn refusal(question: &Question) -> Option<(ResponseCode, Step<'static>)> {
+/// Refuses what needs no view; `None` when the question can be asked of one.
+pub fn unserved(question: &Question) -> Option<(ResponseCode, Step<'static>)> {
     let edns = question.edns;
     if edns.is_some_and(|edns| edns.version > 0) {
         return Some((ResponseCode::BADVERS, Step::BadVersion));

@@ -2,7 +2,7 @@
 //!
 //! In go the topology and a node's place in its list; out comes a machine that has seen nothing.
 
-use super::{agent, balancer, proxy, user};
+use super::{agent, balancer, proxy, resolver, user};
 use crate::model::topology::Topology;
 
 /// Makes the machine of `topology.agents[index]`.
@@ -28,6 +28,14 @@ pub fn balancer(topology: &Topology, index: usize) -> balancer::Balancer {
 /// When there is no such instance.
 pub fn proxy(topology: &Topology, index: usize) -> proxy::Proxy {
     proxy::Proxy::new(index, &topology.pool.proxies[index].name)
+}
+
+/// Makes the machine of `topology.resolvers[index]`.
+///
+/// # Panics
+/// When there is no such resolver.
+pub fn resolver(topology: &Topology, index: usize) -> resolver::Resolver {
+    resolver::Resolver::new(&topology.resolvers[index].name)
 }
 
 /// Makes the machine of `topology.users[index]`.

@@ -1,19 +1,24 @@
-//! How the inputs of the four machines are written and read.
+//! How the inputs of the five machines are written and read.
 //!
 //! `policy/` and `model/` know no serde, so their types are mirrored here field by field: the
 //! compiler refuses a mirror that has fallen behind. Small enums are written as their words,
 //! numbers and addresses as themselves.
 
+mod wire;
+
 use std::net::IpAddr;
 
+use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::{Name as DnsName, Record, RecordType};
 use serde::{Deserialize, Serialize};
 
 use crate::model::addr::{ClientAddr, ListenAddr};
 use crate::model::fact::{Act, Ended, Failure, Purpose, Stage};
 use crate::model::id::{ConnId, DialId, FlowId, Name, RequestId};
+use crate::model::time::Span;
 use crate::policy::address::Document;
 use crate::policy::principals::{Shown, ShownKind};
-use crate::policy::{AnyInput, agent, balancer, proxy, user};
+use crate::policy::{AnyInput, agent, balancer, proxy, resolver, user};
 
 /// [`AnyInput`], keyed by the kind of machine.
 #[derive(Deserialize, Serialize)]
@@ -22,6 +27,7 @@ pub(super) enum AnyInputShape {
     Agent(#[serde(with = "AgentShape")] agent::Input),
     Balancer(#[serde(with = "BalancerShape")] balancer::Input),
     Proxy(#[serde(with = "ProxyShape")] proxy::Input),
+    Resolver(#[serde(with = "ResolverShape")] resolver::Input),
     User(#[serde(with = "UserShape")] user::Input),
 }
 
@@ -209,6 +215,49 @@ enum ProxyShape {
 }
 
 #[derive(Deserialize, Serialize)]
+#[serde(
+    remote = "resolver::Input",
+    rename_all = "snake_case",
+    deny_unknown_fields
+)]
+enum ResolverShape {
+    Answered {
+        forward: u64,
+        #[serde(with = "ReplyShape")]
+        reply: resolver::Reply,
+    },
+    Asked {
+        ask: u64,
+        #[serde(with = "plain")]
+        client: ClientAddr,
+        #[serde(with = "wire")]
+        name: DnsName,
+        #[serde(with = "plain")]
+        record_type: RecordType,
+    },
+    Failed {
+        forward: u64,
+    },
+    Floor(#[serde(with = "plain_option")] Option<Span>),
+    Operate(#[serde(with = "word")] Act),
+    Roamed {
+        network: Name,
+        address: IpAddr,
+    },
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(remote = "resolver::Reply", deny_unknown_fields)]
+struct ReplyShape {
+    #[serde(with = "plain")]
+    rcode: ResponseCode,
+    #[serde(with = "wire::list")]
+    records: Vec<Record>,
+    #[serde(with = "wire::option")]
+    soa: Option<Record>,
+}
+
+#[derive(Deserialize, Serialize)]
 #[serde(remote = "user::Input", rename_all = "snake_case", deny_unknown_fields)]
 enum UserShape {
     Answered {
@@ -318,7 +367,9 @@ mod plain {
 
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    use super::{ClientAddr, ConnId, DialId, FlowId, ListenAddr, RequestId};
+    use super::{
+        ClientAddr, ConnId, DialId, FlowId, ListenAddr, RecordType, RequestId, ResponseCode, Span,
+    };
 
     pub(super) trait Plain: Copy {
         type Inner: Serialize + for<'de> Deserialize<'de>;
@@ -348,6 +399,37 @@ mod plain {
         ListenAddr(SocketAddr),
         RequestId(u64)
     );
+
+    impl Plain for RecordType {
+        type Inner = u16;
+        fn wrap(inner: u16) -> Self {
+            Self::from(inner)
+        }
+        fn inner(self) -> u16 {
+            u16::from(self)
+        }
+    }
+
+    impl Plain for ResponseCode {
+        type Inner = u16;
+        fn wrap(inner: u16) -> Self {
+            let [high, low] = inner.to_be_bytes();
+            Self::from(high << 4 | low >> 4, low & 0xf)
+        }
+        fn inner(self) -> u16 {
+            u16::from(self)
+        }
+    }
+
+    impl Plain for Span {
+        type Inner = u64;
+        fn wrap(inner: u64) -> Self {
+            Self::from_us(inner)
+        }
+        fn inner(self) -> u64 {
+            self.as_us()
+        }
+    }
 
     pub(super) fn serialize<T: Plain, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
         value.inner().serialize(to)

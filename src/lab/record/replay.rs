@@ -16,7 +16,9 @@ use crate::model::id::Node;
 use crate::model::mistake::{Files, Mistake};
 use crate::model::time::Time;
 use crate::model::topology::Topology;
-use crate::policy::{AnyInput, Context, Machine, Outbox, agent, balancer, machines, proxy, user};
+use crate::policy::{
+    AnyInput, Context, Machine, Outbox, agent, balancer, machines, proxy, resolver, user,
+};
 use crate::scenario;
 
 /// How long a line may be in bytes: the first holds every file of the scenario, and a zone file may
@@ -26,7 +28,8 @@ const LINE_BYTES_MAX: u64 = 256 << 20;
 /// A recording that agreed.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Replayed {
-    /// How many calls agreed, by kind of machine: `agent`, `balancer`, `proxy`, `user`.
+    /// How many calls agreed, by kind of machine: `agent`, `balancer`, `proxy`,
+    /// `resolver`, `user`.
     pub calls: BTreeMap<&'static str, u64>,
     /// How many facts agreed.
     pub facts: u64,
@@ -240,6 +243,7 @@ enum AnyMachine {
     Agent(Box<agent::Agent>),
     Balancer(Box<balancer::Balancer>),
     Proxy(Box<proxy::Proxy>),
+    Resolver(Box<resolver::Resolver>),
     User(Box<user::User>),
 }
 
@@ -253,7 +257,10 @@ fn nodes(topology: &Topology) -> BTreeMap<String, Replaying> {
         .map(|index| AnyMachine::Proxy(Box::new(machines::proxy(topology, index))));
     let users = (0..topology.users.len())
         .map(|index| AnyMachine::User(Box::new(machines::user(topology, index))));
+    let resolvers = (0..topology.resolvers.len())
+        .map(|index| AnyMachine::Resolver(Box::new(machines::resolver(topology, index))));
     let all = agents.chain(balancers).chain(proxies).chain(users);
+    let all = all.chain(resolvers);
     all.map(|machine| {
         let node = machine.node();
         let replaying = Replaying {
@@ -272,6 +279,7 @@ impl AnyMachine {
             Self::Agent(machine) => machine.node(),
             Self::Balancer(machine) => machine.node(),
             Self::Proxy(machine) => machine.node(),
+            Self::Resolver(machine) => machine.node(),
             Self::User(machine) => machine.node(),
         }
     }
@@ -296,16 +304,25 @@ impl AnyMachine {
             (Self::Proxy(machine), Some(AnyInput::Proxy(input))) => {
                 Some(call(&mut **machine, cx, Some(input)))
             }
+            (Self::Resolver(machine), None) => Some(call(&mut **machine, cx, None)),
+            (Self::Resolver(machine), Some(AnyInput::Resolver(input))) => {
+                Some(call(&mut **machine, cx, Some(input)))
+            }
             (Self::User(machine), None) => Some(call(&mut **machine, cx, None)),
             (Self::User(machine), Some(AnyInput::User(input))) => {
                 Some(call(&mut **machine, cx, Some(input)))
             }
             (
-                Self::Agent(_) | Self::Balancer(_) | Self::Proxy(_) | Self::User(_),
+                Self::Agent(_)
+                | Self::Balancer(_)
+                | Self::Proxy(_)
+                | Self::Resolver(_)
+                | Self::User(_),
                 Some(
                     AnyInput::Agent(_)
                     | AnyInput::Balancer(_)
                     | AnyInput::Proxy(_)
+                    | AnyInput::Resolver(_)
                     | AnyInput::User(_),
                 ),
             ) => None,

@@ -3,7 +3,7 @@
 //! The reply holds only what fits: whole record sets, OPT always, TC when something that matters is
 //! left out (RFC 2181 section 9, RFC 6891 section 7, RFC 9471 section 3).
 
-use hickory_proto::op::{Edns as HickoryEdns, Metadata};
+use hickory_proto::op::{Edns as HickoryEdns, Metadata, ResponseCode};
 use hickory_proto::rr::rdata::opt::{ClientSubnet, EdnsCode, EdnsOption};
 use hickory_proto::rr::{DNSClass, Name, Record, RecordType};
 use hickory_proto::serialize::binary::BinEncoder;
@@ -13,6 +13,7 @@ use hickory_server::zone_handler::{MessageResponse, MessageResponseBuilder};
 
 use crate::model::addr::{ClientAddr, ListenAddr};
 use crate::policy::answer::{Answer, Edns, PAYLOAD_MAX, Question, Shown, Transport};
+use crate::policy::resolver::Reply as Resolved;
 use crate::policy::view::Subnet;
 
 /// What every receiver takes without EDNS (RFC 1035 section 4.2.1).
@@ -128,37 +129,59 @@ pub struct Reply {
 impl Reply {
     /// Takes of an answer what fits.
     pub fn fit(request: &Request, question: &Question, answer: Answer<'_>) -> Self {
-        let mut metadata = Metadata::response_from_request(&request.metadata);
-        metadata.authoritative = answer.authoritative;
-        metadata.response_code = answer.rcode;
         let records = |section: Vec<Shown<'_>>| -> Vec<Record> {
             let records = section.into_iter().map(|shown| shown.record.into_owned());
             records.collect()
         };
-        let edns = answer.edns.map(|edns| {
-            let mut out = HickoryEdns::new();
-            out.set_version(edns.version);
-            out.set_max_payload(edns.payload);
-            out.set_dnssec_ok(edns.dnssec_ok);
-            out.set_rcode_high(u8::try_from(u16::from(answer.rcode) >> 4).unwrap_or(0));
-            if let Some(subnet) = edns.subnet {
-                let option = ClientSubnet::new(subnet.address, subnet.source, subnet.scope);
-                out.options_mut().insert(EdnsOption::Subnet(option));
-            }
-            out
-        });
-        let mut reply = Self {
+        let edns = answer.edns.map(|edns| out(edns, answer.rcode));
+        let mut metadata = Metadata::response_from_request(&request.metadata);
+        metadata.authoritative = answer.authoritative;
+        metadata.response_code = answer.rcode;
+        let reply = Self {
             metadata,
             edns,
             answer: records(answer.answer),
             authority: records(answer.authority),
             additional: records(answer.additional),
         };
+        reply.within(request, question)
+    }
+
+    /// Takes of a resolver's answer what fits.
+    pub fn resolved(request: &Request, question: &Question, resolved: Resolved) -> Self {
+        let Resolved {
+            rcode,
+            records,
+            soa,
+        } = resolved;
+        let edns = question.edns.map(|edns| {
+            let own = Edns {
+                version: 0,
+                payload: PAYLOAD_MAX,
+                subnet: None,
+                ..edns
+            };
+            out(own, rcode)
+        });
+        let mut metadata = Metadata::response_from_request(&request.metadata);
+        metadata.recursion_available = true;
+        metadata.response_code = rcode;
+        let reply = Self {
+            metadata,
+            edns,
+            answer: records,
+            authority: soa.into_iter().collect(),
+            additional: Vec::new(),
+        };
+        reply.within(request, question)
+    }
+
+    fn within(mut self, request: &Request, question: &Question) -> Self {
         let limit = limit(question);
-        if reply.size(request).is_none_or(|size| size > limit) {
-            reply.cut(request, limit);
+        if self.size(request).is_none_or(|size| size > limit) {
+            self.cut(request, limit);
         }
-        reply
+        self
     }
 
     /// Leaves out the glue, then the authority, then whole sets of the answer, until the rest fits.
@@ -219,6 +242,20 @@ impl Reply {
             &self.additional,
         )
     }
+}
+
+/// Writes EDNS of an answer.
+fn out(edns: Edns, rcode: ResponseCode) -> HickoryEdns {
+    let mut out = HickoryEdns::new();
+    out.set_version(edns.version);
+    out.set_max_payload(edns.payload);
+    out.set_dnssec_ok(edns.dnssec_ok);
+    out.set_rcode_high(u8::try_from(u16::from(rcode) >> 4).unwrap_or(0));
+    if let Some(subnet) = edns.subnet {
+        let option = ClientSubnet::new(subnet.address, subnet.source, subnet.scope);
+        out.options_mut().insert(EdnsOption::Subnet(option));
+    }
+    out
 }
 
 /// How many bytes the asker takes.

@@ -294,6 +294,18 @@ fn what_looks_wrong_is_warned_and_served() {
 }
 
 #[test]
+fn a_final_dot_that_is_missing_is_warned_of() {
+    let text = "www.example.test A 192.0.2.1\na CNAME www.example.test\nb CNAME www.example.test.\n\
+                example A 192.0.2.1\ntest A 192.0.2.1\n";
+    let warnings = load(text).warnings;
+    let warnings: Vec<_> = warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(warnings.len(), 2, "{warnings:#?}");
+    let doubled = "final-dot-missing: www.example.test.example.test. holds the origin twice";
+    assert!(warnings[0].starts_with(&format!("zone:5:1: {doubled}")));
+    assert!(warnings[1].starts_with(&format!("zone:6:1: {doubled}")));
+}
+
+#[test]
 fn mistakes_are_bounded() {
     let loaded = load(&"x NOSUCH\n".repeat(1_000));
     assert_eq!(loaded.mistakes.len(), 100);
