@@ -195,6 +195,13 @@ impl Lab {
             .map(|door| (&door.name, &*door.listen))
     }
 
+    /// Gives where each resolver listens.
+    pub fn resolvers(&self) -> impl Iterator<Item = (&Name, SocketAddr)> {
+        let resolvers = self.shared.topology.resolvers.iter();
+        let names = resolvers.map(|resolver| &resolver.name);
+        names.zip(self.resolvers.iter().map(Resolver::address))
+    }
+
     /// Does an operator's act on a node, to its end also when the caller goes away.
     pub async fn operate(self: &Arc<Self>, node: &Node, act: Act) -> Result<(), OperateError> {
         let (lab, own) = (Arc::clone(self), node.clone());

@@ -51,6 +51,8 @@ pub struct Snapshot {
     pub agents: Vec<AgentState>,
     /// The users.
     pub users: Vec<UserState>,
+    /// The resolvers, in the order of the file.
+    pub resolvers: Vec<ResolverState>,
     /// What an operator should know, oldest first.
     pub findings: Vec<Finding>,
 }
@@ -260,6 +262,19 @@ pub struct UserState {
     pub last: Option<VisitAnswered>,
     /// The last failure, in words.
     pub last_error: Option<String>,
+}
+
+/// A resolver.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResolverState {
+    /// Its name.
+    pub name: Name,
+    /// What the operator wants of it.
+    pub admin: Admin,
+    /// Answers from its cache.
+    pub hits: u64,
+    /// Answers for which the DNS server was asked.
+    pub misses: u64,
 }
 
 /// Something that an operator should know.

@@ -110,6 +110,11 @@ impl Resolver {
         resolver
     }
 
+    /// Gives where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.inner.address
+    }
+
     /// Begins to answer on sockets that were bound before.
     pub fn start(&self, sockets: Sockets) {
         self.listen(sockets);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     Admin, AgentState, BackendState, BalancerState, DnsState, Mesh, NetworkState, ProxyState,
-    Snapshot, TunnelState, UserState,
+    ResolverState, Snapshot, TunnelState, UserState,
 };
 use crate::model::fact::Health;
 use crate::model::id::{Generation, Seq};
@@ -123,6 +123,16 @@ impl Snapshot {
                     doors: BTreeMap::new(),
                     last: None,
                     last_error: None,
+                })
+                .collect(),
+            resolvers: topology
+                .resolvers
+                .iter()
+                .map(|resolver| ResolverState {
+                    name: resolver.name.clone(),
+                    admin: Admin::Ready,
+                    hits: 0,
+                    misses: 0,
                 })
                 .collect(),
             findings: Vec::new(),

@@ -53,7 +53,7 @@ impl Snapshot {
             Node::Dns => self.fold_dns(fact),
             Node::Lab => self.fold_lab(fact),
             Node::Proxy(name) => self.fold_proxy(&name.clone(), fact),
-            Node::Resolver(_) => {}
+            Node::Resolver(name) => self.fold_resolver(&name.clone(), fact),
             Node::User(name) => self.fold_user(&name.clone(), fact),
         }
     }
@@ -119,6 +119,17 @@ impl Snapshot {
             }
             _ => {}
         }
+    }
+
+    fn fold_resolver(&mut self, name: &Name, fact: &Fact) {
+        let Some(resolver) = self.resolvers.iter_mut().find(|r| r.name == *name) else {
+            return;
+        };
+        if let Kind::Resolved(resolved) = &fact.kind {
+            resolver.hits += u64::from(resolved.cached);
+            resolver.misses += u64::from(!resolved.cached);
+        }
+        resolver.admin.fold(&fact.kind);
     }
 
     #[expect(

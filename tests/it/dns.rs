@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test helper fails its test")]
 
 mod explain;
+mod faults;
 pub(crate) mod kit;
+mod resolver;
 
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::RecordType;

@@ -227,7 +227,7 @@ fn as_text(scenario: &str, asked: &Asked, answer: &Answer<'_>) -> Result<String,
         answer.reason.step.rfc()
     )?;
     for acting in &answer.reason.faults {
-        writeln!(text, "fault     {acting}")?;
+        writeln!(text, "acting    {acting}")?;
     }
     let aa = if answer.authoritative { " aa" } else { "" };
     writeln!(text, "answer    {}{aa}", answer.code())?;

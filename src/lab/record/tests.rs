@@ -8,11 +8,11 @@ use super::*;
 use crate::model::addr::{ClientAddr, ListenAddr};
 use crate::model::fact::{Act, Ended, Failure, Purpose, Stage};
 use crate::model::id::{ConnId, DialId, FlowId, Node, RequestId};
-use crate::model::time::Time;
+use crate::model::time::{Span, Time};
 use crate::policy::address::Document;
 use crate::policy::principals::{Shown, ShownKind};
 use crate::policy::{AnyInput, Machine, Outbox, machines};
-use crate::policy::{agent, balancer, proxy, user};
+use crate::policy::{agent, balancer, proxy, resolver, user};
 use crate::scenario;
 use crate::scenario::embedded;
 
@@ -162,6 +162,50 @@ fn proxy_inputs() -> Vec<AnyInput> {
     inputs.into_iter().map(AnyInput::from).collect()
 }
 
+fn resolver_inputs() -> Vec<AnyInput> {
+    use hickory_proto::op::ResponseCode;
+    use hickory_proto::rr::rdata::{SOA, TXT};
+    use hickory_proto::rr::{Name, RData, Record, RecordType};
+    use resolver::{Input, Reply};
+    // A dot and a byte that is no text, which a name in words could lose.
+    let name = Name::from_labels([&b"a.b\xff"[..], b"Test"]).unwrap();
+    let txt = RData::TXT(TXT::from_bytes(vec![b"\x00 \xff"]));
+    let soa = RData::SOA(SOA::new(name.clone(), name.clone(), 1, 2, 3, 4, 5));
+    let reply = |rcode, soa| Reply {
+        rcode,
+        records: vec![Record::from_rdata(name.clone(), 7, txt.clone()); 2],
+        soa,
+    };
+    let inputs = vec![
+        Input::Answered {
+            forward: 1,
+            reply: reply(ResponseCode::NXDomain, None),
+        },
+        Input::Answered {
+            forward: 2,
+            reply: reply(
+                ResponseCode::BADCOOKIE,
+                Some(Record::from_rdata(name.clone(), 9, soa)),
+            ),
+        },
+        Input::Asked {
+            ask: u64::MAX,
+            client: ClientAddr(address()),
+            name,
+            record_type: RecordType::Unknown(65_280),
+        },
+        Input::Failed { forward: 3 },
+        Input::Floor(None),
+        Input::Floor(Some(Span::from_secs(60))),
+        Input::Operate(Act::Kill),
+        Input::Roamed {
+            network: "n".into(),
+            address: address().ip(),
+        },
+    ];
+    inputs.into_iter().map(AnyInput::from).collect()
+}
+
 fn user_inputs() -> Vec<AnyInput> {
     use user::Input;
     let request = RequestId(2);
@@ -196,6 +240,7 @@ fn every_input_is_read_as_it_was_written() {
         agent_inputs(),
         balancer_inputs(),
         proxy_inputs(),
+        resolver_inputs(),
         user_inputs(),
     ]
     .concat();
@@ -213,6 +258,8 @@ fn an_input_with_an_unknown_word_or_key_is_not_read() {
         r#"{"agent":{"advised":{"dial":1,"more":2}}}"#,
         r#"{"agent":{"advised":{"dial":-1}}}"#,
         r#"{"door":"mesh_complete"}"#,
+        r#"{"resolver":{"asked":{"ask":1,"client":"127.0.0.1:1","name":"0","record_type":1}}}"#,
+        r#"{"resolver":{"asked":{"ask":1,"client":"127.0.0.1:1","name":"+1","record_type":1}}}"#,
         r#"{"user":"mesh_complete","proxy":{"operate":"start"}}"#,
     ] {
         assert!(serde_json::from_str::<InputLine>(text).is_err(), "{text}");

@@ -3,6 +3,9 @@
 use clap::Parser;
 use twodoors::cli::explain::{DnsArgs, dns};
 use twodoors::cli::{Exit, Io};
+use twodoors::model::fault::{Effect, Fault, Target};
+use twodoors::model::id::FaultId;
+use twodoors::policy::faults::Faults;
 
 use super::kit::{rules, shipped};
 
@@ -14,8 +17,14 @@ struct Line {
 
 /// Runs it and gives how it ended, and both outputs.
 fn explain(words: &str) -> (Exit, String, String) {
+    explain_under(words, Faults::default())
+}
+
+/// Runs it while these faults are in force.
+fn explain_under(words: &str, faults: Faults) -> (Exit, String, String) {
     let topology = shipped();
     let (rules, _) = rules(&topology).unwrap();
+    let rules = rules.with_faults(faults);
     let line = Line::try_parse_from(words.split(' ')).unwrap();
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let mut io = Io {
@@ -117,4 +126,29 @@ fn wrong_words_are_wrong_usage() {
         assert_eq!((exit, out.as_str()), (Exit::Usage, ""), "{words}");
         assert!(err.starts_with("twodoors explain dns: "), "{words}: {err}");
     }
+}
+
+#[test]
+fn faults_in_force_are_told() {
+    let under = |effect| {
+        let target = Target::View("private".into());
+        let faults = Faults::default().with(FaultId(3), Fault { target, effect });
+        explain_under("dns --from 127.41.0.9 proxy.example.com", faults).1
+    };
+    let dropped = under(Effect::Drop);
+    assert!(
+        dropped.contains("acting    fault 3: drop on view/private\n"),
+        "{dropped}"
+    );
+    assert!(dropped.contains("answer    dropped\n"), "{dropped}");
+    let flipped = under(Effect::ViewFlip {
+        to: "public".into(),
+    });
+    assert!(flipped.contains("view_flip to public on view/private (public answers for private)"));
+    assert!(
+        flipped.contains("view      public\n")
+            && flipped.contains("private: 127.41.0.0/16 holds it")
+    );
+    let none = under(Effect::Pause);
+    assert!(!none.contains("fault"), "{none}");
 }
