@@ -120,3 +120,73 @@ fn collect_changes<'a>(steps: &'a [Step], changes: &mut Vec<(&'a str, &'a Record
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::model::time::Span;
+    use crate::model::timeline::Begin;
+    use crate::scenario::embedded;
+
+    use super::*;
+
+    fn step(what: What) -> Step {
+        Step {
+            begin: Begin::Then(Span::ZERO),
+            repeat: None,
+            what,
+            lasts: None,
+            text: "record of the test".into(),
+        }
+    }
+
+    fn change(rtype: &str, data: &[&str]) -> Step {
+        step(What::Record(RecordChange {
+            view: None,
+            name: "git.example.com.".into(),
+            rtype: rtype.into(),
+            ttl: 60,
+            data: data.iter().map(|text| (*text).into()).collect(),
+        }))
+    }
+
+    fn check(steps: &[Step], expected: &[&str]) {
+        let path = Path::new(embedded::SCENARIO);
+        let loaded = load(path, &embedded::FILES).unwrap();
+        let mistakes = of_changes(steps, &loaded.rules, path, &embedded::FILES);
+        let words: Vec<_> = mistakes.iter().map(|mistake| &mistake.what).collect();
+        assert_eq!(words, expected);
+        assert!(mistakes.iter().all(|mistake| mistake.path == "timeline"));
+    }
+
+    #[test]
+    fn a_record_change_that_cannot_be_made_is_a_mistake_of_the_scenario() {
+        check(&[change("A", &["192.0.2.1"]), change("A", &[])], &[]);
+        let wrong = "`record of the test` cannot be done: ";
+        let both = format!(
+            "{wrong}git.example.com. CNAME: git.example.com.: a CNAME beside other data (RFC 1034 \
+             section 3.6.2)"
+        );
+        check(&[change("CNAME", &["proxy"])], &[&both]);
+        let inside = step(What::Parallel(vec![change("A", &["x"])]));
+        let data = format!("{wrong}A \"x\": `x` is not an IPv4 address");
+        check(&[inside], &[&data]);
+    }
+
+    #[test]
+    fn a_change_may_need_the_ones_before_it_and_steps_any_order() {
+        let moved = [change("A", &[]), change("CNAME", &["proxy"])];
+        check(&moved, &[]);
+        let first = [
+            change("A", &["192.0.2.9"]),
+            moved[0].clone(),
+            moved[1].clone(),
+        ];
+        check(&first, &[]);
+        let back = [
+            moved[0].clone(),
+            moved[1].clone(),
+            change("A", &["192.0.2.9"]),
+        ];
+        check(&back, &[]);
+    }
+}

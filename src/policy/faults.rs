@@ -143,6 +143,23 @@ impl Shape {
     }
 }
 
+impl Answering {
+    /// Adds what one more fault does.
+    pub(super) fn add(&mut self, effect: &Effect) {
+        match effect {
+            Effect::Blackhole | Effect::Drop | Effect::HalfOpen | Effect::Partition => {
+                self.dropped = true;
+            }
+            Effect::Jitter(span) => self.jitter = self.jitter + *span,
+            Effect::Latency(span) => self.latency = self.latency + *span,
+            Effect::ServFail => self.servfail = true,
+            Effect::Stale => self.stale = true,
+            Effect::ViewFlip { to } => self.flipped_to = Some(to.clone()),
+            Effect::Pause | Effect::Refuse | Effect::ResetPeer | Effect::TtlFloor(_) => {}
+        }
+    }
+}
+
 impl Faults {
     /// Tells whether there are none.
     pub fn is_empty(&self) -> bool {
@@ -276,13 +293,15 @@ impl Faults {
         client: IpAddr,
         view: Option<&'a Name>,
     ) -> impl Iterator<Item = &'a (FaultId, Fault)> {
-        let asker = Party::at(topology, client);
         let server = Party::node(topology, Node::Dns, topology.dns.listen.ip());
+        // Who it is costs a look through all agents, which a fault on a view does not need.
+        let mut asker = None;
         self.list.iter().filter(move |(_, fault)| {
             let hit = match &fault.target {
                 Target::View(name) => view == Some(name),
                 target @ (Target::Link(_) | Target::Networks(..) | Target::Node(_)) => {
-                    let (there, back) = between(target, &asker, &server);
+                    let asker = asker.get_or_insert_with(|| Party::at(topology, client));
+                    let (there, back) = between(target, asker, &server);
                     // An asker that stands still asks nothing.
                     let own = matches!(target, Target::Node(node) if *node != Node::Dns);
                     (there || back) && !own
@@ -309,18 +328,8 @@ impl Faults {
         if self.list.is_empty() {
             return answering;
         }
-        for (_, Fault { effect, .. }) in self.on_answers(topology, client, view) {
-            match effect {
-                Effect::Blackhole | Effect::Drop | Effect::HalfOpen | Effect::Partition => {
-                    answering.dropped = true;
-                }
-                Effect::Jitter(span) => answering.jitter = answering.jitter + *span,
-                Effect::Latency(span) => answering.latency = answering.latency + *span,
-                Effect::ServFail => answering.servfail = true,
-                Effect::Stale => answering.stale = true,
-                Effect::ViewFlip { to } => answering.flipped_to = Some(to.clone()),
-                Effect::Pause | Effect::Refuse | Effect::ResetPeer | Effect::TtlFloor(_) => {}
-            }
+        for (_, fault) in self.on_answers(topology, client, view) {
+            answering.add(&fault.effect);
         }
         answering
     }

@@ -254,7 +254,7 @@ struct ReplyShape {
     #[serde(with = "wire::list")]
     records: Vec<Record>,
     #[serde(with = "wire::option")]
-    soa: Option<Record>,
+    soa: Option<Box<Record>>,
 }
 
 #[derive(Deserialize, Serialize)]

@@ -185,7 +185,7 @@ fn resolver_inputs() -> Vec<AnyInput> {
             forward: 2,
             reply: reply(
                 ResponseCode::BADCOOKIE,
-                Some(Record::from_rdata(name.clone(), 9, soa)),
+                Some(Box::new(Record::from_rdata(name.clone(), 9, soa))),
             ),
         },
         Input::Asked {

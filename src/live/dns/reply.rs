@@ -170,7 +170,7 @@ impl Reply {
             metadata,
             edns,
             answer: records,
-            authority: soa.into_iter().collect(),
+            authority: soa.map(|soa| *soa).into_iter().collect(),
             additional: Vec::new(),
         };
         reply.within(request, question)

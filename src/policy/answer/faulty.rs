@@ -8,6 +8,7 @@
 use hickory_proto::op::ResponseCode;
 
 use crate::model::fault::Effect;
+use crate::policy::faults::Answering;
 
 use super::reason::{Acting, Note, Step};
 use super::{Answer, Question, Rules};
@@ -17,11 +18,14 @@ pub(super) fn apply<'r>(answer: &mut Answer<'r>, rules: &'r Rules, question: &Qu
     let client = question.source.ip();
     let (topology, faults) = (&*rules.topology, &rules.faults);
     let own = answer.view.map(|view| &view.name);
-    let done = faults.answering(topology, client, own);
+    let acting: Vec<_> = faults.on_answers(topology, client, own).collect();
+    let mut done = Answering::default();
+    for (_, fault) in &acting {
+        done.add(&fault.effect);
+    }
     answer.latency = done.latency;
     answer.jitter = done.jitter;
     let ended = done.dropped || done.servfail;
-    let acting = faults.on_answers(topology, client, own);
     for (id, fault) in acting {
         let note = match &fault.effect {
             // What will not be answered is not looked for elsewhere.

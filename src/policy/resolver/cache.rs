@@ -75,7 +75,7 @@ impl Entry {
         let age = now.since(self.since);
         let age = seconds(age);
         let mut reply = self.reply.clone();
-        for record in reply.records.iter_mut().chain(&mut reply.soa) {
+        for record in reply.records.iter_mut().chain(reply.soa.as_deref_mut()) {
             record.ttl = record.ttl.saturating_sub(age);
         }
         reply

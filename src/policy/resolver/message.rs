@@ -83,7 +83,7 @@ pub struct Reply {
     /// The answer section, aliases first.
     pub records: Vec<Record>,
     /// The SOA of a negative answer.
-    pub soa: Option<Record>,
+    pub soa: Option<Box<Record>>,
 }
 
 impl Reply {
@@ -107,13 +107,13 @@ impl Reply {
         Self {
             rcode,
             records,
-            soa,
+            soa: soa.map(Box::new),
         }
     }
 
     /// Gives the seconds that the receiver may keep it.
     pub fn ttl(&self) -> u32 {
-        let records = self.records.iter().chain(&self.soa);
+        let records = self.records.iter().chain(self.soa.as_deref());
         records.map(|record| record.ttl).min().unwrap_or(0)
     }
 }

@@ -214,7 +214,7 @@ fn what_is_asked_already_is_asked_once() {
     let out = scene.answer(forward, found(vec![a(WWW, 5, 1)]));
     let asks = out.outputs.iter().map(|output| match output {
         Output::Reply { ask, .. } => *ask,
-        other => panic!("{other:?}"),
+        Output::Close | Output::Forward { .. } | Output::Listen => panic!("{output:?}"),
     });
     assert_eq!(asks.collect::<Vec<_>>(), [1, 2]);
     assert_eq!(out.facts.len(), 2);

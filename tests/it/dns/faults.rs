@@ -65,9 +65,11 @@ async fn proxy(served: &Served, from: &str, tcp: bool) -> (ResponseCode, Vec<Str
 
 fn why(served: &Served) -> Vec<(String, String)> {
     let facts = served.journal.after(Seq(0), usize::MAX).facts;
-    let answers = facts.iter().filter_map(|fact| match &fact.kind {
-        Kind::DnsAnswered(answered) => Some((answered.rcode.to_string(), answered.why.clone())),
-        _ => None,
+    let answers = facts.iter().filter_map(|fact| {
+        let Kind::DnsAnswered(answered) = &fact.kind else {
+            return None;
+        };
+        Some((answered.rcode.to_string(), answered.why.clone()))
     });
     answers.collect()
 }

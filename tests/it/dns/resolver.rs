@@ -85,9 +85,11 @@ impl Scene {
     /// Gives what the resolvers answered for a name.
     fn resolved(&self, name: &str) -> Vec<Resolved> {
         let facts = self.whole.facts();
-        let facts = facts.iter().filter_map(|fact| match &fact.kind {
-            Kind::Resolved(resolved) if *resolved.name == *name => Some(Resolved::clone(resolved)),
-            _ => None,
+        let facts = facts.iter().filter_map(|fact| {
+            let Kind::Resolved(resolved) = &fact.kind else {
+                return None;
+            };
+            (*resolved.name == *name).then(|| Resolved::clone(resolved))
         });
         facts.collect()
     }
@@ -95,9 +97,11 @@ impl Scene {
     /// Gives who asked the DNS server for a name.
     fn askers(&self, name: &str) -> Vec<IpAddr> {
         let facts = self.whole.facts();
-        let facts = facts.iter().filter_map(|fact| match &fact.kind {
-            Kind::DnsAnswered(answered) if answered.name == name => Some(answered.client.ip()),
-            _ => None,
+        let facts = facts.iter().filter_map(|fact| {
+            let Kind::DnsAnswered(answered) = &fact.kind else {
+                return None;
+            };
+            (answered.name == name).then(|| answered.client.ip())
         });
         facts.collect()
     }

@@ -85,18 +85,18 @@ pub(super) mod option {
 
     #[expect(clippy::ref_option, reason = "serde's signature")]
     pub(in crate::lab::record) fn serialize<S: Serializer>(
-        value: &Option<Record>,
+        value: &Option<Box<Record>>,
         to: S,
     ) -> Result<S::Ok, S::Error> {
-        let text = value.as_ref().map(hex).transpose();
+        let text = value.as_deref().map(hex).transpose();
         text.map_err(ser::Error::custom)?.serialize(to)
     }
 
     pub(in crate::lab::record) fn deserialize<'de, D: Deserializer<'de>>(
         from: D,
-    ) -> Result<Option<Record>, D::Error> {
+    ) -> Result<Option<Box<Record>>, D::Error> {
         let text = Option::<String>::deserialize(from)?;
-        let record = text.map(|text| read(&text)).transpose();
+        let record = text.map(|text| read(&text).map(Box::new)).transpose();
         record.map_err(de::Error::custom)
     }
 }

@@ -129,7 +129,7 @@ fn a_link_to_the_server_delays_within_its_dose() {
         both: true,
     });
     let slow = Effect::Latency(Span::from_ms(50));
-    let faults = one(link.clone(), slow).with(
+    let faults = one(link, slow).with(
         FaultId(4),
         Fault {
             target: Target::Node(Node::Dns),
