@@ -197,7 +197,7 @@ pub(crate) fn edns(payload: u16) -> Edns {
 
 /// Sends bytes from an address and gives the answer's bytes, by datagram or stream.
 pub(crate) async fn exchange(server: SocketAddr, from: IpAddr, bytes: &[u8], tcp: bool) -> Vec<u8> {
-    let limit = std::time::Duration::from_secs(5);
+    let limit = std::time::Duration::from_secs(10);
     let answer = async {
         if tcp {
             let socket = TcpSocket::new_v4().unwrap();
@@ -221,7 +221,7 @@ pub(crate) async fn exchange(server: SocketAddr, from: IpAddr, bytes: &[u8], tcp
         }
     };
     let answer = tokio::time::timeout(limit, answer).await;
-    answer.expect("the server answers within 5 s")
+    answer.expect("the server answers within 10 s")
 }
 
 /// Asks and reads the answer.

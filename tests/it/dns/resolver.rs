@@ -257,6 +257,25 @@ async fn a_fault_of_the_server_reaches_the_resolvers_clients_and_is_not_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_silent_is_servfail_and_nothing_stale() {
+    let scene = Scene::start().await;
+    let name = "git.example.com.";
+    let dropped = Fault {
+        target: Target::Node(Node::Dns),
+        effect: Effect::Drop,
+    };
+    let faults = Faults::default().with(FaultId(1), dropped);
+    scene.whole.lab.set_dns_faults(&faults);
+    let silent = scene.ask(scene.office, name, false).await;
+    assert_eq!(silent.metadata.response_code, ResponseCode::ServFail);
+    assert_eq!(scene.askers(name).len(), 2, "it was tried twice");
+    scene.whole.lab.set_dns_faults(&Faults::default());
+    let answer = scene.ask(scene.office, name, false).await;
+    assert_eq!(answer.metadata.response_code, ResponseCode::NoError);
+    scene.whole.lab.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn faults_survive_record_changes_and_reloads_which_replace_the_changes() {
     let whole = Whole::start(|_| None).await;
     let from = whole.moved("127.10.0.77");
