@@ -117,8 +117,9 @@ impl Resolver {
 
     /// Begins to answer on sockets that were bound before.
     pub fn start(&self, sockets: Sockets) {
-        self.listen(sockets);
+        // In this order: a question that found the machine stopped would wait in vain.
         self.feed(Input::Operate(Act::Start));
+        self.listen(sockets);
     }
 
     /// Does an operator's act; a start binds the sockets again.

@@ -1,19 +1,21 @@
 //! A resolver between clients and the DNS server, on real sockets.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::RecordType;
 use tokio::net::UdpSocket;
+use twodoors::live::runner::{Call, Tap};
 use twodoors::model::fact::{Act, Kind, Resolved};
 use twodoors::model::fault::{Effect, Fault, Target};
 use twodoors::model::id::{FaultId, Node};
-use twodoors::model::time::Span;
+use twodoors::model::time::{Span, Time};
 use twodoors::model::timeline::RecordChange;
 use twodoors::model::topology::Resolver;
 use twodoors::policy::faults::Faults;
+use twodoors::policy::{AnyInput, Context, Machine, Outbox, machines};
 
 use super::addresses;
 use super::kit::{ask, query};
@@ -29,7 +31,12 @@ struct Scene {
 
 impl Scene {
     async fn start() -> Self {
+        Self::tapped(None).await
+    }
+
+    async fn tapped(tap: Option<Arc<dyn Tap>>) -> Self {
         let whole = Whole::prepared(|options| {
+            options.tap = tap.clone();
             let topology = &mut options.loaded.topology;
             let resolver = |name: &str, last: u8, on| {
                 let IpAddr::V4(own) = topology.agents[0].address else {
@@ -368,4 +375,48 @@ async fn a_resolver_that_was_stopped_is_gone_and_comes_back_empty() {
         .collect();
     assert_eq!(cached, [false, false, true]);
     scene.whole.lab.stop().await;
+}
+
+/// The calls of `resolver/office`: when, what it was told, and what it said.
+#[derive(Default)]
+struct Calls(Mutex<Vec<(Time, Option<AnyInput>, String)>>);
+
+impl Tap for Calls {
+    fn call(&self, call: Call<'_>) {
+        if *call.node == Node::Resolver("office".into()) {
+            let said = format!("{:?} {:?}", call.outputs, call.facts);
+            self.0.lock().unwrap().push((call.now, call.input, said));
+        }
+    }
+}
+
+/// A fresh machine that is told the same says the same: nothing was decided beside it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_resolver_said_live_a_fresh_machine_says_again() {
+    let calls = Arc::new(Calls::default());
+    let scene = Scene::tapped(Some(Arc::clone(&calls) as Arc<dyn Tap>)).await;
+    for name in ["git", "none", "teleport", "git", "none"] {
+        let name = format!("{name}.example.com.");
+        scene.ask(scene.office, &name, name.len() % 2 == 0).await;
+    }
+    scene.whole.operate("resolver/office", Act::Stop).await;
+    scene.whole.lab.stop().await;
+    let topology = scene.whole.lab.topology();
+    let mut machine = machines::resolver(topology, 0);
+    let calls = std::mem::take(&mut *calls.0.lock().unwrap());
+    let (mut answers, mut forwards) = (0, 0);
+    for (now, input, said) in calls {
+        let Some(AnyInput::Resolver(input)) = input else {
+            panic!("a resolver has no deadlines: {input:?}");
+        };
+        let cx = Context { now, topology };
+        let mut out = Outbox::default();
+        machine.handle(&cx, input, &mut out);
+        let outputs = out.outputs.iter().map(|output| format!("{output:?}"));
+        let outputs: Vec<_> = outputs.collect();
+        assert_eq!(format!("{outputs:?} {:?}", out.facts), said);
+        answers += said.matches("Reply {").count() / 2;
+        forwards += said.matches("Forward {").count();
+    }
+    assert!(answers >= 5 && forwards >= 3, "{answers} {forwards}");
 }
