@@ -160,8 +160,18 @@ impl Resolver {
         });
         server.register_socket(udp);
         server.register_listener(tcp, TCP_IDLE, TCP_ANSWERS_MAX);
-        tasks.spawn(async move {
-            if let Err(error) = server.block_until_done().await {
+        // A server that is merely dropped closes its sockets some time later.
+        let (token, stop) = (tasks.token(), server.shutdown_token().clone());
+        tasks.spawn_watching(async move {
+            let mut done = Box::pin(server.block_until_done());
+            let ended = tokio::select! {
+                () = token.cancelled() => {
+                    stop.cancel();
+                    done.await
+                }
+                ended = &mut done => ended,
+            };
+            if let Err(error) = ended {
                 tracing::warn!(%error, %address, "the resolver ended");
             }
         });
