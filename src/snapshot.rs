@@ -3,6 +3,7 @@
 //! The page, the metrics, `status` and the expectations read this; none of them counts by itself.
 
 mod begin;
+pub mod condition;
 mod fold;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -12,7 +13,8 @@ use ipnet::IpNet;
 
 use crate::model::addr::{BackendAddr, ListenAddr};
 use crate::model::fact::{DnsAnswered, Failure, Health, Purpose, Stage, VisitAnswered};
-use crate::model::id::{DialId, Generation, Name, Node, Seq};
+use crate::model::fault::Fault;
+use crate::model::id::{DialId, FaultId, Generation, Name, Node, Seq};
 use crate::model::time::{Span, Time};
 use crate::model::topology::Role;
 
@@ -55,6 +57,8 @@ pub struct Snapshot {
     pub resolvers: Vec<ResolverState>,
     /// What an operator should know, oldest first.
     pub findings: Vec<Finding>,
+    /// The faults in force, oldest first.
+    pub faults: Vec<FaultState>,
 }
 
 /// A named network and what the topology says of it.
@@ -275,6 +279,19 @@ pub struct ResolverState {
     pub hits: u64,
     /// Answers for which the DNS server was asked.
     pub misses: u64,
+}
+
+/// A fault in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FaultState {
+    /// Its number.
+    pub id: FaultId,
+    /// What it is.
+    pub what: Fault,
+    /// When it was set.
+    pub since: Time,
+    /// When it ends by itself.
+    pub until: Option<Time>,
 }
 
 /// Something that an operator should know.

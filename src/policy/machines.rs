@@ -2,7 +2,7 @@
 //!
 //! In go the topology and a node's place in its list; out comes a machine that has seen nothing.
 
-use super::{agent, balancer, proxy, resolver, user};
+use super::{agent, balancer, conductor, proxy, resolver, user};
 use crate::model::topology::Topology;
 
 /// Makes the machine of `topology.agents[index]`.
@@ -20,6 +20,11 @@ pub fn agent(topology: &Topology, index: usize) -> agent::Agent {
 /// When there is no such balancer.
 pub fn balancer(topology: &Topology, index: usize) -> balancer::Balancer {
     balancer::Balancer::new(topology, index)
+}
+
+/// Makes the machine that plays the timeline.
+pub fn conductor(topology: &Topology) -> conductor::Conductor {
+    conductor::Conductor::new(topology)
 }
 
 /// Makes the machine of `topology.pool.proxies[index]`.

@@ -136,6 +136,7 @@ impl Snapshot {
                 })
                 .collect(),
             findings: Vec::new(),
+            faults: Vec::new(),
         };
         let views = topology.dns.views.iter();
         state.show_views(views.map(|view| (&view.name, &*view.match_clients)));

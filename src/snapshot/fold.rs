@@ -3,7 +3,8 @@
 use ipnet::IpNet;
 
 use super::{
-    Admin, BackendState, BalancerState, FINDINGS_MAX, Finding, QUERIES_MAX, Query, Snapshot,
+    Admin, BackendState, BalancerState, FINDINGS_MAX, FaultState, Finding, QUERIES_MAX, Query,
+    Snapshot,
 };
 use crate::model::fact::{Act, DnsAnswered, Fact, Health, Kind, VisitAnswered};
 use crate::model::id::{Name, Node};
@@ -87,6 +88,14 @@ impl Snapshot {
             }
             Kind::ReloadRefused { mistakes } => self.reload_mistakes.clone_from(mistakes),
             Kind::MeshComplete { after } => self.mesh.complete_after = Some(*after),
+            // The conductor keeps them few.
+            Kind::FaultSet { fault, what, until } => self.faults.push(FaultState {
+                id: *fault,
+                what: what.clone(),
+                since: fact.at,
+                until: *until,
+            }),
+            Kind::FaultLifted { fault, .. } => self.faults.retain(|known| known.id != *fault),
             _ => {}
         }
     }
@@ -265,6 +274,10 @@ impl Snapshot {
                 agent.last_error = Some(format!("{stage}: {error}"));
             }
             Kind::StreamCut { .. } => agent.cut += 1,
+            Kind::Roamed { network, address } => {
+                agent.network.clone_from(network);
+                agent.address = *address;
+            }
             kind => agent.admin.fold(kind),
         }
     }
@@ -289,6 +302,10 @@ impl Snapshot {
             Kind::VisitFailed { reason, error, .. } => {
                 *user.failures.entry(*reason).or_default() += 1;
                 user.last_error = Some(format!("{reason}: {error}"));
+            }
+            Kind::Roamed { network, address } => {
+                user.network.clone_from(network);
+                user.address = *address;
             }
             kind => user.admin.fold(kind),
         }
