@@ -14,6 +14,7 @@ pub mod verdict;
 mod answer;
 mod bound;
 mod door;
+mod keeps;
 mod metric;
 mod returns;
 mod roster;
@@ -30,6 +31,7 @@ use crate::model::topology::Topology;
 
 use self::answer::Answer;
 use self::door::Door;
+use self::keeps::Keeps;
 use self::metric::{Balance, Failures, Rate, Times};
 use self::returns::Returns;
 use self::roster::{Roster, Turn};
@@ -75,6 +77,7 @@ enum Checker {
     Reconnects(Times),
     /// Times of answered visits.
     Requests(Times),
+    Keeps(Keeps),
     Returns(Returns),
 }
 
@@ -300,6 +303,7 @@ impl Judge {
                         ..
                     },
                 ) => returns.back(at, *agent, outage, window, roster),
+                (Checker::Keeps(keeps), Turn::Out { agent }) => keeps.out(*agent, window, roster),
                 (Checker::Returns(returns), Turn::Out { agent }) => {
                     returns.out(*agent, window, roster);
                 }
@@ -350,6 +354,7 @@ impl Judged {
                 let open = open.map(|outage| outage.since).filter(lost);
                 open.for_each(|since| times.open(now.since(since)));
             }
+            Checker::Keeps(keeps) => keeps.close(roster),
             Checker::Returns(returns) => returns.close(now, window, roster),
             Checker::Answer(_)
             | Checker::Balance(_)
@@ -367,6 +372,7 @@ impl Judged {
             (Some(ruling), _) => ruling.outcome == Outcome::Failed,
             (None, Checker::Answer(answer)) => answer.failed(),
             (None, Checker::Door(door)) => door.failed(),
+            (None, Checker::Keeps(keeps)) => keeps.failed(),
             (None, Checker::Returns(returns)) => returns.failed(),
             (None, Checker::Rate(rate)) => rate.failed(),
             (
@@ -387,6 +393,7 @@ impl Checker {
                 balancer,
                 uses,
             } => Self::Door(Door::new(who, balancer, *uses)),
+            Check::Keeps { who } => Self::Keeps(Keeps::new(who)),
             Check::Returns { who, within } => Self::Returns(Returns::new(who, *within)),
             Check::Metric { metric, bound } => match metric {
                 Metric::Balance { balancer } => {
@@ -417,6 +424,7 @@ impl Checker {
                 times.rule(needed)
             }
             Self::Rate(rate) => rate.rule(needed),
+            Self::Keeps(keeps) => keeps.rule(needed),
             Self::Returns(returns) => returns.rule(needed),
         }
     }
@@ -427,6 +435,7 @@ impl Looks {
         match &expectation.check {
             Check::Answer(_) => self.answers.push(index),
             Check::Door { .. } => self.doors.push(index),
+            Check::Keeps { .. } => self.tunnels.push(index),
             Check::Returns { within, .. } => {
                 self.tunnels.push(index);
                 if within.is_some() {

@@ -245,6 +245,10 @@ impl Roster {
 }
 
 impl Agent {
+    pub(super) const fn has_tunnel(&self) -> bool {
+        self.standing > 0
+    }
+
     /// Tells whether this agent, in this network, is meant.
     pub(super) fn is(&self, who: &Who, network: &Name) -> bool {
         match who {

@@ -46,6 +46,11 @@ pub enum Check {
         /// Whether they must use it, or must not.
         uses: bool,
     },
+    /// `every agent keeps a tunnel`: whoever has one is never without, while it runs.
+    Keeps {
+        /// Of whom.
+        who: Who,
+    },
     /// `{metric: reconnect_time, quantile: 0.99, below: 90s}`.
     Metric {
         /// Which.

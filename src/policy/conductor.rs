@@ -275,7 +275,9 @@ fn question(expectation: u32, expected: &Expectation) -> Option<Question> {
             after: expected.after,
             before: expected.before,
         }),
-        Check::Door { .. } | Check::Metric { .. } | Check::Returns { .. } => None,
+        Check::Door { .. } | Check::Keeps { .. } | Check::Metric { .. } | Check::Returns { .. } => {
+            None
+        }
     }
 }
 

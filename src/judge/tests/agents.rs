@@ -292,3 +292,31 @@ fn who_roams_is_judged_by_where_it_lost_its_tunnel() {
     check(&network("external"), &facts, Outcome::Met);
     check(&network("internal"), &facts, Outcome::Inconclusive);
 }
+
+fn keeps(who: Who) -> Expectation {
+    expect(Check::Keeps { who })
+}
+
+#[test]
+fn who_keeps_a_tunnel_is_fine_and_who_loses_its_last_is_named() {
+    let orders = keeps(Who::Node(agent("orders")));
+    let facts = [
+        claimed(2_000, "orders", 1, "1", None),
+        claimed(3_000, "orders", 2, "2", None),
+        lost(10_000, "orders", 1, "1"),
+        ended(60_000),
+    ];
+    let verdict = check(&orders, &facts, Outcome::Met);
+    assert_eq!(verdict.evidence, 1);
+    let verdict = check(&orders, &one_outage(), Outcome::Failed);
+    assert_eq!(verdict.examples[0].at, Time::from_us(10_000_000));
+    // Who was put to rest gave its tunnels up itself, and then shows nothing.
+    let stopped = with(
+        &without(&one_outage(), 2),
+        &[operated(9_999, agent("orders"), Act::Stop)],
+    );
+    check(&orders, &stopped, Outcome::Inconclusive);
+    let verdict = check(&keeps(Who::Agents(None)), &facts, Outcome::Failed);
+    assert_eq!(verdict.examples[0].text, "never had a tunnel");
+    assert_eq!(verdict.examples[0].node, agent("kiosk"));
+}

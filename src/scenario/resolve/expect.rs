@@ -83,9 +83,12 @@ impl Resolver<'_> {
 fn sentence(names: &Names, text: &str) -> Result<Check, Wrong> {
     let words: Vec<&str> = text.split_whitespace().collect();
     let unknown = || wrong(format!("{text:?} is not an expectation"), FORMS);
-    let verb = words
-        .iter()
-        .position(|word| matches!(*word, "use" | "uses" | "never" | "return" | "returns"));
+    let verb = words.iter().position(|word| {
+        matches!(
+            *word,
+            "use" | "uses" | "keep" | "keeps" | "never" | "return" | "returns"
+        )
+    });
     let (subject, rest) = words.split_at(verb.ok_or_else(unknown)?);
     match rest {
         ["never", "use" | "uses", balancer] | ["use" | "uses", balancer] => Ok(Check::Door {
@@ -93,14 +96,12 @@ fn sentence(names: &Names, text: &str) -> Result<Check, Wrong> {
             balancer: door(names, balancer)?,
             uses: rest[0] != "never",
         }),
+        ["keep" | "keeps", "a", "tunnel"] | ["keep" | "keeps", "tunnels"] => {
+            let who = agents(names, subject, "keep a tunnel")?;
+            Ok(Check::Keeps { who })
+        }
         ["return" | "returns", within @ ..] => {
-            let who = who(names, subject)?;
-            if matches!(who, Who::Users(_) | Who::Node(LabNode::User(_))) {
-                return Err(wrong(
-                    format!("{who} cannot return: users have no tunnels to lose"),
-                    "write {metric: requests_failed, below: 1%}",
-                ));
-            }
+            let who = agents(names, subject, "return")?;
             let within = match within {
                 [] => None,
                 ["within", span @ ..] if !span.is_empty() => {
@@ -116,6 +117,18 @@ fn sentence(names: &Names, text: &str) -> Result<Check, Wrong> {
         }
         _ => Err(unknown()),
     }
+}
+
+/// Reads who is meant, where only agents can be.
+fn agents(names: &Names, words: &[&str], what: &str) -> Result<Who, Wrong> {
+    let who = who(names, words)?;
+    if matches!(who, Who::Users(_) | Who::Node(LabNode::User(_))) {
+        return Err(wrong(
+            format!("{who} cannot {what}: users have no tunnels to lose"),
+            "write {metric: requests_failed, below: 1%}",
+        ));
+    }
+    Ok(who)
 }
 
 fn door(names: &Names, text: &str) -> Result<Name, Wrong> {

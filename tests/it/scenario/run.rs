@@ -162,7 +162,7 @@ fn a_fault_between_a_resolver_and_the_dns_server_acts_on_that_resolver() {
 fn expectations_keep_their_place_their_evidence_and_their_window() {
     let topology = everything();
     let last = topology.expect.last().expect("there are some");
-    assert_eq!((last.place.line, last.place.column), (81, 5));
+    assert_eq!((last.place.line, last.place.column), (82, 5));
     assert_eq!(last.after, Span::from_secs(30));
     assert_eq!(last.before, Some(Span::from_secs(60)));
     assert_eq!((last.evidence, last.abort), (10, true));

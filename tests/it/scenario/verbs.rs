@@ -47,7 +47,7 @@ fn check_shows_what_a_run_does_and_expects_and_counts_a_fleet_in_one_line() {
         "stop balancer/external for 10s"
     );
     assert_eq!(topology["timeline"][1]["lasts_us"], 10_000_000);
-    assert_eq!(topology["expect"][17]["abort"], true);
+    assert_eq!(topology["expect"][18]["abort"], true);
     assert_eq!(topology["resolvers"][1]["on"], "user/olga");
     let (_, text, _) = run(&["check", path]);
     let fleet = text.lines().filter(|line| line.contains("branch-"));

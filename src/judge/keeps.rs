@@ -1,0 +1,64 @@
+//! Whoever has a tunnel is never without one.
+//!
+//! Who was stopped, killed, drained or paused on purpose has given its tunnels up itself.
+
+use super::roster::Roster;
+use super::verdict::{Ruling, Tally, counted};
+use super::window::Window;
+use crate::model::expect::Who;
+use crate::model::time::Time;
+
+/// One `every agent keeps a tunnel`.
+#[derive(Clone, Debug)]
+pub(super) struct Keeps {
+    who: Who,
+    tally: Tally,
+}
+
+impl Keeps {
+    pub(super) fn new(who: &Who) -> Self {
+        Self {
+            who: who.clone(),
+            tally: Tally::default(),
+        }
+    }
+
+    /// Takes an agent that lost its last tunnel.
+    pub(super) fn out(&mut self, number: u32, window: &Window, roster: &Roster) {
+        let agent = roster.agent(number);
+        if let Some(outage) = &agent.outage
+            && window.holds(outage.since)
+            && agent.is(&self.who, &outage.network)
+        {
+            let text = || String::from("lost its last tunnel");
+            self.tally.refute(outage.since, &agent.node(), text);
+        }
+    }
+
+    /// Counts those who have a tunnel when the window closes.
+    pub(super) fn close(&mut self, roster: &Roster) {
+        for (_, agent) in roster.agents() {
+            if !agent.is(&self.who, &agent.network) {
+                continue;
+            }
+            if agent.has_tunnel() {
+                self.tally.evidence += 1;
+            } else if agent.idle_since == Some(Time::ZERO) {
+                let text = || String::from("never had a tunnel");
+                self.tally.refute(Time::ZERO, &agent.node(), text);
+            }
+        }
+    }
+
+    pub(super) const fn failed(&self) -> bool {
+        self.tally.wrong > 0
+    }
+
+    pub(super) fn rule(&self, needed: u64) -> Ruling {
+        let kept = counted(self.tally.evidence, "agent");
+        let lost = counted(self.tally.wrong, "time");
+        let measured = format!("{kept} with a tunnel at the end, none left {lost}");
+        let why = format!("an agent had no tunnel left, {lost}");
+        self.tally.rule(needed, "agent", measured, why)
+    }
+}
