@@ -8,6 +8,7 @@ mod fold;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 
@@ -51,6 +52,8 @@ pub struct Snapshot {
     pub proxies: Vec<ProxyState>,
     /// The agents.
     pub agents: Vec<AgentState>,
+    /// The places of the agents in the order of their names.
+    agents_by_name: Arc<[u32]>,
     /// The users.
     pub users: Vec<UserState>,
     /// The resolvers, in the order of the file.

@@ -29,7 +29,7 @@ use crate::model::topology;
 ///
 /// A flow costs the lab up to four descriptors (client, two here, instance) and one port of the
 /// door's own address; two doors at this bound need 80,000 descriptors, and a third of the 28,232
-/// ports that Linux gives.
+/// ports that Linux gives. A lab whose full mesh is greater takes twice that.
 pub const FLOWS_MAX: usize = 10_000;
 
 /// What the operator wants of the balancer, as it stands.
@@ -126,7 +126,7 @@ impl Balancer {
         }
         // A client may have been accepted just before the listener was closed.
         match self.admin {
-            Admin::Ready if self.flows.len() < FLOWS_MAX => Ok(()),
+            Admin::Ready if self.flows.len() < FLOWS_MAX.max(2 * cx.topology.mesh_size()) => Ok(()),
             Admin::Ready => Err(Refused::Full),
             Admin::Drained | Admin::Draining => Err(Refused::Draining),
             Admin::Stopped => Err(Refused::Stopped),

@@ -35,7 +35,8 @@ pub const OFFLINE_AFTER: Span = Span::from_secs(900);
 /// How long a drain waits for open requests (Teleport's graceful timeout).
 pub const DRAIN_FOR: Span = Span::from_secs(300);
 
-/// How many connections are open at most at one instance; two descriptors each, with the tunnels.
+/// How many connections are open at most at one instance; two descriptors each, with the tunnels. A
+/// lab with more agents takes two of each agent.
 pub const CONNS_MAX: usize = 4_096;
 
 /// How many apps the pool remembers; announcements are input.
@@ -58,6 +59,8 @@ pub struct Proxy {
     routed: BTreeMap<RequestId, Routed>,
     gossip_at: Option<Time>,
     presence_at: Option<Time>,
+    /// The agents of the topology in the order of their host ids, once one has logged in.
+    agents_by_id: Vec<u32>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,6 +103,7 @@ impl Proxy {
             routed: BTreeMap::new(),
             gossip_at: None,
             presence_at: None,
+            agents_by_id: Vec::new(),
         }
     }
 
@@ -109,13 +113,14 @@ impl Proxy {
 
     fn hello_read(
         &mut self,
+        cx: &Context<'_>,
         client: ClientAddr,
         (sni, alpn): (Option<Name>, Vec<Name>),
         out: &mut Outbox<Output>,
     ) {
         self.conns += 1;
         let conn = ConnId(self.conns);
-        let full = self.open.len() >= CONNS_MAX;
+        let full = self.open.len() >= CONNS_MAX.max(2 * cx.topology.agents.len());
         let classified = alpn::classify(sni.as_deref(), &alpn);
         let (service, why) = match (&classified.service, self.work) {
             (_, Work::Stopped) => (None, "the proxy is stopped"),
@@ -165,8 +170,7 @@ impl Proxy {
             out.push(Output::CloseTunnel { conn });
             return;
         }
-        let agent = cx.topology.agents.iter().find(|agent| agent.id == host_id);
-        let Some(agent) = agent else {
+        let Some(agent) = self.agent_with(cx.topology, &host_id) else {
             let why = format!("no agent with host id {host_id} belongs to this cluster");
             out.fact(Kind::ConnRefused {
                 conn,
@@ -193,6 +197,24 @@ impl Proxy {
             // It came too late for the advice that the others got.
             out.push(Output::Advise { conns: vec![conn] });
         }
+    }
+
+    /// Finds an agent by its host id: a fleet logs in at once, and is not searched for each.
+    fn agent_with<'a>(
+        &mut self,
+        topology: &'a topology::Topology,
+        host_id: &Name,
+    ) -> Option<&'a topology::Agent> {
+        let agents = &topology.agents;
+        let id = |place: u32| agents.get(place as usize).map(|agent| &agent.id);
+        if self.agents_by_id.len() != agents.len() {
+            self.agents_by_id = (0..).take(agents.len()).collect();
+            self.agents_by_id.sort_by_key(|place| id(*place));
+        }
+        let found = self
+            .agents_by_id
+            .binary_search_by(|place| id(*place).cmp(&Some(host_id)));
+        agents.get(self.agents_by_id[found.ok()?] as usize)
     }
 
     fn heartbeat(
@@ -364,7 +386,7 @@ impl Machine for Proxy {
                 self.open.remove(&conn);
             }
             Input::Heartbeat { conn, apps } => self.heartbeat(cx, conn, apps, out),
-            Input::HelloRead { client, sni, alpn } => self.hello_read(client, (sni, alpn), out),
+            Input::HelloRead { client, sni, alpn } => self.hello_read(cx, client, (sni, alpn), out),
             Input::Operate(act) => self.operate(cx, act, out),
             Input::PeerGone { id } => {
                 if self.peers.remove(&id).is_some() {

@@ -38,7 +38,11 @@ impl Snapshot {
                 after_rise: None,
             })
         };
+        let agent = |place: &u32| topology.agents.get(*place as usize);
+        let mut agents_by_name: Vec<u32> = (0..).take(topology.agents.len()).collect();
+        agents_by_name.sort_by_key(|place| agent(place).map(|agent| &agent.name));
         let mut state = Self {
+            agents_by_name: agents_by_name.into(),
             name: topology.name.clone(),
             at: Time::ZERO,
             seq: Seq(0),

@@ -220,9 +220,10 @@ impl Snapshot {
         reason = "each node folds its own facts"
     )]
     fn fold_agent(&mut self, name: &Name, fact: &Fact) {
-        let Some(agent) = self.agents.iter_mut().find(|a| a.name == *name) else {
+        let Some(place) = self.place_of_agent(name) else {
             return;
         };
+        let agent = &mut self.agents[place];
         match &fact.kind {
             Kind::DoorUsed { .. } => self.count_use(&fact.kind),
             Kind::Claimed {
@@ -309,6 +310,15 @@ impl Snapshot {
             }
             kind => user.admin.fold(kind),
         }
+    }
+
+    /// Finds an agent by its name: each fact of a fleet asks.
+    fn place_of_agent(&self, name: &Name) -> Option<usize> {
+        let of = |place: u32| self.agents.get(place as usize).map(|agent| &agent.name);
+        let found = self
+            .agents_by_name
+            .binary_search_by(|place| of(*place).cmp(&Some(name)));
+        Some(self.agents_by_name[found.ok()?] as usize)
     }
 
     fn count_use(&mut self, kind: &Kind) {
