@@ -189,11 +189,20 @@ impl Faults {
     /// Says what is done to the bytes of a flow: both its links, client to door and door to
     /// instance, together.
     pub fn flow(&self, topology: &Topology, flow: &Flow<'_>) -> Shape {
-        let mut shape = Shape::default();
         if self.list.is_empty() {
-            return shape;
+            return Shape::default();
         }
-        let client = Party::at(topology, flow.client);
+        self.shape(topology, Party::at(topology, flow.client), flow)
+    }
+
+    /// Says the same as [`Faults::flow`] for a client that is known already: a fleet need not be
+    /// searched for it.
+    pub fn flow_of(&self, topology: &Topology, client: Node, flow: &Flow<'_>) -> Shape {
+        self.shape(topology, Party::node(topology, client, flow.client), flow)
+    }
+
+    fn shape(&self, topology: &Topology, client: Party<'_>, flow: &Flow<'_>) -> Shape {
+        let mut shape = Shape::default();
         let door = Party::node(
             topology,
             Node::Balancer(flow.balancer.clone()),
