@@ -41,4 +41,5 @@ pub mod live;
 pub mod model;
 pub mod policy;
 pub mod scenario;
+pub mod sim;
 pub mod snapshot;

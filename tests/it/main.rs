@@ -15,6 +15,7 @@ mod leaving;
 mod record;
 mod report;
 mod scenario;
+mod sim;
 mod support;
 mod tidy;
 mod tunnel;

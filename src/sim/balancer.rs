@@ -1,0 +1,392 @@
+//! A door in virtual time: accepts, connects, checks, joins and tears connections.
+//!
+//! The counterpart of `live/balancer`: what to do is `policy/balancer`'s answer to what happened.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use super::event::{Aim, Connect, Event, Id, Side};
+use super::follow::{Early, Followed};
+use super::network::{ClientStage, LinkId, SYN_AGAIN, ServerStage, TIMEOUT_HELLO};
+use super::world::World;
+use crate::model::addr::ClientAddr;
+use crate::model::fact::{Act, Cut, Ended};
+use crate::model::id::{FlowId, Node};
+use crate::model::time::{Span, Time};
+use crate::policy::balancer::{Balancer as Machine, Input, Output};
+use crate::policy::faults::Listening;
+use crate::policy::{Context, Machine as _, Outbox};
+
+/// The words of a refused connect, as live shows them.
+const REFUSED: &str = "connection refused";
+
+/// A door.
+#[derive(Debug)]
+pub(super) struct Door {
+    pub(super) machine: Machine,
+    pub(super) node: Node,
+    pub(super) wakes: Option<Time>,
+    pub(super) listening: bool,
+    /// The clients of flows that the machine knows.
+    flows: BTreeMap<FlowId, LinkId>,
+    ports: u16,
+    /// The order that it is held to.
+    pub(super) followed: Option<Followed>,
+}
+
+/// How a relay was done with a flow.
+#[derive(Debug)]
+pub(super) struct Over {
+    pub(super) flow: FlowId,
+    pub(super) how: Ended,
+    pub(super) up: u64,
+    pub(super) down: u64,
+}
+
+impl Door {
+    pub(super) fn new(machine: Machine) -> Self {
+        Self {
+            node: machine.node(),
+            machine,
+            wakes: None,
+            listening: true,
+            flows: BTreeMap::new(),
+            ports: 0,
+            followed: None,
+        }
+    }
+}
+
+impl World<'_> {
+    /// Feeds a door and does what it asks for; `client` is whom it was fed for, if for one.
+    pub(super) fn feed_door(&mut self, index: u32, input: Input, client: Option<LinkId>) {
+        self.call_door(index, client, |machine, cx, out| {
+            machine.handle(cx, input, out);
+        });
+    }
+
+    /// Wakes a door at its deadline.
+    pub(super) fn wake_door(&mut self, index: u32) {
+        let door = &mut self.doors[index as usize];
+        door.wakes = None;
+        if door
+            .machine
+            .deadline()
+            .is_some_and(|(at, _)| at <= self.now)
+        {
+            self.call_door(index, None, |machine, cx, out| machine.wake(cx, out));
+        } else {
+            self.arm_door(index);
+        }
+    }
+
+    /// Has a door woken at its deadline.
+    pub(super) fn arm_door(&mut self, index: u32) {
+        let door = &mut self.doors[index as usize];
+        let due = door.machine.deadline().map(|(at, _)| at.max(self.now));
+        if let Some(at) = due.filter(|at| door.wakes.is_none_or(|wakes| *at < wakes)) {
+            door.wakes = Some(at);
+            let id = Id::Balancer(index);
+            self.queue.push(at, id, Event::Wake(id));
+        }
+    }
+
+    fn call_door(
+        &mut self,
+        index: u32,
+        client: Option<LinkId>,
+        call: impl FnOnce(&mut Machine, &Context<'_>, &mut Outbox<Output>),
+    ) {
+        let mut out = Outbox::default();
+        let door = &mut self.doors[index as usize];
+        let cx = Context {
+            now: self.now,
+            topology: &self.topology,
+        };
+        call(&mut door.machine, &cx, &mut out);
+        let node = door.node.clone();
+        self.emit(&node, out.facts);
+        self.arm_door(index);
+        for output in out.outputs {
+            self.act_door(index, output, client);
+        }
+    }
+
+    fn act_door(&mut self, index: u32, output: Output, client: Option<LinkId>) {
+        let door = &mut self.doors[index as usize];
+        match output {
+            Output::Check { check, proxy, .. } => {
+                self.connect_backend(index, proxy, Aim::Check(check));
+            }
+            Output::Close { flow } => {
+                let link = door.flows.remove(&flow).or(client);
+                if let Some(link) = link {
+                    self.tear(link, false);
+                }
+            }
+            Output::Connect { flow, proxy, .. } => {
+                if let Some(link) = client {
+                    door.flows.insert(flow, link);
+                    if let Some(link) = self.links.get_mut(link) {
+                        link.flow = Some(flow);
+                    }
+                }
+                self.connect_backend(index, proxy, Aim::Flow(flow));
+            }
+            Output::CutAll { how } => self.cut_all(index, how == Cut::Reset),
+            Output::Listen => door.listening = true,
+            Output::Refuse { .. } => {
+                if let Some(link) = client {
+                    self.tear(link, true);
+                }
+            }
+            Output::Relay { flow } => {
+                if let Some(link) = door.flows.get(&flow).copied() {
+                    self.join(link);
+                }
+            }
+            Output::Unlisten => door.listening = false,
+        }
+    }
+
+    /// Ends all flows. Those that are joined are reported, as a relay does; the machine has ended
+    /// the others already.
+    fn cut_all(&mut self, index: u32, reset: bool) {
+        let flows = std::mem::take(&mut self.doors[index as usize].flows);
+        for (flow, id) in flows {
+            let Some(link) = self.links.get(id) else {
+                continue;
+            };
+            if link.relayed {
+                let (up, down) = link.moved();
+                let how = Ended::Cut;
+                let over = Over {
+                    flow,
+                    how,
+                    up,
+                    down,
+                };
+                let event = Event::FlowEnded(index, Box::new(over));
+                self.queue.push(self.now, Id::Balancer(index), event);
+            }
+            self.tear(id, reset);
+        }
+    }
+
+    /// Passes an operator's act on.
+    pub(super) fn operate_door(&mut self, index: u32, act: Act) {
+        if self.follow(index, Early::Operated(act)).is_some() {
+            self.feed_door(index, Input::Operated { act }, None);
+        }
+    }
+
+    /// Takes a client from the listener, when it is its turn.
+    pub(super) fn accept(&mut self, id: LinkId) {
+        let Some(link) = self.links.get(id) else {
+            return;
+        };
+        let (door, client) = (link.door, link.source.ip());
+        if self.follow(door, Early::Accepted(id, client)).is_some() {
+            self.accept_now(id);
+        }
+    }
+
+    /// Takes a client from the listener.
+    pub(super) fn accept_now(&mut self, id: LinkId) {
+        let Some(link) = self.links.get(id) else {
+            return;
+        };
+        let (door, client, listener) = (link.door, link.source, link.listener);
+        self.feed_door(door, Input::Accepted { client, listener }, Some(id));
+        self.look_at(id);
+    }
+
+    /// Tells a door that its relay is done with a flow.
+    pub(super) fn flow_ended(&mut self, index: u32, over: &Over) {
+        let Over {
+            flow,
+            how,
+            up,
+            down,
+        } = *over;
+        self.doors[index as usize].flows.remove(&flow);
+        let input = Input::FlowEnded {
+            flow,
+            up,
+            down,
+            how,
+        };
+        self.feed_door(index, input, None);
+    }
+
+    /// Joins a client with its instance: what the client has sent goes on.
+    fn join(&mut self, id: LinkId) {
+        let Some(link) = self.links.get_mut(id) else {
+            return;
+        };
+        link.relayed = true;
+        link.server_stage = ServerStage::Hello;
+        self.look_at(id);
+        self.expect(id, Side::Server, Some(TIMEOUT_HELLO));
+    }
+
+    fn connect_backend(&mut self, door: u32, proxy: u32, aim: Aim) {
+        let connect = Connect {
+            door,
+            proxy,
+            aim,
+            began: self.now,
+            again: 0,
+        };
+        self.send_syn(connect, self.now);
+    }
+
+    /// Sends a door's SYN to an instance at this instant.
+    fn send_syn(&mut self, connect: Connect, at: Time) {
+        let topology = &self.topology;
+        let door = &topology.balancers[connect.door as usize].name;
+        let proxy = &topology.pool.proxies[connect.proxy as usize].name;
+        let met = self.faults.connecting(topology, door, proxy);
+        let delay = self.delay(met.latency, met.jitter);
+        let at = at + self.topology.model.latency + delay;
+        let from = Id::Balancer(connect.door);
+        self.queue.push(at, from, Event::BackendSyn(connect));
+    }
+
+    /// A door's SYN is at the instance.
+    pub(super) fn backend_syn(&mut self, connect: Connect) {
+        let topology = &self.topology;
+        let door = &topology.balancers[connect.door as usize].name;
+        let proxy = &topology.pool.proxies[connect.proxy as usize].name;
+        let met = self.faults.connecting(topology, door, proxy);
+        let instance = &self.proxies[connect.proxy as usize];
+        let listening = self.faults.listening(&instance.node);
+        let result = match listening {
+            _ if met.refused => Err(String::from(REFUSED)),
+            Listening::Silent => return self.syn_again(connect),
+            _ if met.silent => return self.syn_again(connect),
+            Listening::Refusing => Err(String::from(REFUSED)),
+            // The kernel answers for a process that stands still.
+            Listening::Open | Listening::Paused if instance.listening => Ok(()),
+            Listening::Open | Listening::Paused => Err(String::from(REFUSED)),
+        };
+        // The answer takes as long as the way there; longer than the timeout is too long.
+        let at = self.now + self.topology.model.latency;
+        self.end_connect(connect, at, result);
+    }
+
+    fn end_connect(&mut self, connect: Connect, at: Time, result: Result<(), String>) {
+        let timeout = self.timeout_of(connect);
+        let (at, result) = if at.since(connect.began) > timeout {
+            let words = format!("no answer within {timeout}");
+            (connect.began + timeout, Err(words))
+        } else {
+            (at, result)
+        };
+        let from = Id::Proxy(connect.proxy);
+        let event = Event::BackendEnded(connect, result);
+        self.queue.push(at.max(self.now), from, event);
+    }
+
+    /// Nobody answered: the SYN is sent again until the connect's own timeout.
+    fn syn_again(&mut self, connect: Connect) {
+        let timeout = self.timeout_of(connect);
+        let again = SYN_AGAIN.get(usize::from(connect.again));
+        match again.filter(|again| **again < timeout) {
+            Some(again) => {
+                let at = connect.began + *again;
+                let again = connect.again + 1;
+                self.send_syn(Connect { again, ..connect }, at.max(self.now));
+            }
+            None => {
+                let never = connect.began + timeout + Span::from_us(1);
+                self.end_connect(connect, never, Ok(()));
+            }
+        }
+    }
+
+    fn timeout_of(&self, connect: Connect) -> Span {
+        let config = &self.topology.balancers[connect.door as usize];
+        match connect.aim {
+            Aim::Check(_) => config.check.timeout,
+            Aim::Flow(_) => config.timeout_connect,
+        }
+    }
+
+    /// A door's connect has ended.
+    pub(super) fn backend_ended(&mut self, connect: Connect, result: Result<(), String>) {
+        let Connect { door, proxy, .. } = connect;
+        match connect.aim {
+            Aim::Check(check) => {
+                let early = Early::Checked(check, proxy);
+                if self.follow(door, early).is_none() {
+                    return;
+                }
+                let error = result.err();
+                let input = Input::Checked {
+                    check,
+                    proxy,
+                    error,
+                };
+                self.feed_door(door, input, None);
+            }
+            Aim::Flow(flow) => {
+                let Some(link) = self.doors[door as usize].flows.get(&flow).copied() else {
+                    // A cut has ended it meanwhile, and nobody waits.
+                    return;
+                };
+                let input = match result {
+                    Ok(()) => {
+                        if let Some(link) = self.links.get_mut(link) {
+                            link.proxy = proxy;
+                        }
+                        let from = self.source_of(door);
+                        Input::Connected { flow, from }
+                    }
+                    Err(error) => Input::ConnectFailed { flow, error },
+                };
+                self.feed_door(door, input, Some(link));
+            }
+        }
+    }
+
+    /// Gives a door's own address for a second connection.
+    fn source_of(&mut self, door: u32) -> Option<ClientAddr> {
+        let own = self.topology.balancers[door as usize].listen.first()?.ip();
+        let ports = &mut self.doors[door as usize].ports;
+        Some(ClientAddr(SocketAddr::new(own, super::dial::port(ports))))
+    }
+
+    /// A client's SYN is at a door.
+    pub(super) fn syn(&mut self, id: LinkId, again: u8) {
+        let Some(link) = self.links.get(id) else {
+            return;
+        };
+        if link.client_stage != ClientStage::Connecting {
+            return;
+        }
+        let began = link.dialing.as_ref().map_or(self.now, |d| d.began);
+        let (client, at) = (link.client, self.now + self.topology.model.latency);
+        let Some(door) = self.doors.get(link.door as usize) else {
+            // Nobody of the lab listens there.
+            return self.queue.push(at, Id::Lab, Event::Refused(id));
+        };
+        let from = Id::Balancer(link.door);
+        match self.faults.listening(&door.node) {
+            Listening::Silent => {
+                if let Some(later) = SYN_AGAIN.get(usize::from(again)) {
+                    let at = began + *later + self.topology.model.latency;
+                    self.queue.push(at, client, Event::Syn(id, again + 1));
+                }
+            }
+            Listening::Open | Listening::Paused if door.listening => {
+                self.queue.push(at, from, Event::Connected(id));
+                let at = at + self.topology.model.latency;
+                self.queue.push(at, from, Event::Accept(id));
+            }
+            Listening::Open | Listening::Paused | Listening::Refusing => {
+                self.queue.push(at, from, Event::Refused(id));
+            }
+        }
+    }
+}
