@@ -7,9 +7,14 @@ pub mod check;
 pub mod client;
 pub mod ctl;
 pub mod explain;
+pub mod fault;
+mod host;
 pub mod init;
+mod reports;
+pub mod run;
 pub mod schema;
 pub mod shell;
+pub mod sim;
 pub mod state;
 pub mod status;
 pub mod table;
@@ -20,6 +25,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+use crate::lab::report;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -48,10 +55,16 @@ pub struct Cli {
 pub enum Verb {
     /// Runs a lab live until Ctrl-C.
     Up(up::Args),
+    /// Plays scenarios live and judges what they expect.
+    Run(run::Args),
+    /// Plays scenarios in virtual time and judges what they expect.
+    Sim(sim::Args),
     /// Shows the state of a running lab.
     Status(status::Args),
     /// Acts on a running lab: stop, start, drain, reload.
     Ctl(ctl::Args),
+    /// Sets, shows and lifts faults of a running lab.
+    Fault(fault::Args),
     /// Explains one decision and its reasons; nothing is run.
     Explain(explain::Args),
     /// Checks scenarios.
@@ -77,8 +90,22 @@ pub enum Exit {
     Usage = 2,
     /// It could not run.
     CouldNotRun = 3,
-    /// A second Ctrl-C.
+    /// Nothing failed, and not all could be judged.
+    Inconclusive = 4,
+    /// An interrupted `run` or `sim`, or a second Ctrl-C.
     Interrupted = 130,
+}
+
+impl Exit {
+    /// Gives the exit of a report's code.
+    const fn of(code: u8) -> Self {
+        match code {
+            report::MET => Self::Success,
+            report::FAILED => Self::Failed,
+            report::INCONCLUSIVE => Self::Inconclusive,
+            _ => Self::Interrupted,
+        }
+    }
 }
 
 impl From<Exit> for ExitCode {
@@ -101,8 +128,11 @@ pub struct Io<'a> {
 pub fn run(cli: Cli, io: &mut Io<'_>) -> anyhow::Result<Exit> {
     match cli.verb {
         Verb::Up(args) => up::run(&args, io),
+        Verb::Run(args) => run::run(&args, io),
+        Verb::Sim(args) => sim::run(&args, io),
         Verb::Status(args) => status::run(&args, io),
         Verb::Ctl(args) => ctl::run(&args, io),
+        Verb::Fault(args) => fault::run(&args, io),
         Verb::Explain(args) => explain::run(&args, io),
         Verb::Check(args) => check::run(&args, io),
         Verb::Init(args) => init::run(&args, io),

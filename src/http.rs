@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 use crate::journal::Journal;
 use crate::live::tasks::Tasks;
 use crate::model::fact::Act;
-use crate::model::id::{Generation, Node};
+use crate::model::id::{FaultId, Generation, Node};
 use guard::{Allowed, Token};
 
 /// How many connections are served at once: 32 readers of facts, and browsers open six each.
@@ -53,6 +53,39 @@ pub trait Control: Send + Sync {
 
     /// Stops, starts or drains a node.
     async fn operate(&self, node: &Node, act: Act) -> Result<(), ControlError>;
+
+    /// Sets a fault; the error is a sentence with what would be right.
+    async fn set_fault(&self, asked: FaultAsked) -> Result<FaultSet, String>;
+
+    /// Lifts a fault; tells whether it was in force.
+    async fn lift_fault(&self, fault: FaultId) -> bool;
+
+    /// Lifts all faults; tells how many there were.
+    async fn clear_faults(&self) -> usize;
+}
+
+/// A fault that is to be set, in the words of a scenario.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FaultAsked {
+    /// The word: `latency`.
+    pub word: String,
+    /// Where: `balancer/internal`.
+    pub target: String,
+    /// How much.
+    pub by: Option<String>,
+    /// The other view.
+    pub to: Option<String>,
+    /// How long.
+    pub lasts: Option<String>,
+}
+
+/// A fault that was set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FaultSet {
+    /// Its number.
+    pub id: FaultId,
+    /// In words.
+    pub text: String,
 }
 
 /// A reload that took.

@@ -5,6 +5,7 @@
 //! made, so the bound does not touch it.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::watch;
@@ -25,12 +26,15 @@ pub struct Journal {
     last: watch::Sender<Seq>,
 }
 
-#[derive(Debug)]
 struct Inner {
     facts: VecDeque<Arc<Fact>>,
     snapshot: Snapshot,
     next: u64,
+    observers: Vec<Observer>,
 }
+
+/// Sees each fact, in order.
+type Observer = Box<dyn FnMut(&Fact) + Send>;
 
 /// Facts since a number.
 #[derive(Debug)]
@@ -49,6 +53,7 @@ impl Journal {
             facts: VecDeque::new(),
             snapshot,
             next: 1,
+            observers: Vec::new(),
         };
         Self {
             inner: Arc::new(Mutex::new(inner)),
@@ -69,6 +74,9 @@ impl Journal {
             };
             inner.next += 1;
             inner.snapshot.fold(&fact);
+            for observe in &mut inner.observers {
+                observe(&fact);
+            }
             if inner.facts.len() == FACTS_MAX {
                 inner.facts.pop_front();
             }
@@ -84,6 +92,18 @@ impl Journal {
                 newer
             });
         }
+    }
+
+    /// Has every fact seen by `observer`, each once and in order, those that were made before too.
+    ///
+    /// Tells whether it sees all of them: `false` when the first are no longer kept. It is called
+    /// under the journal's lock, so it must be quick, and must not ask the journal anything.
+    pub fn observe(&self, mut observer: impl FnMut(&Fact) + Send + 'static) -> bool {
+        let mut inner = self.lock();
+        let whole = inner.next - 1 == inner.facts.len() as u64;
+        inner.facts.iter().for_each(|fact| observer(fact));
+        inner.observers.push(Box::new(observer));
+        whole
     }
 
     /// Gives up to `count` facts after `seq`, oldest first.
@@ -114,5 +134,38 @@ impl Journal {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().expect("folding a fact does not panic")
+    }
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inner")
+            .field("next", &self.next)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::testing::topology;
+
+    fn add(journal: &Journal, count: usize) {
+        let kinds = std::iter::repeat_n(Kind::Ready, count);
+        journal.add(Time::ZERO, &Node::Lab, kinds);
+    }
+
+    #[test]
+    fn an_observer_sees_every_fact_once_also_those_before_it_came() {
+        let journal = Journal::new(&topology());
+        add(&journal, 2);
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let seeing = Arc::clone(&seen);
+        assert!(journal.observe(move |fact| seeing.lock().unwrap().push(fact.seq.0)));
+        add(&journal, FACTS_MAX + 1);
+        let expected: Vec<u64> = (1..=FACTS_MAX as u64 + 3).collect();
+        assert_eq!(*seen.lock().unwrap(), expected);
+        // Whoever comes now has missed some, and is told so.
+        assert!(!journal.observe(|_| ()));
     }
 }

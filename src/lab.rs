@@ -3,10 +3,12 @@
 //! In goes a loaded scenario; out come bound addresses, a journal, and the acts of an operator.
 //! Listeners are bound before anything starts, so a lab is whole or it is not there.
 
+pub mod conduct;
 pub mod limits;
 pub mod load;
 pub mod record;
 pub mod report;
+pub mod trial;
 
 mod build;
 
@@ -76,6 +78,8 @@ pub struct Lab {
     users: Vec<User>,
     resolvers: Vec<Resolver>,
     tasks: Tasks,
+    /// Whether the seed was given beside the scenario, which a reload reads again.
+    seed_given: bool,
     /// One reload at a time.
     reloading: Mutex<()>,
 }
@@ -261,6 +265,7 @@ impl Lab {
 
     /// Puts these faults, and no others, in force. What was said of each is the caller's fact.
     pub fn set_faults(&self, faults: Faults) {
+        self.set_dns_faults(&faults);
         self.shared.faults.set(faults);
     }
 
@@ -340,6 +345,7 @@ impl Lab {
         } = load::load_for(&self.path, &*self.files, |topology| {
             let parts = build::fixed_parts_changed(&self.shared.topology, topology);
             let parts = parts.into_iter();
+            let parts = parts.filter(|part| !self.seed_given || *part != "seed");
             parts
                 .map(|part| scenario::needs_restart(&self.path, &*self.files, part))
                 .collect()

@@ -12,6 +12,7 @@ pub mod dial;
 pub mod dns;
 pub mod faults;
 pub mod gossip;
+pub mod probe;
 pub mod proxy;
 pub mod proxy_protocol;
 pub mod relay;

@@ -107,6 +107,8 @@ pub enum AnyInput {
     Agent(agent::Input),
     /// Of a balancer.
     Balancer(balancer::Input),
+    /// Of the conductor.
+    Conductor(conductor::Input),
     /// Of a proxy.
     Proxy(proxy::Input),
     /// Of a resolver.
@@ -128,6 +130,7 @@ macro_rules! any_input {
 any_input!(
     Agent(agent),
     Balancer(balancer),
+    Conductor(conductor),
     Proxy(proxy),
     Resolver(resolver),
     User(user)

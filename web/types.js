@@ -25,6 +25,7 @@
  * @property {Agent[]} agents
  * @property {User[]} users
  * @property {Finding[]} findings
+ * @property {Fault[]} faults
  */
 
 /**
@@ -203,6 +204,21 @@
  * @property {string} node
  * @property {string} detail
  * @property {number} at_us
+ */
+
+/**
+ * @typedef {object} Fault
+ * @property {number} id
+ * @property {string} text
+ * @property {string} word
+ * @property {string} target
+ * @property {number} since_us
+ * @property {number | null} until_us
+ */
+
+/**
+ * @typedef {object} Faults
+ * @property {Fault[]} faults
  */
 
 /**

@@ -1,4 +1,4 @@
-//! How `status` and `ctl` reach a running lab: its state folder, then its API.
+//! How `status`, `ctl` and `fault` reach a running lab: its state folder, then its API.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -47,6 +47,14 @@ pub struct Answer {
     pub status: StatusCode,
     /// The body, JSON.
     pub body: serde_json::Value,
+}
+
+impl Answer {
+    /// Gives the sentence of a refusal.
+    pub fn detail(&self) -> &str {
+        let detail = self.body.get("detail").and_then(|detail| detail.as_str());
+        detail.unwrap_or(self.status.as_str())
+    }
 }
 
 impl Which {
@@ -104,26 +112,36 @@ pub(super) fn answers(http: SocketAddr) -> bool {
 impl Client {
     /// Asks for something.
     pub fn get(&self, path: &str) -> anyhow::Result<Answer> {
-        self.call(Method::GET, path)
+        self.call(Method::GET, path, Bytes::new())
     }
 
     /// Asks for a change, with the token.
     pub fn post(&self, path: &str) -> anyhow::Result<Answer> {
-        self.call(Method::POST, path)
+        self.call(Method::POST, path, Bytes::new())
     }
 
-    fn call(&self, method: Method, path: &str) -> anyhow::Result<Answer> {
+    /// Asks for a change that takes more words than its path.
+    pub fn post_json(&self, path: &str, body: &serde_json::Value) -> anyhow::Result<Answer> {
+        self.call(Method::POST, path, Bytes::from(body.to_string()))
+    }
+
+    /// Asks for something to be taken away, with the token.
+    pub fn delete(&self, path: &str) -> anyhow::Result<Answer> {
+        self.call(Method::DELETE, path, Bytes::new())
+    }
+
+    fn call(&self, method: Method, path: &str, body: Bytes) -> anyhow::Result<Answer> {
         let mut request = Request::builder()
             .method(&method)
             .uri(path)
             .header(header::HOST, self.lab.http.to_string());
-        if method == Method::POST {
+        if method != Method::GET {
             let token = read_token(&self.folder)?;
             request = request
                 .header(header::AUTHORIZATION, format!("Bearer {token}"))
                 .header(header::CONTENT_TYPE, "application/json");
         }
-        let request = request.body(Full::new(Bytes::new()))?;
+        let request = request.body(Full::new(body))?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;

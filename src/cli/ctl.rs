@@ -73,12 +73,7 @@ pub fn run(args: &Args, io: &mut Io<'_>) -> anyhow::Result<Exit> {
         writeln!(io.out, "{done}{}", changed(&answer))?;
         return Ok(Exit::Success);
     }
-    let detail = answer.body.get("detail").and_then(|detail| detail.as_str());
-    writeln!(
-        io.err,
-        "error: {}",
-        detail.unwrap_or(answer.status.as_str())
-    )?;
+    writeln!(io.err, "error: {}", answer.detail())?;
     for mistake in list(&answer, "mistakes") {
         writeln!(io.err, "error: {mistake}")?;
     }

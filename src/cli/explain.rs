@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Subcommand};
 
-use super::{Exit, Io, up};
+use super::{Exit, Io, host};
 use crate::lab::load::load;
 use crate::policy::findings;
 use crate::scenario;
@@ -42,7 +42,7 @@ enum What {
 pub fn run(args: &Args, io: &mut Io<'_>) -> anyhow::Result<Exit> {
     match &args.what {
         What::Dns { scenario, question } => {
-            let (path, files) = up::source(scenario.as_deref());
+            let (path, files) = host::source(scenario.as_deref());
             match load(&path, &*files) {
                 Ok(loaded) => dns(question, &loaded.topology, &loaded.rules, io),
                 Err(mistakes) => {

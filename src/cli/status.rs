@@ -143,6 +143,9 @@ fn print(state: &Value, out: &mut dyn Write) -> anyhow::Result<()> {
     }
     users.print(out)?;
 
+    for fault in list(&state["faults"]) {
+        writeln!(out, "{}", super::fault::line(fault))?;
+    }
     for finding in list(&state["findings"]) {
         writeln!(
             out,
@@ -162,12 +165,12 @@ fn after(tunnel: &Value) -> String {
     }
 }
 
-fn list(value: &Value) -> impl Iterator<Item = &Value> {
+pub(super) fn list(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()
 }
 
 /// What the lab says may hold what the wire held.
-fn text(value: &Value) -> String {
+pub(super) fn text(value: &Value) -> String {
     Escaped(value.as_str().unwrap_or_default()).to_string()
 }
 

@@ -5,32 +5,29 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use async_trait::async_trait;
 use clap::Args as ClapArgs;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::state::{self, Door, Folder, LabFile};
-use super::{Exit, Io, client, where_labs_are};
+use super::host::{Hand, print_mistakes, reload, source, state_folder, write_state};
+use super::state::Folder;
+use super::{Exit, Io, where_labs_are};
+use crate::http::Server;
 use crate::http::guard::{self, Token};
-use crate::http::{Control, ControlError, Reloaded, Server};
 use crate::journal::Journal;
+use crate::lab::conduct::Conductor;
 use crate::lab::load::load;
 use crate::lab::record::{RecordError, Recorder};
-use crate::lab::{Lab, OperateError, Options, limits};
+use crate::lab::{Lab, Options, limits};
 use crate::live::runner::Tap;
-use crate::model::fact::{Act, Kind};
-use crate::model::id::{Node, Seq};
-use crate::model::mistake::{Files, Mistake};
-use crate::model::topology::Topology;
-use crate::scenario::embedded;
-use crate::scenario::files::Disk;
+use crate::model::fact::Kind;
+use crate::model::id::Seq;
 
 /// How many facts `--log` takes at a time.
 const LOG_BATCH: usize = 1_000;
@@ -142,21 +139,6 @@ pub fn run(args: &Args, io: &mut Io<'_>) -> anyhow::Result<Exit> {
     served
 }
 
-/// Gives the scenario's path and where its files are: the disk, or the embedded set.
-pub(super) fn source(scenario: Option<&Path>) -> (PathBuf, Arc<dyn Files + Send + Sync>) {
-    match scenario {
-        Some(path) => (path.to_path_buf(), Arc::new(Disk)),
-        None => (PathBuf::from(embedded::SCENARIO), Arc::new(embedded::FILES)),
-    }
-}
-
-fn print_mistakes(mistakes: &[Mistake], io: &mut Io<'_>) -> anyhow::Result<Exit> {
-    for mistake in mistakes {
-        writeln!(io.err, "error: {mistake}")?;
-    }
-    Ok(Exit::Usage)
-}
-
 async fn serve(args: &Args, options: Options, io: &mut Io<'_>) -> anyhow::Result<Exit> {
     let embedded = args.scenario.is_none();
     let page = match TcpListener::bind(args.http).await {
@@ -178,7 +160,8 @@ async fn serve(args: &Args, options: Options, io: &mut Io<'_>) -> anyhow::Result
         signal(SignalKind::terminate())?,
         signal(SignalKind::hangup())?,
     );
-    let folder = state_folder(args, &options.loaded.topology)?;
+    let own = || where_labs_are().join(&*options.loaded.topology.name);
+    let folder = state_folder(&args.state.clone().unwrap_or_else(own))?;
     let lab = match Lab::start(options).await {
         Ok(lab) => Arc::new(lab),
         Err(error) => {
@@ -193,6 +176,7 @@ async fn serve(args: &Args, options: Options, io: &mut Io<'_>) -> anyhow::Result
     let server = Server {
         journal: lab.journal().clone(),
         control: Arc::new(Hand {
+            conductor: Conductor::start(&lab),
             lab: Arc::clone(&lab),
             embedded,
         }),
@@ -366,73 +350,6 @@ async fn print_reload(lab: &Arc<Lab>, embedded: bool, io: &mut Io<'_>) -> anyhow
     Ok(())
 }
 
-async fn reload(lab: &Arc<Lab>, embedded: bool) -> Result<Reloaded, Vec<String>> {
-    if embedded {
-        return Err(vec![String::from(
-            "this lab runs the embedded example, which has no files to read again; write them out \
-             with `twodoors init DIR` and run `twodoors up DIR/scenarios/split-dns.yaml`",
-        )]);
-    }
-    let lab = Arc::clone(lab);
-    // Files are read and parsed for as long as that takes, while connections go on.
-    let reloaded = tokio::task::spawn_blocking(move || lab.reload()).await;
-    let texts = |list: &[Mistake]| list.iter().map(ToString::to_string).collect();
-    match reloaded {
-        Ok(Ok(reloaded)) => Ok(Reloaded {
-            generation: reloaded.generation,
-            changed: reloaded.changed,
-            warnings: texts(&reloaded.warnings),
-        }),
-        Ok(Err(mistakes)) => Err(texts(&mistakes)),
-        Err(error) => Err(vec![format!("the reload broke off: {error}")]),
-    }
-}
-
-fn state_folder(args: &Args, topology: &Topology) -> anyhow::Result<Folder> {
-    let path = match &args.state {
-        Some(path) => path.clone(),
-        None => where_labs_are().join(&*topology.name),
-    };
-    if let Ok(other) = state::read(&path)
-        && client::answers(other.http)
-    {
-        anyhow::bail!(
-            "the lab {} (process {}) runs with the state folder {}; choose another with --state",
-            other.name,
-            other.pid,
-            path.display()
-        );
-    }
-    Folder::create(&path).with_context(|| {
-        format!(
-            "the state folder {}; choose one with --state",
-            path.display()
-        )
-    })
-}
-
-fn write_state(folder: &Folder, lab: &Lab, http: SocketAddr, token: &Token) -> anyhow::Result<()> {
-    folder.write("ca.pem", lab.ca_pem())?;
-    folder.write(
-        "known_hosts",
-        &format!("{}\n", lab.known_hosts().trim_end()),
-    )?;
-    folder.write("token", &format!("{}\n", token.reveal()))?;
-    let balancers = lab.doors().map(|(name, listen)| Door {
-        name: name.to_string(),
-        listen: listen.iter().map(|address| address.0).collect(),
-    });
-    folder.write_lab(&LabFile {
-        schema: state::SCHEMA.to_owned(),
-        name: lab.topology().name.to_string(),
-        pid: std::process::id(),
-        dns: lab.dns(),
-        http,
-        balancers: balancers.collect(),
-    })?;
-    Ok(())
-}
-
 fn write_ready(
     lab: &Lab,
     http: SocketAddr,
@@ -507,27 +424,4 @@ fn write_help(
     )?;
     writeln!(err)?;
     Ok(())
-}
-
-/// Makes changes for the page and `ctl`.
-struct Hand {
-    lab: Arc<Lab>,
-    embedded: bool,
-}
-
-#[async_trait]
-impl Control for Hand {
-    async fn reload(&self) -> Result<Reloaded, Vec<String>> {
-        reload(&self.lab, self.embedded).await
-    }
-
-    async fn operate(&self, node: &Node, act: Act) -> Result<(), ControlError> {
-        self.lab
-            .operate(node, act)
-            .await
-            .map_err(|error| match error {
-                OperateError::Unknown(_) => ControlError::Unknown,
-                OperateError::Failed(why) => ControlError::NotPossible(why),
-            })
-    }
 }

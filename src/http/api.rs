@@ -4,6 +4,8 @@
 //! start of the lab. `web/types.js` mirrors this file; `tests/fixtures/wire` holds a sample of each
 //! shape, and both sides are checked against it.
 
+pub mod faults;
+
 mod fact;
 mod state;
 
@@ -51,6 +53,8 @@ pub struct Snapshot {
     pub users: Vec<User>,
     /// What an operator should know.
     pub findings: Vec<Finding>,
+    /// The faults in force, oldest first.
+    pub faults: Vec<faults::Fault>,
 }
 
 /// How many tunnels stand.

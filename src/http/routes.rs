@@ -8,15 +8,16 @@ use axum::extract::{Path, State};
 use axum::http::header::{self, HeaderMap, HeaderValue};
 use axum::http::{Method, Request, Response, StatusCode};
 use axum::response::IntoResponse as _;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use http_body_util::{BodyExt as _, Limited};
+use hyper::body::Bytes;
 
 use super::api::{self, Problem};
 use super::{App, ControlError, assets, metrics, stream};
 use crate::model::fact::Act;
-use crate::model::id::Node;
+use crate::model::id::{FaultId, Node};
 
-/// The largest body of a change; ours are empty objects.
+/// The largest body of a change; ours are empty or a few words.
 const BODY_MAX: usize = 64 * 1024;
 
 /// How long the body of a change may take to arrive.
@@ -32,6 +33,11 @@ pub(super) fn router(app: Arc<App>) -> axum::Router {
         .route("/api/facts", get(stream::facts))
         .route("/api/reload", post(reload))
         .route("/api/nodes/{kind}/{name}/{act}", post(operate))
+        .route(
+            "/api/faults",
+            get(faults).post(set_fault).delete(clear_faults),
+        )
+        .route("/api/faults/{fault}", delete(lift_fault))
         .route("/metrics", get(prometheus))
         .route("/healthz", get(|| async { "ok\n" }))
         .fallback(file)
@@ -111,8 +117,67 @@ async fn operate(
     }
 }
 
-/// Checks what every change must bring: the token, JSON, and little of it.
+async fn faults(State(app): State<Arc<App>>) -> Response<Body> {
+    api::json(&app.journal.ask(api::faults::Faults::new))
+}
+
+async fn set_fault(
+    State(app): State<Arc<App>>,
+    request: Request<Body>,
+) -> Result<Response<Body>, Problem> {
+    let body = read_change(&app, request).await?;
+    let asked: api::faults::SetFault = serde_json::from_slice(&body).map_err(|error| {
+        let detail = format!(
+            "a fault is set with {{\"word\": …, \"target\": …}} and, where the word takes them, \
+             \"by\", \"to\" and \"for\": {error}"
+        );
+        Problem::new(StatusCode::BAD_REQUEST, detail)
+    })?;
+    let set = app.control.set_fault(asked.into()).await;
+    set.map(|set| api::json(&api::faults::Set::from(set)))
+        .map_err(|why| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, why))
+}
+
+async fn clear_faults(
+    State(app): State<Arc<App>>,
+    request: Request<Body>,
+) -> Result<Response<Body>, Problem> {
+    check_change(&app, request).await?;
+    let lifted = app.control.clear_faults().await;
+    Ok(api::json(&api::faults::Lifted { lifted }))
+}
+
+async fn lift_fault(
+    State(app): State<Arc<App>>,
+    Path(fault): Path<String>,
+    request: Request<Body>,
+) -> Result<Response<Body>, Problem> {
+    check_change(&app, request).await?;
+    let number = fault.parse().ok().map(FaultId);
+    let lifted = match number {
+        Some(number) => app.control.lift_fault(number).await,
+        None => false,
+    };
+    if !lifted {
+        let detail = format!("no fault {fault} is in force; GET /api/faults lists those that are");
+        return Err(Problem::new(StatusCode::NOT_FOUND, detail));
+    }
+    Ok(api::json(&api::faults::Lifted { lifted: 1 }))
+}
+
+/// Checks what a change must bring that says all in its path: nothing more.
 async fn check_change(app: &App, request: Request<Body>) -> Result<(), Problem> {
+    let body = read_change(app, request).await?;
+    let object = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&body);
+    if body.is_empty() || object.is_ok_and(|object| object.is_empty()) {
+        return Ok(());
+    }
+    let detail = "the body of a change is empty or an empty JSON object";
+    Err(Problem::new(StatusCode::BAD_REQUEST, detail))
+}
+
+/// Checks what every change must bring, the token, JSON, and little of it; gives the body.
+async fn read_change(app: &App, request: Request<Body>) -> Result<Bytes, Problem> {
     let headers = request.headers();
     if !app.token.is_in(headers) {
         let detail = "a change needs the lab's token as Authorization: Bearer; it is in the file \
@@ -132,13 +197,7 @@ async fn check_change(app: &App, request: Request<Body>) -> Result<(), Problem> 
         let detail = "the body is larger than 64 KiB or broke off";
         return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail));
     };
-    let body = body.to_bytes();
-    let object = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&body);
-    if body.is_empty() || object.is_ok_and(|object| object.is_empty()) {
-        return Ok(());
-    }
-    let detail = "the body of a change is empty or an empty JSON object";
-    Err(Problem::new(StatusCode::BAD_REQUEST, detail))
+    Ok(body.to_bytes())
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

@@ -198,6 +198,7 @@ pub(super) async fn start(options: Options) -> Result<Lab, StartError> {
         users,
         resolvers,
         tasks,
+        seed_given: loaded.seed_given,
         reloading: Mutex::new(()),
     })
 }

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use crate::model::draw::Seed;
 use crate::model::id::Generation;
 use crate::model::mistake::{Files, Mistake};
 use crate::model::timeline::{RecordChange, Step, What};
@@ -23,6 +24,17 @@ pub struct Loaded {
     pub rules: Rules,
     /// What is odd but works: the scenario's first, then the zones'.
     pub warnings: Vec<Mistake>,
+    /// Whether the seed is not the scenario's own.
+    pub seed_given: bool,
+}
+
+impl Loaded {
+    /// Gives the same with another seed than the scenario's own.
+    pub fn with_seed(mut self, seed: Seed) -> Self {
+        self.topology.seed = seed;
+        self.seed_given = true;
+        self
+    }
 }
 
 /// Loads a scenario and its zones, or gives every mistake of both.
@@ -58,6 +70,7 @@ pub(super) fn load_for(
                 topology,
                 rules,
                 warnings,
+                seed_given: false,
             })
         }
         Ok(_) => Err(mistakes),

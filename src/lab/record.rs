@@ -7,6 +7,7 @@
 
 mod input;
 mod line;
+mod order;
 mod replay;
 
 use std::collections::BTreeMap;
@@ -29,6 +30,7 @@ use crate::model::mistake::{Files, Mistake};
 use crate::model::topology::Topology;
 
 pub use self::line::SCHEMA;
+pub use self::order::order;
 pub use self::replay::{Difference, Differs, Replayed, replay};
 
 /// How many calls wait for the disk: a busy lab makes some thousands a second of about 1 KiB each,

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed step of a test ends the test")]
 
+mod faults;
 mod scene;
 mod security;
 mod stream;
@@ -17,11 +18,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use twodoors::http::guard::Token;
-use twodoors::http::{Control, ControlError, Reloaded, Server};
+use twodoors::http::{Control, ControlError, FaultAsked, FaultSet, Reloaded, Server};
 use twodoors::journal::Journal;
 use twodoors::live::clock::Clock;
 use twodoors::model::fact::{Act, Kind};
-use twodoors::model::id::{Generation, Node};
+use twodoors::model::fault::{Effect, Fault, Target};
+use twodoors::model::id::{FaultId, Generation, Node};
 
 /// A lab that does as it is told, in words only.
 struct FakeControl {
@@ -52,6 +54,51 @@ impl Control for FakeControl {
         self.journal
             .add(self.clock.now(), node, [Kind::Operated { act }]);
         Ok(())
+    }
+
+    /// Knows one fault, at any target.
+    async fn set_fault(&self, asked: FaultAsked) -> Result<FaultSet, String> {
+        if asked.word != "refuse" {
+            let why = format!("there is no fault {:?}; did you mean refuse?", asked.word);
+            return Err(why);
+        }
+        let faults = self.journal.ask(|state| state.faults.len());
+        let id = FaultId(u64::try_from(faults).unwrap() + 1);
+        let what = Fault {
+            target: Target::Node(Node::Balancer(asked.target.as_str().into())),
+            effect: Effect::Refuse,
+        };
+        let text = what.to_string();
+        let until = asked.lasts.map(|_| self.clock.now());
+        let set = Kind::FaultSet {
+            fault: id,
+            what,
+            until,
+        };
+        self.journal.add(self.clock.now(), &Node::Lab, [set]);
+        Ok(FaultSet { id, text })
+    }
+
+    async fn lift_fault(&self, fault: FaultId) -> bool {
+        let found = self.journal.ask(|state| {
+            let mut faults = state.faults.iter();
+            faults.find(|known| known.id == fault).cloned()
+        });
+        let Some(found) = found else {
+            return false;
+        };
+        let what = found.what;
+        let lifted = Kind::FaultLifted { fault, what };
+        self.journal.add(self.clock.now(), &Node::Lab, [lifted]);
+        true
+    }
+
+    async fn clear_faults(&self) -> usize {
+        let faults = self.journal.ask(|state| state.faults.clone());
+        for fault in &faults {
+            self.lift_fault(fault.id).await;
+        }
+        faults.len()
     }
 }
 
@@ -166,9 +213,14 @@ impl Running {
 
     /// Asks for a change as one with the token does.
     async fn change(&self, path: &str) -> Answer {
+        self.change_by(&format!("POST {path}"), "{}").await
+    }
+
+    /// Asks for a change by a method and with a body, as one with the token does.
+    async fn change_by(&self, line: &str, body: &str) -> Answer {
         let token = format!("Authorization: Bearer {}", self.token.reveal());
         let headers = [token.as_str(), "Content-Type: application/json"];
-        self.ask(&format!("POST {path}"), &headers, "{}").await
+        self.ask(line, &headers, body).await
     }
 
     async fn stop(mut self) {

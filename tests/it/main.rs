@@ -6,6 +6,7 @@
 )]
 
 mod balancer;
+mod conduct;
 mod dns;
 mod faults;
 mod fuzz;

@@ -14,6 +14,7 @@ const wire = new URL('../fixtures/wire/', import.meta.url);
 const SAMPLES = {
   snapshot: 'Snapshot',
   facts: 'Fact[]',
+  faults: 'Faults',
   overflow: 'Overflow',
   reloaded: 'Reloaded',
   operated: 'Operated',

@@ -1,5 +1,6 @@
 //! The state of the lab, made of the snapshot.
 
+use super::faults::Fault;
 use super::{
     Agent, Answers, Backend, Balancer, Dns, DoorCount, Failures, Finding, Mesh, Network,
     NetworkCount, Proxy, Query, Snapshot, Tunnel, Use, User, View, Visit,
@@ -32,6 +33,7 @@ impl Snapshot {
             agents: state.agents.iter().map(Agent::new).collect(),
             users: state.users.iter().map(User::new).collect(),
             findings: state.findings.iter().map(Finding::new).collect(),
+            faults: state.faults.iter().map(Fault::new).collect(),
         }
     }
 }

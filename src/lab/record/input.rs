@@ -18,7 +18,7 @@ use crate::model::id::{ConnId, DialId, FlowId, Name, RequestId};
 use crate::model::time::Span;
 use crate::policy::address::Document;
 use crate::policy::principals::{Shown, ShownKind};
-use crate::policy::{AnyInput, agent, balancer, proxy, resolver, user};
+use crate::policy::{AnyInput, agent, balancer, conductor, proxy, resolver, user};
 
 /// [`AnyInput`], keyed by the kind of machine.
 #[derive(Deserialize, Serialize)]
@@ -26,6 +26,9 @@ use crate::policy::{AnyInput, agent, balancer, proxy, resolver, user};
 pub(super) enum AnyInputShape {
     Agent(#[serde(with = "AgentShape")] agent::Input),
     Balancer(#[serde(with = "BalancerShape")] balancer::Input),
+    /// Nobody's decision but the timeline's, which the recording holds: it is not recorded.
+    #[serde(skip)]
+    Conductor(conductor::Input),
     Proxy(#[serde(with = "ProxyShape")] proxy::Input),
     Resolver(#[serde(with = "ResolverShape")] resolver::Input),
     User(#[serde(with = "UserShape")] user::Input),

@@ -109,11 +109,7 @@ impl fmt::Display for Differs {
 
 /// Feeds every call of a recording to fresh machines, in its order and at its instants.
 pub fn replay(recording: impl BufRead) -> Result<Replayed, Difference> {
-    let mut lines = Lines {
-        recording,
-        line: 0,
-        buffer: Vec::new(),
-    };
+    let mut lines = Lines::new(recording);
     let topology = header(&mut lines)?;
     let mut nodes = nodes(&topology);
     let mut replayed = Replayed::default();
@@ -149,7 +145,7 @@ pub fn replay(recording: impl BufRead) -> Result<Replayed, Difference> {
 }
 
 /// Loads the scenario that the first line holds.
-fn header(lines: &mut Lines<impl BufRead>) -> Result<Topology, Difference> {
+pub(super) fn header(lines: &mut Lines<impl BufRead>) -> Result<Topology, Difference> {
     let Some(text) = lines.next()? else {
         return Err(lines.incomplete("it is empty"));
     };
@@ -321,6 +317,7 @@ impl AnyMachine {
                 Some(
                     AnyInput::Agent(_)
                     | AnyInput::Balancer(_)
+                    | AnyInput::Conductor(_)
                     | AnyInput::Proxy(_)
                     | AnyInput::Resolver(_)
                     | AnyInput::User(_),
@@ -361,7 +358,7 @@ impl Files for Texts {
 }
 
 /// The lines of a recording, counted.
-struct Lines<R> {
+pub(super) struct Lines<R> {
     recording: R,
     /// The number of the last line that was read, from 1.
     line: u64,
@@ -369,8 +366,16 @@ struct Lines<R> {
 }
 
 impl<R: BufRead> Lines<R> {
+    pub(super) const fn new(recording: R) -> Self {
+        Self {
+            recording,
+            line: 0,
+            buffer: Vec::new(),
+        }
+    }
+
     /// Gives the next line without its end; `None` after the last.
-    fn next(&mut self) -> Result<Option<&[u8]>, Difference> {
+    pub(super) fn next(&mut self) -> Result<Option<&[u8]>, Difference> {
         self.buffer.clear();
         let mut limited = (&mut self.recording).take(LINE_BYTES_MAX);
         let length = limited.read_until(b'\n', &mut self.buffer)?;
@@ -385,12 +390,12 @@ impl<R: BufRead> Lines<R> {
         }
     }
 
-    fn incomplete(&self, why: impl Into<String>) -> Difference {
+    pub(super) fn incomplete(&self, why: impl Into<String>) -> Difference {
         let (line, why) = (self.line, why.into());
         Difference::Incomplete { line, why }
     }
 
-    fn malformed(&self, why: impl Into<String>) -> Difference {
+    pub(super) fn malformed(&self, why: impl Into<String>) -> Difference {
         let (line, why) = (self.line, why.into());
         Difference::Malformed { line, why }
     }

@@ -10,9 +10,12 @@ use twodoors::http::api;
 use twodoors::journal::Journal;
 use twodoors::model::addr::{ClientAddr, HostPort, ListenAddr};
 use twodoors::model::fact::{
-    Act, Chosen, Ended, Fact, Failure, Health, Kind, Purpose, Refused, Service, Stage,
+    Act, Chosen, Ended, Fact, Failure, Health, Kind, Probed, Purpose, Refused, Service, Stage,
 };
-use twodoors::model::id::{ConnId, DialId, FlowId, Generation, Name, Node, RequestId, Seq};
+use twodoors::model::fault::{Effect, Fault, Target};
+use twodoors::model::id::{
+    ConnId, DialId, FaultId, FlowId, Generation, Name, Node, RequestId, Seq,
+};
 use twodoors::model::network::Element;
 use twodoors::model::time::{Span, Time};
 
@@ -56,6 +59,8 @@ fn the_wire_is_as_its_samples_show() {
             act: "drain",
         },
     );
+    let journaled = journal.snapshot();
+    check("faults", &api::faults::Faults::new(&journaled));
     let problem = api::Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "the reload was refused");
     check(
         "problem",
@@ -418,4 +423,57 @@ fn every_kind() -> Vec<(Node, Kind)> {
             },
         ),
     ]
+    .into_iter()
+    .chain(kinds_of_runs())
+    .collect()
+}
+
+/// What only a run, or a fault by hand, brings about.
+fn kinds_of_runs() -> Vec<(Node, Kind)> {
+    let slow = Fault {
+        target: Target::Node(Node::Proxy(name("2"))),
+        effect: Effect::Latency(Span::from_ms(50)),
+    };
+    let shut = Fault {
+        target: Target::Node(Node::Balancer(name("external"))),
+        effect: Effect::Refuse,
+    };
+    let set = |number, what: &Fault, until| Kind::FaultSet {
+        fault: FaultId(number),
+        what: what.clone(),
+        until,
+    };
+    let probed = |rcode: Option<&str>, answer: &[&str]| {
+        Kind::Probed(Box::new(Probed {
+            expectation: 3,
+            from: "127.46.0.9".parse().unwrap(),
+            name: name("proxy.example.com."),
+            rtype: name("A"),
+            view: rcode.map(|_| name("public")),
+            rcode: rcode.map(name),
+            answer: answer.iter().map(|data| name(data)).collect(),
+        }))
+    };
+    let kinds = vec![
+        set(1, &slow, Some(Time::from_us(90_000_000))),
+        set(2, &shut, None),
+        Kind::FaultLifted {
+            fault: FaultId(1),
+            what: slow,
+        },
+        Kind::CertificateChanged {
+            names: vec![name("proxy.example.com")],
+        },
+        probed(Some("NOERROR"), &["127.46.0.2"]),
+        probed(None, &[]),
+        Kind::RunEnded {
+            why: "the timeline is played",
+        },
+    ];
+    let roamed = Kind::Roamed {
+        network: name("internal"),
+        address: "127.45.2.9".parse().unwrap(),
+    };
+    let lab = kinds.into_iter().map(|kind| (Node::Lab, kind));
+    lab.chain([(Node::User(name("alice")), roamed)]).collect()
 }

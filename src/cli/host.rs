@@ -1,0 +1,169 @@
+//! A lab with its page and its state folder: what `up` and `run` share.
+//!
+//! In goes a scenario's path; out come its files, a folder where others find the lab, and the hand
+//! that makes changes for the page. What happens when is the verbs' own affair.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use async_trait::async_trait;
+
+use super::state::{self, Door, Folder, LabFile};
+use super::{Exit, Io, client};
+use crate::http::guard::Token;
+use crate::http::{Control, ControlError, FaultAsked, FaultSet, Reloaded};
+use crate::lab::conduct::Conductor;
+use crate::lab::{Lab, OperateError};
+use crate::model::fact::Act;
+use crate::model::id::{FaultId, Node};
+use crate::model::mistake::{Files, Mistake};
+use crate::model::time::Span;
+use crate::scenario::files::Disk;
+use crate::scenario::format::{self, Wrong};
+use crate::scenario::{embedded, fault};
+
+/// Gives the scenario's path and where its files are: the disk, or the embedded set.
+pub(super) fn source(scenario: Option<&Path>) -> (PathBuf, Arc<dyn Files + Send + Sync>) {
+    match scenario {
+        Some(path) => (path.to_path_buf(), Arc::new(Disk)),
+        None => (PathBuf::from(embedded::SCENARIO), Arc::new(embedded::FILES)),
+    }
+}
+
+/// Prints mistakes, and gives the exit code for them.
+pub(super) fn print_mistakes(mistakes: &[Mistake], io: &mut Io<'_>) -> anyhow::Result<Exit> {
+    for mistake in mistakes {
+        writeln!(io.err, "error: {mistake}")?;
+    }
+    Ok(Exit::Usage)
+}
+
+/// Reads scenario and zones again; a lab of the embedded example has none.
+pub(super) async fn reload(lab: &Arc<Lab>, embedded: bool) -> Result<Reloaded, Vec<String>> {
+    if embedded {
+        return Err(vec![String::from(
+            "this lab runs the embedded example, which has no files to read again; write them out \
+             with `twodoors init DIR` and run `twodoors up DIR/scenarios/split-dns.yaml`",
+        )]);
+    }
+    let lab = Arc::clone(lab);
+    // Files are read and parsed for as long as that takes, while connections go on.
+    let reloaded = tokio::task::spawn_blocking(move || lab.reload()).await;
+    let texts = |list: &[Mistake]| list.iter().map(ToString::to_string).collect();
+    match reloaded {
+        Ok(Ok(reloaded)) => Ok(Reloaded {
+            generation: reloaded.generation,
+            changed: reloaded.changed,
+            warnings: texts(&reloaded.warnings),
+        }),
+        Ok(Err(mistakes)) => Err(texts(&mistakes)),
+        Err(error) => Err(vec![format!("the reload broke off: {error}")]),
+    }
+}
+
+/// Makes the state folder at a path, unless a lab runs with it.
+pub(super) fn state_folder(path: &Path) -> anyhow::Result<Folder> {
+    if let Ok(other) = state::read(path)
+        && client::answers(other.http)
+    {
+        anyhow::bail!(
+            "the lab {} (process {}) runs with the state folder {}; choose another with --state",
+            other.name,
+            other.pid,
+            path.display()
+        );
+    }
+    Folder::create(path).with_context(|| {
+        format!(
+            "the state folder {}; choose one with --state",
+            path.display()
+        )
+    })
+}
+
+/// Writes what others need to find the lab and to speak to it.
+pub(super) fn write_state(
+    folder: &Folder,
+    lab: &Lab,
+    http: SocketAddr,
+    token: &Token,
+) -> anyhow::Result<()> {
+    folder.write("ca.pem", lab.ca_pem())?;
+    folder.write(
+        "known_hosts",
+        &format!("{}\n", lab.known_hosts().trim_end()),
+    )?;
+    folder.write("token", &format!("{}\n", token.reveal()))?;
+    let balancers = lab.doors().map(|(name, listen)| Door {
+        name: name.to_string(),
+        listen: listen.iter().map(|address| address.0).collect(),
+    });
+    folder.write_lab(&LabFile {
+        schema: state::SCHEMA.to_owned(),
+        name: lab.topology().name.to_string(),
+        pid: std::process::id(),
+        dns: lab.dns(),
+        http,
+        balancers: balancers.collect(),
+    })?;
+    Ok(())
+}
+
+/// Makes changes for the page, `ctl` and `fault`.
+pub(super) struct Hand {
+    /// The lab.
+    pub(super) lab: Arc<Lab>,
+    /// Who sets its faults.
+    pub(super) conductor: Conductor,
+    /// Whether its files are those of the binary.
+    pub(super) embedded: bool,
+}
+
+#[async_trait]
+impl Control for Hand {
+    async fn reload(&self) -> Result<Reloaded, Vec<String>> {
+        reload(&self.lab, self.embedded).await
+    }
+
+    async fn operate(&self, node: &Node, act: Act) -> Result<(), ControlError> {
+        self.lab
+            .operate(node, act)
+            .await
+            .map_err(|error| match error {
+                OperateError::Unknown(_) => ControlError::Unknown,
+                OperateError::Failed(why) => ControlError::NotPossible(why),
+            })
+    }
+
+    async fn set_fault(&self, asked: FaultAsked) -> Result<FaultSet, String> {
+        let said = |wrong: Wrong| {
+            let cure = Some(wrong.cure).filter(|cure| !cure.is_empty());
+            let cure = cure.map_or_else(String::new, |cure| format!("; {cure}"));
+            format!("{}{cure}", wrong.what)
+        };
+        let (by, to) = (asked.by.as_deref(), asked.to.as_deref());
+        let fault = fault::parse(self.lab.topology(), &asked.word, &asked.target, by, to);
+        let fault = fault.map_err(said)?;
+        let lasts = asked.lasts.as_deref().map(format::duration).transpose();
+        let lasts = lasts.map_err(said)?;
+        if lasts == Some(Span::ZERO) {
+            return Err(String::from(
+                "a fault for no time changes nothing; give it some, or leave `for` out",
+            ));
+        }
+        let text = fault.to_string();
+        let set = self.conductor.set(fault, lasts);
+        let id = set.map_err(|full| full.to_string())?;
+        Ok(FaultSet { id, text })
+    }
+
+    async fn lift_fault(&self, fault: FaultId) -> bool {
+        self.conductor.lift(fault)
+    }
+
+    async fn clear_faults(&self) -> usize {
+        self.conductor.clear()
+    }
+}

@@ -1,0 +1,91 @@
+//! The order of a recorded run: what reached each door, and when agents learnt of their dials.
+//!
+//! In goes a recording; out comes what a simulation is held to. Nothing is replayed here.
+
+use std::collections::BTreeMap;
+use std::io::BufRead;
+
+use super::line::{CallLine, Line};
+use super::replay::{Difference, Lines, header};
+use crate::model::fact::Act;
+use crate::model::time::Time;
+use crate::model::topology::Topology;
+use crate::policy::{AnyInput, agent, balancer, user};
+use crate::sim::{Arrival, Arrived, Order, Outcome};
+
+/// Reads the scenario of a recording and the order in which things reached its doors.
+pub fn order(recording: impl BufRead) -> Result<(Topology, Order), Difference> {
+    let mut lines = Lines::new(recording);
+    let topology = header(&mut lines)?;
+    let doors: BTreeMap<String, _> = topology
+        .balancers
+        .iter()
+        .map(|door| (format!("balancer/{}", door.name), door.name.clone()))
+        .collect();
+    let agents: BTreeMap<String, _> = topology
+        .agents
+        .iter()
+        .map(|agent| (format!("agent/{}", agent.name), agent.name.clone()))
+        .collect();
+    let mut order = Order::default();
+    let mut ready = None;
+    loop {
+        let Some(text) = lines.next()? else {
+            return Err(lines.incomplete("it ends without its last line"));
+        };
+        let call = match Line::read(text).map_err(|why| lines.malformed(why))? {
+            Line::Lost(lost) => {
+                let why = format!("{lost} calls were lost here, the disk was too slow");
+                return Err(lines.incomplete(why));
+            }
+            Line::End(_) => break,
+            Line::Call(call) => *call,
+        };
+        let CallLine {
+            node, at_us, input, ..
+        } = call;
+        let (at, Some(input)) = (Time::from_us(at_us), input) else {
+            continue;
+        };
+        match &input.0 {
+            // Agents and users are started once everything listens.
+            AnyInput::Agent(agent::Input::Operate(Act::Start))
+            | AnyInput::User(user::Input::Operate(Act::Start)) => {
+                ready = ready.or(Some(at));
+            }
+            AnyInput::Agent(input) => {
+                if let (Some(name), Some((dial, outcome))) = (agents.get(&node), Outcome::of(input))
+                {
+                    order.outcomes.insert((name.clone(), dial, outcome), at);
+                }
+            }
+            AnyInput::Balancer(input) => {
+                if let (Some(name), Some(what)) = (doors.get(&node), arrived(input)) {
+                    let door = order.arrivals.entry(name.clone()).or_default();
+                    door.push(Arrival { at, what });
+                }
+            }
+            AnyInput::Conductor(_)
+            | AnyInput::Proxy(_)
+            | AnyInput::Resolver(_)
+            | AnyInput::User(_) => {}
+        }
+    }
+    order.ready = ready.ok_or_else(|| lines.incomplete("nobody was started in it"))?;
+    Ok((topology, order))
+}
+
+fn arrived(input: &balancer::Input) -> Option<Arrived> {
+    use balancer::Input;
+    match input {
+        Input::Accepted { client, .. } => Some(Arrived::Accepted {
+            client: client.ip(),
+        }),
+        Input::Checked { proxy, error, .. } => Some(Arrived::Checked {
+            proxy: *proxy,
+            error: error.clone(),
+        }),
+        Input::Operated { act } => Some(Arrived::Operated { act: *act }),
+        Input::Connected { .. } | Input::ConnectFailed { .. } | Input::FlowEnded { .. } => None,
+    }
+}
