@@ -10,16 +10,19 @@
 //!            ─► live/relay
 //!            ─► live/proxy ─► policy/alpn (which service) ─► policy/route (which tunnel, why)
 //!            ─► live/tunnel ─► live/agent ─► live/resource
+//!
+//! SIM  the same policy/*, with a queue (sim/world, sim/network) in place of every live/*
 //! ```
 //!
 //! # The layers
 //!
 //! ```text
-//! cli → http → lab → live → journal → snapshot → policy | scenario → model
+//! cli → http → lab → live | sim → journal → snapshot | judge → policy | scenario → model
 //! ```
 //!
 //! A room uses those to its right only; a test reads the `use` lines. File names repeat across
-//! `policy` and `live` on purpose: whoever finds `balancer` in one knows where it is in the other.
+//! `policy`, `live` and `sim` on purpose: whoever finds `balancer` in one knows where it is in the
+//! others.
 //!
 //! # A tour, in reading order
 //!
@@ -28,8 +31,10 @@
 //!   clock, a socket, a task or luck of its own.
 //! - [`scenario`]: from YAML to a topology, or every mistake with its place.
 //! - [`snapshot`] and [`journal`]: facts folded, and facts kept.
+//! - [`judge`]: what a scenario expects, checked over facts alone.
 //! - [`live`]: the machines on real sockets.
-//! - [`lab`]: a whole lab, built, operated, reloaded.
+//! - [`sim`]: the machines in virtual time.
+//! - [`lab`]: a whole lab, built, operated, reloaded; a run, played, judged, reported.
 //! - [`http`] and [`cli`]: the faces.
 
 pub mod cli;
