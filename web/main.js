@@ -11,6 +11,7 @@ import { Store } from './store.js';
 import { drawAgents } from './views/agents.js';
 import { drawDns } from './views/dns.js';
 import { drawLog, drawNodeFacts } from './views/facts.js';
+import { drawFaults } from './views/faults.js';
 import { drawFindings } from './views/findings.js';
 import { drawNode } from './views/node.js';
 import { drawPool } from './views/pool.js';
@@ -67,6 +68,7 @@ function draw({ snapshot, facts, link }, fresh) {
   if (!snapshot) return;
   const node = chosen();
   drawHead(snapshot);
+  drawFaults(snapshot);
   topology.draw(snapshot, node);
   drawNode(snapshot, node);
   if (node) drawNodeFacts(facts, node);

@@ -42,6 +42,7 @@ assets![
     "views/agents.js",
     "views/dns.js",
     "views/facts.js",
+    "views/faults.js",
     "views/findings.js",
     "views/layout.js",
     "views/node.js",

@@ -201,6 +201,23 @@ test('the keyboard alone is enough', async () => {
   await closeClean(opened);
 });
 
+test('a fault in force stands above everything until it is lifted', async () => {
+  const opened = await open(browser, lab.url);
+  const { page } = opened;
+  await live(page);
+  const section = page.getByRole('region', { name: 'Faults in force' });
+  assert.equal(await section.isVisible(), false);
+  const headers = { authorization: `Bearer ${lab.withToken.split('#t=')[1]}`, 'content-type': 'application/json' };
+  const set = await fetch(`${lab.url}api/faults`, { method: 'POST', headers,
+    body: JSON.stringify({ word: 'latency', target: 'user/alice <-> balancer/external', by: '1ms' }) });
+  assert.equal(set.status, 200, await set.text());
+  await section.getByText('user/alice <-> balancer/external').waitFor({ timeout: PAGE_MS });
+  const cleared = await fetch(`${lab.url}api/faults`, { method: 'DELETE', headers });
+  assert.equal(cleared.status, 200, await cleared.text());
+  await section.waitFor({ state: 'hidden', timeout: PAGE_MS });
+  await closeClean(opened);
+});
+
 test('the theme button overrides the system and is remembered', async () => {
   const opened = await open(browser, lab.url, { colorScheme: 'light' });
   const { page } = opened;
