@@ -354,7 +354,7 @@ impl Judged {
                 let open = open.map(|outage| outage.since).filter(lost);
                 open.for_each(|since| times.open(now.since(since)));
             }
-            Checker::Keeps(keeps) => keeps.close(roster),
+            Checker::Keeps(keeps) => keeps.close(window, roster),
             Checker::Returns(returns) => returns.close(now, window, roster),
             Checker::Answer(_)
             | Checker::Balance(_)

@@ -35,14 +35,20 @@ impl Keeps {
         }
     }
 
-    /// Counts those who have a tunnel when the window closes.
-    pub(super) fn close(&mut self, roster: &Roster) {
+    /// Counts those who have a tunnel when the window closes, and those who were without one
+    /// throughout: their loss came before it.
+    pub(super) fn close(&mut self, window: &Window, roster: &Roster) {
         for (_, agent) in roster.agents() {
             if !agent.is(&self.who, &agent.network) {
                 continue;
             }
             if agent.has_tunnel() {
                 self.tally.evidence += 1;
+            } else if let Some(outage) = &agent.outage
+                && !window.holds(outage.since)
+            {
+                let text = || String::from("had lost its last tunnel before, and got none");
+                self.tally.refute(outage.since, &agent.node(), text);
             } else if agent.idle_since == Some(Time::ZERO) {
                 let text = || String::from("never had a tunnel");
                 self.tally.refute(Time::ZERO, &agent.node(), text);

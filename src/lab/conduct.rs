@@ -4,6 +4,7 @@
 //! what is due. Faults are put in force at once; acts are done one after the other, in order. Every
 //! lab has a conductor, one that only keeps faults by hand too: it is never told to begin.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hickory_proto::op::OpCode;
@@ -50,8 +51,8 @@ struct Inner {
     acts: mpsc::Sender<Output>,
     probes: Arc<Semaphore>,
     over: CancellationToken,
-    /// One by hand at a time, so that whoever sets a fault finds its number.
-    by_hand: Mutex<()>,
+    /// How many acts are not done yet.
+    waiting: AtomicUsize,
     /// What could not be done, in words.
     failures: Mutex<Vec<String>>,
 }
@@ -80,7 +81,7 @@ impl Conductor {
                 acts,
                 probes: Arc::new(Semaphore::new(PROBES_MAX)),
                 over: CancellationToken::new(),
-                by_hand: Mutex::new(()),
+                waiting: AtomicUsize::new(0),
                 failures: Mutex::default(),
             }),
         };
@@ -94,6 +95,7 @@ impl Conductor {
                 if let Err(why) = own.obey(act).await {
                     own.fail(why);
                 }
+                own.inner.waiting.fetch_sub(1, Ordering::SeqCst);
             }
         });
         conductor
@@ -121,21 +123,11 @@ impl Conductor {
 
     /// Sets a fault by hand and gives its number.
     pub fn set(&self, fault: Fault, lasts: Option<Span>) -> Result<FaultId, Full> {
-        let _one = self
-            .inner
-            .by_hand
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let journal = self.inner.lab.journal();
-        let newest = || journal.ask(|state| state.faults.last().map(|fault| fault.id));
-        let before = newest();
-        let what = fault.clone();
-        self.feed(Input::Set { fault, lasts });
-        journal.ask(|state| {
-            let mut faults = state.faults.iter().rev();
-            let own = faults.find(|known| Some(known.id) > before && known.what == what);
-            own.map(|fault| fault.id).ok_or(Full)
-        })
+        let answers = self.inner.runner.feed(Input::Set { fault, lasts });
+        match answers[..] {
+            [Output::Taken { fault }] => Ok(fault),
+            _ => Err(Full),
+        }
     }
 
     /// Lifts a fault by hand; tells whether it was in force.
@@ -182,19 +174,26 @@ impl Conductor {
                 });
             }
             Output::End => self.inner.over.cancel(),
-            Output::Faults(faults) => lab.set_faults(faults),
+            // At once, unless an act before them is still being done: the order of the file counts.
+            Output::Faults(faults) if self.inner.waiting.load(Ordering::SeqCst) == 0 => {
+                lab.set_faults(faults);
+            }
             Output::Probe { expectation } => self.probe(expectation),
             Output::Act { .. }
             | Output::Certificate { .. }
+            | Output::Faults(_)
             | Output::Record(_)
             | Output::Reload
             | Output::Roam(_) => {
+                self.inner.waiting.fetch_add(1, Ordering::SeqCst);
                 if self.inner.acts.try_send(output).is_err() {
                     self.fail(format!(
                         "more than {ACTS_WAITING_MAX} acts wait for those before them"
                     ));
                 }
             }
+            // It went to whoever asked.
+            Output::Taken { .. } => {}
         }
     }
 
@@ -225,7 +224,13 @@ impl Conductor {
                 let done = lab.roam(&roam.node, &roam.network, roam.address);
                 done.map_err(|error| format!("roam {}: {error}", roam.node))
             }
-            Output::Await { .. } | Output::End | Output::Faults(_) | Output::Probe { .. } => Ok(()),
+            Output::Faults(faults) => {
+                lab.set_faults(faults);
+                Ok(())
+            }
+            Output::Await { .. } | Output::End | Output::Probe { .. } | Output::Taken { .. } => {
+                Ok(())
+            }
         }
     }
 

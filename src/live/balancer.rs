@@ -223,7 +223,9 @@ impl Balancer {
         if let [Output::Refuse { .. }] = outputs[..] {
             return serve::reset(&client);
         }
-        if self.is_reset(source.ip(), listener) {
+        // A door that listens everywhere was still reached at one address.
+        let destination = client.local_addr().unwrap_or(listener.0);
+        if self.is_reset(source.ip(), destination.ip().to_canonical()) {
             if let Some(Output::Connect { flow, .. } | Output::Close { flow }) = outputs.first() {
                 self.ended(Event {
                     flow: *flow,
@@ -238,12 +240,10 @@ impl Balancer {
         let cut = lock(&self.inner.cut).clone();
         let this = self.clone();
         let carry = async move {
-            let destination = client.local_addr().unwrap_or(listener.0);
             let flow = Carried {
                 client,
                 source,
                 destination,
-                listener,
                 own: Some(listener.ip()),
             };
             let outputs = VecDeque::from(outputs);
@@ -288,7 +288,7 @@ impl Balancer {
                     };
                     let origin = Origin {
                         client: flow.source.ip(),
-                        listener: flow.listener.ip(),
+                        listener: flow.destination.ip().to_canonical(),
                         proxy: proxy as usize,
                     };
                     return self.relay((id, origin), flow.client, backend, &cut);
@@ -376,9 +376,9 @@ impl Balancer {
     }
 
     /// Tells whether a client's connection is to be reset, whichever instance it would go to.
-    fn is_reset(&self, client: IpAddr, listener: ListenAddr) -> bool {
+    fn is_reset(&self, client: IpAddr, door: IpAddr) -> bool {
         let shared = self.inner.runner.shared();
-        shape(shared, self.inner.index, (client, listener.ip()), None).reset
+        shape(shared, self.inner.index, (client, door), None).reset
     }
 
     fn config(&self) -> &topology::Balancer {
@@ -396,8 +396,6 @@ struct Carried {
     client: TcpStream,
     source: SocketAddr,
     destination: SocketAddr,
-    /// The door's address as it is written.
-    listener: ListenAddr,
     /// The door's address that it came in at, from which the second connection goes out.
     own: Option<IpAddr>,
 }

@@ -60,6 +60,8 @@ struct Inner {
     /// Who waits for an answer; as many as the machine lets wait.
     waiting: Mutex<BTreeMap<u64, oneshot::Sender<Reply>>>,
     asks: AtomicU64,
+    /// Held for one operator's act at a time.
+    acting: tokio::sync::Mutex<()>,
 }
 
 /// The sockets of a resolver, bound before anything starts.
@@ -103,6 +105,7 @@ impl Resolver {
                 listening: Mutex::new(None),
                 waiting: Mutex::default(),
                 asks: AtomicU64::new(0),
+                acting: tokio::sync::Mutex::default(),
             }),
         };
         let act = |inner, output| Self { inner }.act(output);
@@ -124,6 +127,7 @@ impl Resolver {
 
     /// Does an operator's act; a start binds the sockets again.
     pub async fn operate(&self, act: Act) -> io::Result<()> {
+        let _one = self.inner.acting.lock().await;
         self.closed().await;
         if act == Act::Start && self.listening().is_none() {
             let sockets = Sockets::bind(self.inner.address).await?;

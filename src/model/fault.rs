@@ -55,7 +55,8 @@ pub enum End {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// SYNs are not answered; what open connections send is neither read nor acknowledged beyond the
-    /// buffers. Lifted, everything goes on where it was.
+    /// buffers. Lifted, everything goes on where it was. A listener answers SYNs for all its clients
+    /// alike: on the link of some of them a connection is accepted, and silent.
     Blackhole,
     /// Questions get no answer.
     Drop,
@@ -65,7 +66,7 @@ pub enum Effect {
     Jitter(Span),
     /// Bytes, after the handshake, and the door's own connects take so much longer.
     Latency(Span),
-    /// [`Effect::Blackhole`] both ways between two networks.
+    /// [`Effect::Blackhole`] both ways on the links between two networks.
     Partition,
     /// The kernel accepts, nobody answers (SIGSTOP). Its own clockwork stands still.
     Pause,

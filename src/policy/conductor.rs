@@ -218,7 +218,11 @@ impl Conductor {
         out: &mut Outbox<Output>,
     ) {
         let until = lasts.map(|lasts| now + lasts);
-        if let (Some(id), Some(until)) = (self.set(fault, until, out), until) {
+        let Some(id) = self.set(fault, until, out) else {
+            return;
+        };
+        out.push(Output::Taken { fault: id });
+        if let Some(until) = until {
             self.plan(until, 0, Part::End, Due::Lift(id));
         }
     }
@@ -313,9 +317,8 @@ impl Machine for Conductor {
         }
     }
 
-    /// None answers: who sets a fault finds its number in the journal.
-    fn is_answer(_: &Output) -> bool {
-        false
+    fn is_answer(output: &Output) -> bool {
+        matches!(output, Output::Taken { .. })
     }
 
     fn deadline(&self) -> Option<(Time, &'static str)> {

@@ -249,6 +249,13 @@ fn hop(names: &Names, link: &Link) -> Result<Hop, Wrong> {
         let client = matches!(near, End::Network(_) | End::Node(Agent(_) | User(_)));
         match (near, far) {
             (_, End::Node(Balancer(_))) if client => return Ok(Hop::ClientDoor),
+            (End::Node(node), End::Node(Dns)) if names.asks.contains_key(node) => {
+                let resolver = &names.asks[node];
+                return Err(wrong(
+                    format!("{node} asks through resolver/{resolver}, not the DNS server itself"),
+                    format!("name resolver/{resolver} in its place"),
+                ));
+            }
             (_, End::Node(Dns)) if client => return Ok(Hop::ClientDns),
             (End::Node(Balancer(_)), End::Node(Proxy(_))) => return Ok(Hop::DoorPool),
             (End::Node(Resolver(name)), End::Node(Dns)) => {

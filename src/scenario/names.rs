@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::fault::{End, Link};
 use crate::model::id::{Name, Node};
-use crate::model::topology::Topology;
+use crate::model::topology::{Agent, Topology, User};
 
 use super::format::{Wrong, wrong};
 use super::hint;
@@ -35,6 +35,8 @@ pub struct Names {
     pub resolvers: Kind,
     /// The machines of resolvers that run on an agent's or user's.
     pub machines: BTreeMap<Name, Node>,
+    /// The resolver that an agent or user asks, where it is not on their own machine.
+    pub asks: BTreeMap<Node, Name>,
     /// The networks that hold a balancer, an instance or the DNS server.
     pub served: BTreeSet<Name>,
 }
@@ -100,7 +102,7 @@ impl Names {
             let on = resolver.on.clone()?;
             Some((resolver.name.clone(), on))
         });
-        Self {
+        let mut names = Self {
             networks: all(&topology.networks, |network| &network.name),
             views: all(&topology.dns.views, |view| &view.name),
             balancers: all(&topology.balancers, |balancer| &balancer.name),
@@ -109,7 +111,27 @@ impl Names {
             users: all(&topology.users, |user| &user.name),
             resolvers: all(&topology.resolvers, |resolver| &resolver.name),
             machines: machines.collect(),
+            asks: BTreeMap::new(),
             served: served.collect(),
+        };
+        names.note_resolvers(&topology.agents, &topology.users);
+        names
+    }
+
+    /// Takes up which agents and users ask a resolver that runs elsewhere.
+    pub fn note_resolvers(&mut self, agents: &[Agent], users: &[User]) {
+        let agents = agents.iter().filter_map(|agent| {
+            let node = Node::Agent(agent.name.clone());
+            Some((node, agent.resolver.clone()?))
+        });
+        let users = users.iter().filter_map(|user| {
+            let node = Node::User(user.name.clone());
+            Some((node, user.resolver.clone()?))
+        });
+        for (node, resolver) in agents.chain(users) {
+            if self.machines.get(&resolver) != Some(&node) {
+                self.asks.insert(node, resolver);
+            }
         }
     }
 

@@ -156,6 +156,7 @@ impl Resolver<'_> {
         let addresses = self.addresses(&agents, &users);
         let agents = self.agents(shapes, &agents, seed, &addresses);
         let users = self.users(&users, &addresses);
+        self.names.note_resolvers(&agents, &users);
         let (timeline, duration) = self.timeline(shapes, &agents, &users);
         let expect = self.expect(shapes, &agents, &users, duration);
         Some(Topology {

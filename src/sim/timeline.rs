@@ -125,6 +125,8 @@ impl World<'_> {
                 self.replace(result.map_err(words));
             }
             Output::Roam(roam) => self.roam(&roam),
+            // Nobody sets faults by hand here.
+            Output::Taken { .. } => {}
         }
     }
 

@@ -316,6 +316,14 @@ fn who_keeps_a_tunnel_is_fine_and_who_loses_its_last_is_named() {
         &[operated(9_999, agent("orders"), Act::Stop)],
     );
     check(&orders, &stopped, Outcome::Inconclusive);
+    // A loss before the window is as bad when it lasts through it, and no matter when it does not.
+    let later = Expectation {
+        after: Span::from_secs(30),
+        ..orders
+    };
+    let verdict = check(&later, &without(&one_outage(), 2), Outcome::Failed);
+    assert_eq!(verdict.examples[0].at, Time::from_us(10_000_000));
+    check(&later, &one_outage(), Outcome::Met);
     let verdict = check(&keeps(Who::Agents(None)), &facts, Outcome::Failed);
     assert_eq!(verdict.examples[0].text, "never had a tunnel");
     assert_eq!(verdict.examples[0].node, agent("kiosk"));

@@ -72,7 +72,7 @@ pub async fn accept(
                 // This is about to be dropped.
                 std::future::pending::<()>().await;
             },
-            result = seat.keep(state, &node, &mut take) => result?,
+            () = seat.keep(state, &node, &mut take) => {}
         }
     }
 }
@@ -103,14 +103,18 @@ impl Seat {
         state: faults::Listening,
         node: &Node,
         take: &mut (impl FnMut(TcpStream, SocketAddr) + Send),
-    ) -> io::Result<()> {
+    ) {
         match state {
             faults::Listening::Open => {
                 self.open(node).await;
                 self.accept(take).await;
             }
             faults::Listening::Paused => self.open(node).await,
-            faults::Listening::Refusing => self.refuse(take)?,
+            faults::Listening::Refusing => {
+                if let Err(error) = self.refuse(take) {
+                    tracing::error!(%error, %node, "its listener is gone until the fault is lifted");
+                }
+            }
             faults::Listening::Silent => {
                 self.open(node).await;
                 if let Err(error) = self.silence().await {
@@ -118,7 +122,7 @@ impl Seat {
                 }
             }
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     /// Listens with a whole queue, and takes our own connections out of it.
@@ -186,8 +190,11 @@ impl Seat {
         };
         while let Ok((stream, source)) = socket.accept() {
             if !forget(&mut self.own, source) {
-                stream.set_nonblocking(true)?;
-                take(TcpStream::from_std(stream)?, source);
+                let stream = stream.set_nonblocking(true).map(|()| stream);
+                match stream.and_then(TcpStream::from_std) {
+                    Ok(stream) => take(stream, source),
+                    Err(error) => tracing::warn!(%error, "who waited in the queue is lost"),
+                }
             }
         }
         // A system that cannot do that closes the socket, and its address is free meanwhile.

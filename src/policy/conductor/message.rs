@@ -75,4 +75,9 @@ pub enum Output {
     Reload,
     /// Move an agent or a user.
     Roam(Roam),
+    /// The fault that was asked for by hand has this number now; without this it was one too many.
+    Taken {
+        /// Its number.
+        fault: FaultId,
+    },
 }

@@ -125,6 +125,7 @@ fn say(output: &Output) -> String {
         Output::Act { node, act } => format!("{act} {}", node.name()),
         Output::Await { wait, condition } => format!("await {wait} {condition}"),
         Output::End => String::from("end"),
+        Output::Taken { fault } => format!("taken {fault}"),
         Output::Faults(faults) => {
             let list = faults.iter();
             let list: Vec<_> = list.map(|(id, fault)| format!("{id} {fault}")).collect();
@@ -460,9 +461,11 @@ fn faults_are_set_and_lifted_by_hand_without_a_run() {
     };
     let lift = |n| Some(Input::Lift { fault: FaultId(n) });
     let internal = "faults [1 refuse on balancer/internal]";
-    assert_eq!(tell(1, set("internal", None)), (internal.into(), 1, None));
+    let first = format!("{internal}; taken 1");
+    assert_eq!(tell(1, set("internal", None)), (first, 1, None));
     let both = "faults [1 refuse on balancer/internal, 2 refuse on balancer/external]";
-    assert_eq!(tell(2, set("external", Some(5))), (both.into(), 1, Some(7)));
+    let second = format!("{both}; taken 2");
+    assert_eq!(tell(2, set("external", Some(5))), (second, 1, Some(7)));
     assert_eq!(tell(6, None), (String::new(), 0, Some(7)));
     assert_eq!(tell(7, None), (internal.into(), 1, None));
     assert_eq!(tell(8, lift(2)), (String::new(), 0, None));

@@ -116,3 +116,24 @@ fn doses_are_asked_for_and_refused_where_they_mean_nothing() {
     );
     assert_eq!(check("pauze", door, None, None).cure, "did you mean pause?");
 }
+
+#[test]
+fn who_asks_through_a_resolver_has_no_link_to_the_server() {
+    let mut topology = topology();
+    let listen = ([127, 10, 0, 53], 5353).into();
+    let name: Name = "company".into();
+    topology.resolvers.push(crate::model::topology::Resolver {
+        name: name.clone(),
+        listen,
+        on: None,
+    });
+    let link = "agent/orders <-> dns";
+    assert!(parse(&topology, "drop", link, None, None).is_ok());
+    topology.agents[0].resolver = Some(name);
+    let wrong = parse(&topology, "drop", link, None, None).unwrap_err();
+    assert_eq!(wrong.cure, "name resolver/company in its place");
+    assert!(parse(&topology, "drop", "resolver/company <-> dns", None, None).is_ok());
+    // Its own machine's resolver asks from its own address: the link is its own.
+    topology.resolvers[0].on = Some(Node::Agent("orders".into()));
+    assert!(parse(&topology, "drop", link, None, None).is_ok());
+}
