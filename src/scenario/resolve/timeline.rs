@@ -4,6 +4,7 @@
 
 mod deed;
 
+use crate::model::fault::Effect;
 use crate::model::id::Name;
 use crate::model::timeline::{Begin, Repeat, Step as Played, What};
 
@@ -46,7 +47,8 @@ impl Resolver<'_> {
             let what = "a run must last longer than nothing";
             self.wrong(&[K("duration")], what, "write 60s");
         }
-        let mut played = Vec::new();
+        let mut played: Vec<Played> = Vec::new();
+        let mut stale = None;
         let (mut end, mut last) = (Span::ZERO, Span::ZERO);
         for (index, step) in &entries {
             if self.mistakes.is_full() {
@@ -67,7 +69,17 @@ impl Resolver<'_> {
             let Some(resolved) = resolved else { continue };
             end = ended(&resolved, end);
             last = last.max(end);
+            if stale.is_none() && any(&resolved.what, &is_stale) {
+                stale = Some(steps);
+            }
             played.push(resolved);
+        }
+        if let Some(steps) = stale
+            && !played.iter().any(|step| any(&step.what, &renews))
+        {
+            let what = "there is no generation before this one: no step of the timeline makes one";
+            let cure = "add a record or a reload before it";
+            self.wrong(&with(&steps, &[K("do")]), what, cure);
         }
         let worked_out = if entries.is_empty() {
             DURATION_DEFAULT
@@ -296,4 +308,27 @@ fn ended(step: &Played, before: Span) -> Span {
 pub(super) fn list(texts: &[Name]) -> String {
     let texts: Vec<&str> = texts.iter().map(|text| &**text).collect();
     texts.join(", ")
+}
+
+/// Tells whether a step, or one of those in it, is such.
+fn any(what: &What, is: &impl Fn(&What) -> bool) -> bool {
+    match what {
+        What::Parallel(steps) => steps.iter().any(|step| any(&step.what, is)),
+        What::Act { .. }
+        | What::Certificate { .. }
+        | What::Fault(_)
+        | What::Record(_)
+        | What::Reload
+        | What::Roam(_)
+        | What::Wait => is(what),
+    }
+}
+
+fn is_stale(what: &What) -> bool {
+    matches!(what, What::Fault(fault) if fault.effect == Effect::Stale)
+}
+
+/// Tells whether it begins a new generation of the rules.
+const fn renews(what: &What) -> bool {
+    matches!(what, What::Record(_) | What::Reload)
 }
