@@ -1,4 +1,4 @@
-//! `twodoors ctl`: acts on a running lab: stop, start, drain a node, or reload.
+//! `twodoors ctl`: acts on a running lab: stop, kill, start, drain a node, or reload.
 
 use clap::{Args as ClapArgs, Subcommand};
 
@@ -8,6 +8,7 @@ use super::{Exit, Io};
 const EXAMPLES: &str = "\
 Examples:
   twodoors ctl stop proxy/2
+  twodoors ctl kill balancer/internal
   twodoors ctl drain balancer/external
   twodoors ctl start agent/orders
   twodoors ctl reload";
@@ -30,6 +31,11 @@ enum Act {
         /// The node.
         node: String,
     },
+    /// Close the listener and cut what is open with a reset, as a crash does.
+    Kill {
+        /// The node.
+        node: String,
+    },
     /// Read scenario and zones again: all of it, or nothing.
     Reload,
     /// Begin again.
@@ -37,7 +43,7 @@ enum Act {
         /// The node.
         node: String,
     },
-    /// Close the listener and cut what is open.
+    /// Close the listener and end what is open, as a process that ends does.
     Stop {
         /// The node.
         node: String,
@@ -49,6 +55,7 @@ pub fn run(args: &Args, io: &mut Io<'_>) -> anyhow::Result<Exit> {
     let client = args.which.find()?;
     let (path, done) = match &args.act {
         Act::Drain { node } => (format!("/api/nodes/{node}/drain"), format!("{node} drains")),
+        Act::Kill { node } => (format!("/api/nodes/{node}/kill"), format!("{node} killed")),
         Act::Reload => (String::from("/api/reload"), String::from("reloaded")),
         Act::Start { node } => (
             format!("/api/nodes/{node}/start"),
@@ -56,7 +63,8 @@ pub fn run(args: &Args, io: &mut Io<'_>) -> anyhow::Result<Exit> {
         ),
         Act::Stop { node } => (format!("/api/nodes/{node}/stop"), format!("{node} stopped")),
     };
-    if let Act::Drain { node } | Act::Start { node } | Act::Stop { node } = &args.act
+    if let Act::Drain { node } | Act::Kill { node } | Act::Start { node } | Act::Stop { node } =
+        &args.act
         && (node.split('/').count() != 2 || !node.bytes().all(is_plain))
     {
         writeln!(

@@ -102,7 +102,7 @@ async fn operate(
     let node = Node::named(&kind, &name);
     let (Some(act), Some(node)) = (act, node) else {
         let detail = "a change is POST /api/nodes/KIND/NAME/ACT with KIND balancer, proxy, agent \
-                      or user and ACT stop, start or drain";
+                      or user and ACT stop, kill, start or drain";
         return Err(Problem::new(StatusCode::NOT_FOUND, detail));
     };
     match app.control.operate(&node, act).await {

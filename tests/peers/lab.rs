@@ -8,8 +8,10 @@ mod bench;
 mod capture;
 mod dns;
 mod doors;
+mod faults;
 mod life;
 mod outage;
+mod played;
 mod wire;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -62,6 +64,20 @@ const STEPS: &[(&str, Step)] = &[
     ("a proxy stopped: cut, noticed, avoided", outage::stopped),
     ("tap: PROXY header, then TLS only", wire::tapped),
     ("the proxy back: the gap is shown", outage::back),
+    ("refuse", faults::refuse),
+    ("blackhole", faults::blackhole),
+    ("half_open", faults::half_open),
+    ("reset_peer", faults::reset_peer),
+    ("pause", faults::pause),
+    ("partition", faults::partition),
+    ("latency, twice", faults::latency),
+    ("jitter", faults::jitter),
+    ("stop and kill", faults::killed),
+    ("servfail, view_flip, drop, stale", faults::dns),
+    (
+        "a run: ttl_floor, record, certificate, roam",
+        played::looked_at,
+    ),
     ("a second lab: port in use, broken files", life::second),
     ("SIGINT", life::interrupted),
 ];

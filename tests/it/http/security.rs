@@ -253,6 +253,8 @@ async fn an_act_reaches_the_lab_or_says_why_not() {
         ("/api/nodes/balancer/external/drain", 200),
         ("/api/nodes/proxy/2/start", 200),
         ("/api/nodes/agent/orders/stop", 200),
+        ("/api/nodes/proxy/2/kill", 200),
+        ("/api/nodes/proxy/nobody/kill", 404),
         ("/api/nodes/agent/nobody/stop", 404),
         ("/api/nodes/user/alice/stop", 409),
         ("/api/nodes/dns/dns/stop", 404),

@@ -184,48 +184,12 @@ pub(super) struct Lab {
 impl Lab {
     /// Writes the example out, moves it and runs it.
     pub(super) fn start() -> Self {
-        let folder = std::env::temp_dir().join(format!("twodoors-peers-{}", std::process::id()));
-        let example = folder.join("example");
-        fs::create_dir_all(&folder).unwrap();
-        let mut init = twodoors();
-        finish(init.arg("init").arg(&example), "twodoors init").ended(0);
-        let octets = Octets::free();
-        move_files(&example, octets);
-
-        let started = Instant::now();
-        let mut up = twodoors();
-        up.args([
-            "up",
-            "--dns",
-            "127.0.0.1:0",
-            "--http",
-            "127.0.0.1:0",
-            "--state",
-        ]);
-        up.arg(folder.join("state"))
-            .arg(example.join("scenarios/split-dns.yaml"));
-        up.stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let mut child = up.spawn().unwrap();
-        let out = Lines::collect(child.stdout.take().unwrap());
-        let err = Lines::collect(child.stderr.take().unwrap());
-        let mut lab = Self {
-            child,
-            folder,
-            octets,
-            dns: ([127, 0, 0, 1], 0).into(),
-            http: ([127, 0, 0, 1], 0).into(),
-            out,
-            err,
-            started,
-            ready_after: Duration::ZERO,
-        };
+        let mut lab = Self::begin("up", "");
         let ready = eventually("the ready line", LIFE, || {
             let line = lab.out.with("ready ").pop();
             line.ok_or_else(|| lab.err.with("").join("\n"))
         });
-        lab.ready_after = started.elapsed();
+        lab.ready_after = lab.started.elapsed();
         let field = |name: &str| {
             let field = ready.split(' ').find_map(|field| field.strip_prefix(name));
             field
@@ -238,6 +202,65 @@ impl Lab {
         assert_eq!(field("external="), format!("{}:3080", lab.external(2)));
         assert_eq!(field("state="), lab.path("state").display().to_string());
         lab
+    }
+
+    /// Writes the example out with `more` at its end, moves it and plays it with `run`.
+    pub(super) fn play(more: &str) -> Self {
+        let mut lab = Self::begin("run", more);
+        let file = eventually("lab.json", LIFE, || {
+            let text = fs::read_to_string(lab.path("state/lab.json"));
+            let file = text.ok().and_then(|text| serde_json::from_str(&text).ok());
+            file.ok_or_else(|| lab.err.with("").join("\n"))
+        });
+        let address = |file: &Value, name: &str| file[name].as_str().unwrap().parse().unwrap();
+        lab.dns = address(&file, "dns");
+        lab.http = address(&file, "http");
+        lab
+    }
+
+    /// Starts a verb on the example; where it listens is not known yet.
+    fn begin(verb: &str, more: &str) -> Self {
+        let name = format!("twodoors-peers-{verb}-{}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        let example = folder.join("example");
+        fs::create_dir_all(&folder).unwrap();
+        let mut init = twodoors();
+        finish(init.arg("init").arg(&example), "twodoors init").ended(0);
+        let scenario = example.join("scenarios/split-dns.yaml");
+        let text = fs::read_to_string(&scenario).unwrap();
+        fs::write(&scenario, text + more).unwrap();
+        let octets = Octets::free();
+        move_files(&example, octets);
+
+        let started = Instant::now();
+        let mut command = twodoors();
+        command.args([
+            verb,
+            "--dns",
+            "127.0.0.1:0",
+            "--http",
+            "127.0.0.1:0",
+            "--state",
+        ]);
+        command.arg(folder.join("state")).arg(scenario);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let out = Lines::collect(child.stdout.take().unwrap());
+        let err = Lines::collect(child.stderr.take().unwrap());
+        Self {
+            child,
+            folder,
+            octets,
+            dns: ([127, 0, 0, 1], 0).into(),
+            http: ([127, 0, 0, 1], 0).into(),
+            out,
+            err,
+            started,
+            ready_after: Duration::ZERO,
+        }
     }
 
     /// Gives an address of the internal network.
