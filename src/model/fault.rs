@@ -55,8 +55,8 @@ pub enum End {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// SYNs are not answered; what open connections send is neither read nor acknowledged beyond the
-    /// buffers. Lifted, everything goes on where it was. A listener answers SYNs for all its clients
-    /// alike: on the link of some of them a connection is accepted, and silent.
+    /// buffers. Lifted, everything goes on where it was. On a link with a door's clients the door's
+    /// kernel still answers SYNs, which it cannot tell apart; then there is silence.
     Blackhole,
     /// Questions get no answer.
     Drop,

@@ -12,6 +12,7 @@ mod faults;
 mod life;
 mod outage;
 mod played;
+mod visits;
 mod wire;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -72,8 +73,9 @@ const STEPS: &[(&str, Step)] = &[
     ("partition", faults::partition),
     ("latency, twice", faults::latency),
     ("jitter", faults::jitter),
-    ("stop and kill", faults::killed),
-    ("servfail, view_flip, drop, stale", faults::dns),
+    ("latency and pause behind the door", faults::behind),
+    ("drain, stop and kill", faults::killed),
+    ("servfail, view_flip, latency, drop, stale", faults::dns),
     (
         "a run: ttl_floor, record, certificate, roam",
         played::looked_at,

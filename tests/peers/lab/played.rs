@@ -46,7 +46,10 @@ fn dig(lab: &Lab, server: (IpAddr, u16)) -> Result<(u32, String), String> {
     let text = run("dig", &args).ended(0).text();
     let fields: Vec<&str> = text.split_whitespace().collect();
     match fields[..] {
-        [_, ttl, _, _, address] => Ok((ttl.parse().unwrap(), address.to_owned())),
+        [_, ttl, _, _, address] => {
+            let ttl = ttl.parse().map_err(|error| format!("{error}: {text}"))?;
+            Ok((ttl, address.to_owned()))
+        }
         _ => Err(text),
     }
 }
