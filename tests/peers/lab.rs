@@ -50,7 +50,6 @@ const STEPS: &[(&str, Step)] = &[
         "dig: a view by client subnet, for listed senders",
         dns::subnets,
     ),
-    ("dig: a zone edited and reloaded", dns::reload),
     ("full mesh", doors::mesh),
     ("curl: the app through both doors", doors::apps),
     ("curl: the internal door resets strangers", doors::strangers),
@@ -62,6 +61,8 @@ const STEPS: &[(&str, Step)] = &[
     ("ss: two connections a tunnel", doors::sockets),
     ("tcpdump: PROXY header, then TLS only", wire::captured),
     ("two minutes after ready", doors::two_minutes),
+    // For a moment no view is private, so whoever dials then takes the other door.
+    ("dig: a zone edited and reloaded", dns::reload),
     ("a proxy stopped: cut, noticed, avoided", outage::stopped),
     ("tap: PROXY header, then TLS only", wire::tapped),
     ("the proxy back: the gap is shown", outage::back),

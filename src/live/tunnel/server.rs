@@ -14,6 +14,7 @@ use russh::server::{self, Auth, ChannelOpenHandle, Handle, Msg, Session};
 use russh::{Channel, ChannelOpenFailure, Disconnect, Limits, MethodKind, MethodSet, Preferred};
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 use tokio_util::sync::DropGuard;
@@ -296,10 +297,9 @@ impl ServerControl {
     }
 
     fn say(&self, message: &Discovery) -> bool {
-        self.inner
-            .discovery
-            .try_send(message::line(message))
-            .is_ok()
+        let sent = self.inner.discovery.try_send(message::line(message));
+        // A tunnel that has ended waits for nothing.
+        !matches!(sent, Err(TrySendError::Full(_)))
     }
 
     /// Closes the tunnel and every stream in it, telling the agent why.
