@@ -287,7 +287,9 @@ impl Lab {
                 return Err(OperateError::Failed(why));
             }
         };
-        roamed.map_err(|error| OperateError::Failed(error.to_string()))
+        roamed.map_err(|error| OperateError::Failed(error.to_string()))?;
+        self.roam_resolvers(node, network, address);
+        Ok(())
     }
 
     /// Has every proxy show a new web certificate for these names, from the next handshake on; the

@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! timeline ─► policy/conductor ─► sim/timeline ─► acts, faults, rules
-//! queue ─► sim/{agent,balancer,proxy,user,dns} ─► policy/* ─► facts ─► snapshot, observer
+//! queue ─► sim/{agent,balancer,proxy,user,dns,resolver} ─► policy/* ─► facts ─► snapshot, observer
 //!   ▲                    │
 //!   └──── sim/network ◄──┘   messages with latency, silence, timers, ends
 //! ```
@@ -21,6 +21,7 @@ mod gossip;
 mod network;
 mod proxy;
 mod queue;
+mod resolver;
 mod timeline;
 mod user;
 mod world;
@@ -54,13 +55,13 @@ Modelled:
   - find, the claim inside the SSH handshake, heartbeats, gossip, advice, streams of visits
   - health checks of doors, allow lists, algorithms, retries
   - DNS answers by views, zones and faults; a stub resolver that asks three times, 5 s apart
+  - resolvers: the machine and the cache of a live one, with two tries of 2 s at the DNS server
   - faults where live asks for them: at a SYN, at a door's connect, for each message of a flow;
     what a silent way holds waits in its order
   - the four timers that outlive a TTL: SSH keepalive (5 min, lost after 4 intervals), data that
     is not acknowledged (Linux tcp_retries2, 924.6 s), idle expiry at a door (off unless asked
     for), SYNs sent again
 Not modelled:
-  - a resolver's cache: one asks the DNS server anew, from its own address
   - bytes: messages have nominal sizes, bandwidth and windows are without limit, so nothing stalls
   - the cost of anything but handshakes; full accept queues; exhausted ports or descriptors
   - packet loss, TCP's congestion, path MTU; DNS over TCP

@@ -162,7 +162,7 @@ impl World<'_> {
         let (client, stage, dial) = (link.client, link.client_stage, DialId(link.attempt));
         let agent = match client {
             Id::Agent(index) => Some(index),
-            Id::Lab | Id::Dns | Id::Balancer(_) | Id::Proxy(_) | Id::User(_) => None,
+            Id::Lab | Id::Dns | Id::Balancer(_) | Id::Proxy(_) | Id::Resolver(_) | Id::User(_) => None,
         };
         match (message, agent, stage) {
             (Message::HelloDone, _, ClientStage::Tls) => self.tls_done(id),
@@ -278,7 +278,7 @@ impl World<'_> {
                 self.feed_agent(index, input);
             }
             Id::User(index) => self.visit_connected(index, attempt, host, address),
-            Id::Lab | Id::Dns | Id::Balancer(_) | Id::Proxy(_) => {}
+            Id::Lab | Id::Dns | Id::Balancer(_) | Id::Proxy(_) | Id::Resolver(_) => {}
         }
     }
 
@@ -296,7 +296,7 @@ impl World<'_> {
                 self.tell_outcome(index, Input::Failed { dial, stage, error });
             }
             Id::User(index) => self.visit_failed(index, attempt, stage, error),
-            Id::Lab | Id::Dns | Id::Balancer(_) | Id::Proxy(_) => {}
+            Id::Lab | Id::Dns | Id::Balancer(_) | Id::Proxy(_) | Id::Resolver(_) => {}
         }
     }
 
@@ -321,7 +321,7 @@ impl World<'_> {
         match client {
             Id::Agent(index) => self.agents[index as usize].links.push(id),
             Id::User(index) => self.users[index as usize].link = Some(id),
-            Id::Lab | Id::Dns | Id::Balancer(_) | Id::Proxy(_) => {}
+            Id::Lab | Id::Dns | Id::Balancer(_) | Id::Proxy(_) | Id::Resolver(_) => {}
         }
     }
 
@@ -333,7 +333,7 @@ impl World<'_> {
                 let user = &mut self.users[index as usize];
                 user.link = user.link.filter(|link| *link != id);
             }
-            Id::Lab | Id::Dns | Id::Balancer(_) | Id::Proxy(_) => {}
+            Id::Lab | Id::Dns | Id::Balancer(_) | Id::Proxy(_) | Id::Resolver(_) => {}
         }
     }
 }

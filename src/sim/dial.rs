@@ -217,7 +217,7 @@ impl World<'_> {
                 let user = self.users.get_mut(index as usize)?;
                 (user.address, &mut user.ports)
             }
-            Id::Lab | Id::Dns | Id::Balancer(_) | Id::Proxy(_) => return None,
+            Id::Lab | Id::Dns | Id::Balancer(_) | Id::Proxy(_) | Id::Resolver(_) => return None,
         };
         Some(ClientAddr(SocketAddr::new(address, port(ports))))
     }

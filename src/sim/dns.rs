@@ -16,8 +16,9 @@ use crate::model::addr::{ClientAddr, ListenAddr};
 use crate::model::expect::Check;
 use crate::model::fact::{DnsAnswered, Kind, Probed};
 use crate::model::id::{Name, Node};
-use crate::model::time::Span;
+use crate::model::time::{Span, Time};
 use crate::policy::answer::{self, Answer, Edns, PAYLOAD_MAX, Question, Transport, rcode_word};
+use crate::policy::resolver::Reply;
 use crate::policy::zone::{data_words, read_name, read_type, type_word};
 
 /// How long a stub resolver waits for one answer (resolv.conf's default, as `live/dial`).
@@ -46,10 +47,19 @@ pub(super) struct Counts {
 }
 
 /// What a client makes of an answer.
-enum Heard {
+pub(super) enum Heard {
     Address(IpAddr),
     Nothing(ResponseCode),
     Silence,
+}
+
+impl Heard {
+    /// Takes the first address of an answer.
+    pub(super) fn of(reply: &Reply) -> Self {
+        let mut records = reply.records.iter();
+        let address = records.find_map(|record| record.data.ip_addr());
+        address.map_or(Self::Nothing(reply.rcode), Self::Address)
+    }
 }
 
 impl World<'_> {
@@ -61,8 +71,8 @@ impl World<'_> {
         }
     }
 
-    /// A client's question is at the server.
-    pub(super) fn question(&mut self, id: LinkId, tried: u8) {
+    /// A client's question is at the server, or at its resolver.
+    pub(super) fn asked(&mut self, id: LinkId, tried: u8) {
         let Some(link) = self.links.get(id) else {
             return;
         };
@@ -77,71 +87,88 @@ impl World<'_> {
         } else {
             RecordType::A
         };
-        let asker = self.node(client);
-        let source = self.asks_from(client, source);
-        let Some(question) = self.question_of(source, &host, rtype) else {
+        let Ok(name) = read_name(&host) else {
             let error = format!("{host}: not a name");
-            return self.hear(id, Span::ZERO, Err(error));
+            return self.hear(Id::Dns, id, Span::ZERO, Err(error));
         };
-        let (heard, delay) = self.decide(&question, asker.as_ref());
+        if let Some(resolver) = self.resolver_of(client) {
+            return self.ask_resolver(resolver, (id, tried), source, (name, rtype));
+        }
+        let asker = self.node(client);
+        let question = self.question(source, name, rtype);
+        let (heard, delay) = match self.decide(&question, asker.as_ref()) {
+            Some((reply, delay)) => (Heard::of(&reply), delay),
+            None => (Heard::Silence, Span::ZERO),
+        };
+        self.heard(Id::Dns, (id, tried), heard, delay);
+    }
+
+    /// Nobody answers a question that was there at this instant: a stub resolver asks again.
+    pub(super) fn ask_again(&mut self, id: LinkId, tried: u8, at: Time) {
+        let waited = self.now.since(at).as_us();
+        let left = Span::from_us(RESOLVE_TIMEOUT.as_us().saturating_sub(waited));
+        let Some(link) = self.links.get(id) else {
+            return;
+        };
+        if tried % IPV6 + 1 < RESOLVE_TRIES {
+            let (at, client) = (self.now + left, link.client);
+            self.queue.push(at, client, Event::Question(id, tried + 1));
+        } else if let Some(dialing) = &link.dialing {
+            let error = format!("{}: request timed out", dialing.to.host);
+            self.hear(Id::Dns, id, left, Err(error));
+        }
+    }
+
+    /// Takes what a client is told, by whom, and how much later than the network alone brings it.
+    pub(super) fn heard(
+        &mut self,
+        from: Id,
+        (id, tried): (LinkId, u8),
+        heard: Heard,
+        delay: Span,
+    ) {
+        let Some(link) = self.links.get(id) else {
+            return;
+        };
+        let Some(dialing) = &link.dialing else { return };
         match heard {
-            Heard::Address(address) => self.hear(id, delay, Ok(address)),
-            Heard::Silence if tried % IPV6 + 1 < RESOLVE_TRIES => {
-                let at = self.now + RESOLVE_TIMEOUT;
-                self.queue.push(at, client, Event::Question(id, tried + 1));
-            }
-            Heard::Silence => {
-                let error = format!("{host}: request timed out");
-                self.hear(id, RESOLVE_TIMEOUT, Err(error));
-            }
+            Heard::Address(address) => self.hear(from, id, delay, Ok(address)),
+            Heard::Silence => self.ask_again(id, tried, self.now),
             // IPv4 first, then IPv6.
             Heard::Nothing(_) if tried < IPV6 => {
+                let client = link.client;
                 let at = self.now + self.topology.model.latency.times(2) + delay;
                 self.queue.push(at, client, Event::Question(id, IPV6));
             }
             Heard::Nothing(rcode) => {
                 let rcode = rcode_word(rcode);
+                let host = &dialing.to.host;
                 let error = format!("{host}: the answer holds no address ({rcode})");
-                self.hear(id, delay, Err(error));
+                self.hear(from, id, delay, Err(error));
             }
         }
     }
 
-    fn hear(&mut self, id: LinkId, delay: Span, result: Result<IpAddr, String>) {
+    fn hear(&mut self, from: Id, id: LinkId, delay: Span, result: Result<IpAddr, String>) {
         let at = self.now + self.topology.model.latency + delay;
         self.queue
-            .push(at, Id::Dns, Event::Resolved(id, Box::new(result)));
+            .push(at, from, Event::Resolved(id, Box::new(result)));
     }
 
-    /// Gives the address that the server sees: a resolver's own, unless it runs at the client.
-    fn asks_from(&self, client: Id, source: ClientAddr) -> ClientAddr {
-        let name = match client {
-            Id::Agent(index) => &self.topology.agents[index as usize].resolver,
-            Id::User(index) => &self.topology.users[index as usize].resolver,
-            Id::Lab | Id::Dns | Id::Balancer(_) | Id::Proxy(_) => &None,
-        };
-        let resolver = name.as_ref().and_then(|name| self.topology.resolver(name));
-        resolver
-            .filter(|resolver| resolver.on.is_none())
-            .map_or(source, |resolver| {
-                ClientAddr(SocketAddr::new(resolver.listen.ip(), source.0.port()))
-            })
-    }
-
-    /// Makes a question of a client to the server.
-    pub(super) fn question_of(
+    /// Makes a question to the server.
+    pub(super) fn question(
         &self,
         source: ClientAddr,
-        host: &str,
+        name: hickory_proto::rr::Name,
         record_type: RecordType,
-    ) -> Option<Question> {
-        Some(Question {
+    ) -> Question {
+        Question {
             source,
             destination: ListenAddr(self.topology.dns.listen),
             transport: Transport::Udp,
             opcode: OpCode::Query,
             count: 1,
-            name: read_name(host).ok()?,
+            name,
             record_type,
             class: DNSClass::IN,
             edns: Some(Edns {
@@ -151,23 +178,24 @@ impl World<'_> {
                 subnet: None,
                 subnet_broken: false,
             }),
-        })
+        }
     }
 
-    /// Decides an answer, counts it and makes its facts; gives what the client hears, and how much
-    /// later than the network alone would bring it.
-    fn decide(&mut self, question: &Question, asker: Option<&Node>) -> (Heard, Span) {
+    /// Decides an answer, counts it and makes its facts; gives the answer, and how much later than
+    /// the network alone would bring it, unless it is dropped.
+    pub(super) fn decide(
+        &mut self,
+        question: &Question,
+        asker: Option<&Node>,
+    ) -> Option<(Reply, Span)> {
         let rules = std::sync::Arc::clone(&self.rules);
         let answer = answer::decide(&rules, question);
         self.count(question, &answer, asker);
         if answer.dropped {
-            return (Heard::Silence, Span::ZERO);
+            return None;
         }
         let delay = self.delay(answer.latency, answer.jitter);
-        let mut records = answer.answer.iter();
-        let address = records.find_map(|shown| shown.record.data.ip_addr());
-        let heard = address.map_or(Heard::Nothing(answer.rcode), Heard::Address);
-        (heard, delay)
+        Some((Reply::from(&answer), delay))
     }
 
     /// Counts an answer before it is sent, and shows it whole when it is one of the sample.
@@ -192,8 +220,10 @@ impl World<'_> {
         };
         let source = ClientAddr(SocketAddr::new(check.from, 0));
         let record_type = read_type(&check.rtype);
-        let question = record_type.and_then(|rtype| self.question_of(source, &check.name, rtype));
-        let Some(question) = question else { return };
+        let (Some(record_type), Ok(name)) = (record_type, read_name(&check.name)) else {
+            return;
+        };
+        let question = self.question(source, name, record_type);
         let rules = std::sync::Arc::clone(&self.rules);
         let answer = answer::decide(&rules, &question);
         let asker = topology.client_at(check.from);

@@ -23,6 +23,8 @@ pub(super) enum Id {
     Agent(u32),
     /// A user.
     User(u32),
+    /// A resolver.
+    Resolver(u32),
 }
 
 /// A way along a connection.
@@ -123,6 +125,10 @@ pub(super) enum Event {
     FlowEnded(u32, Box<super::balancer::Over>),
     /// The DNS server's counts become facts.
     FlushDns,
+    /// A resolver's question is at the DNS server.
+    Forward(Box<super::resolver::Forward>),
+    /// A resolver hears from the DNS server what it asked under this number, or has waited in vain.
+    Forwarded(u32, u64, Option<Box<crate::policy::resolver::Reply>>),
     /// A door's next recorded arrival is due, or overdue.
     Follow(u32, usize, bool),
     /// The same gossip reaches many agents.
@@ -131,7 +137,7 @@ pub(super) enum Event {
     Liveness(LinkId, Side),
     /// An agent learns what came of a dial, at the recorded instant.
     Outcome(u32, Box<crate::policy::agent::Input>),
-    /// A client's question is at the DNS server, or the time for its answer is over.
+    /// A client's question is at the DNS server or at its resolver, or the time for its answer is over.
     Question(LinkId, u8),
     /// A client has its answer.
     Resolved(LinkId, Box<Result<std::net::IpAddr, String>>),
@@ -166,6 +172,7 @@ impl Event {
             Self::FlowEnded(..) => "flow_ended",
             Self::FlushDns => "dns_counts",
             Self::Follow(..) => "follow",
+            Self::Forward(_) | Self::Forwarded(..) => "dns_forward",
             Self::Gossip(..) => "gossip",
             Self::Liveness(..) => "liveness",
             Self::Outcome(..) => "outcome",

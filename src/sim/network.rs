@@ -380,6 +380,7 @@ impl World<'_> {
             Id::Proxy(index) => self.proxies.get(index as usize)?.node.clone(),
             Id::Agent(index) => self.agents.get(index as usize)?.node.clone(),
             Id::User(index) => self.users.get(index as usize)?.node.clone(),
+            Id::Resolver(index) => self.resolvers.get(index as usize)?.node.clone(),
         })
     }
 }

@@ -154,6 +154,7 @@ impl World<'_> {
             Some(Id::Balancer(index)) => self.operate_door(index, act),
             Some(Id::Proxy(index)) => self.operate_proxy(index, act),
             Some(Id::User(index)) => self.operate_user(index, act),
+            Some(Id::Resolver(index)) => self.operate_resolver(index, act),
             Some(Id::Dns | Id::Lab) | None => {}
         }
     }
@@ -162,8 +163,9 @@ impl World<'_> {
         match self.place(&roam.node) {
             Some(Id::Agent(index)) => self.roam_agent(index, roam),
             Some(Id::User(index)) => self.roam_user(index, roam),
-            Some(Id::Balancer(_) | Id::Dns | Id::Lab | Id::Proxy(_)) | None => {}
+            Some(Id::Balancer(_) | Id::Dns | Id::Lab | Id::Proxy(_) | Id::Resolver(_)) | None => {}
         }
+        self.roam_resolvers(roam);
     }
 
     fn change_certificate(&mut self, names: Vec<Name>) {

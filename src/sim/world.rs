@@ -16,6 +16,7 @@ use super::gossip::Board;
 use super::network::{Link, Links};
 use super::proxy::Proxy;
 use super::queue::Queue;
+use super::resolver::Resolver;
 use super::timeline::Play;
 use super::user::User;
 use super::{Observe, Options, Summary};
@@ -49,6 +50,7 @@ pub(super) struct World<'a> {
     pub(super) proxies: Vec<Proxy>,
     pub(super) agents: Vec<Agent>,
     pub(super) users: Vec<User>,
+    pub(super) resolvers: Vec<Resolver>,
     pub(super) board: Board,
     pub(super) dns: Counts,
     pub(super) play: Play,
@@ -100,6 +102,13 @@ impl<'a> World<'a> {
             users: users
                 .map(|(index, config)| User::new(machines::user(topology, index), config.address))
                 .collect(),
+            resolvers: (0..)
+                .zip(&topology.resolvers)
+                .map(|(index, config)| {
+                    let address = topology.resolver_address(config);
+                    Resolver::new(machines::resolver(topology, index), address)
+                })
+                .collect(),
             proxies,
             board,
             rules: Arc::new(rules.with_topology(Arc::clone(topology))),
@@ -137,6 +146,9 @@ impl<'a> World<'a> {
                 door.followed = Followed::new(order, &config.name);
             }
             self.begin_to_follow();
+        }
+        for index in places(self.resolvers.len()) {
+            self.operate_resolver(index, Act::Start);
         }
         for index in places(self.proxies.len()) {
             self.operate_proxy(index, Act::Start);
@@ -194,10 +206,14 @@ impl<'a> World<'a> {
             Event::FlowEnded(door, over) => self.flow_ended(door, &over),
             Event::FlushDns => self.flush_dns(),
             Event::Follow(door, given, overdue) => self.look_at_order(door, given, overdue),
+            Event::Forward(forward) => self.forwarded(*forward),
+            Event::Forwarded(resolver, forward, reply) => {
+                self.forward_ended(resolver, forward, reply.map(|reply| *reply));
+            }
             Event::Gossip(links, proxies) => self.gossip_heard(&links, &proxies),
             Event::Liveness(link, side) => self.liveness(link, side),
             Event::Outcome(agent, input) => self.outcome(agent, *input),
-            Event::Question(link, tried) => self.question(link, tried),
+            Event::Question(link, tried) => self.asked(link, tried),
             Event::Resolved(link, result) => self.resolved(link, *result),
             Event::Refused(link) => self.refused(link),
             Event::Served(proxy, link, job) => self.served(proxy, link, job),
@@ -213,7 +229,7 @@ impl<'a> World<'a> {
             Event::Wake(Id::Lab) => self.wake_timeline(),
             Event::Wake(Id::Proxy(index)) => self.wake_proxy(index),
             Event::Wake(Id::User(index)) => self.wake_user(index),
-            Event::Wake(Id::Dns) => {}
+            Event::Wake(Id::Dns | Id::Resolver(_)) => {}
         }
     }
 
@@ -239,8 +255,11 @@ impl<'a> World<'a> {
             Event::Arrive(link, way, _) => self.end(*link, way.leads_to()),
             Event::Outcome(agent, _) | Event::TunnelClosed(agent, ..) => Some(Id::Agent(*agent)),
             Event::Wake(id) => Some(*id),
+            // Resolvers are not paused.
             Event::BackendSyn(_)
             | Event::FlushDns
+            | Event::Forward(_)
+            | Event::Forwarded(..)
             | Event::Follow(..)
             | Event::Gossip(..)
             | Event::Question(..)
@@ -260,6 +279,7 @@ impl<'a> World<'a> {
     pub(super) fn set_faults(&mut self, faults: Faults) {
         self.rules = Arc::new(self.rules.with_faults(faults.clone()));
         self.faults = faults;
+        self.set_floors();
         for (source, event) in std::mem::take(&mut self.frozen) {
             // Whoever still stands still is held again when it comes up.
             self.queue.push(self.now, source, event);
@@ -322,7 +342,9 @@ impl<'a> World<'a> {
             Node::User(name) => of(find(&topology.users, name, |user| &user.name)).map(Id::User),
             Node::Dns => Some(Id::Dns),
             Node::Lab => Some(Id::Lab),
-            Node::Resolver(_) => None,
+            Node::Resolver(name) => {
+                of(find(&topology.resolvers, name, |own| &own.name)).map(Id::Resolver)
+            }
         }
     }
 
