@@ -1,5 +1,6 @@
 //! What `run` and `sim` do with their reports: a table or JSON on standard output, and files.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -8,9 +9,14 @@ use serde_json::Value;
 
 use super::host::{print_mistakes, source};
 use super::{Exit, Io};
+use crate::judge;
 use crate::lab::load::{Loaded, load};
 use crate::lab::report::{self, Report, Series};
+use crate::model::fact::Escaped;
 use crate::model::mistake::Files;
+
+/// How many expectations of a scenario its summary tells.
+const TOLD_MAX: usize = 2;
 
 /// Where reports go.
 #[derive(Clone, Debug, Default, ClapArgs)]
@@ -54,6 +60,21 @@ impl Outcome {
         }
     }
 
+    fn last_line(&self) -> String {
+        match self {
+            Self::One(report) => report.last_line(),
+            Self::Many(series) => series.last_line(),
+        }
+    }
+
+    /// Gives the run that decided the exit code.
+    fn worst(&self) -> &Report {
+        match self {
+            Self::One(report) => report,
+            Self::Many(series) => series.worst().unwrap_or_else(|| series.first()),
+        }
+    }
+
     fn json(&self) -> Value {
         match self {
             Self::One(report) => report.json(),
@@ -94,35 +115,132 @@ pub(super) fn load_all(
     Ok(wrong.map_or(Ok(scenarios), Err))
 }
 
-/// Prints one report as soon as it is there.
-pub(super) fn print(outcome: &Outcome, to: &Where, io: &mut Io<'_>) -> anyhow::Result<()> {
-    if to.json {
-        writeln!(io.out, "{:#}", outcome.json())?;
-    } else {
-        match outcome {
-            Outcome::One(report) => report.table(io.out, io.color)?,
-            Outcome::Many(series) => series.table(io.out, io.color)?,
-        }
-    }
-    io.out.flush()?;
-    Ok(())
+/// The reports of one call, as they come.
+pub(super) struct Reports<'a> {
+    to: &'a Where,
+    /// How many scenarios are to be played.
+    named: usize,
+    outcomes: Vec<Outcome>,
 }
 
-/// Writes the files that were asked for, and gives the exit code of all.
-pub(super) fn finish(outcomes: Vec<Outcome>, to: &Where) -> anyhow::Result<Exit> {
-    let code = report::exit_code(outcomes.iter().map(Outcome::exit_code));
-    if let Some(file) = &to.report {
-        let mut all: Vec<Value> = outcomes.iter().map(Outcome::json).collect();
-        let whole = match all.pop() {
-            Some(only) if all.is_empty() => only,
-            last => all.into_iter().chain(last).collect(),
-        };
-        write(file, &format!("{whole:#}\n"))?;
+impl<'a> Reports<'a> {
+    pub(super) const fn new(to: &'a Where, named: usize) -> Self {
+        Self {
+            to,
+            named,
+            outcomes: Vec::new(),
+        }
     }
-    if let Some(file) = &to.junit {
-        write(file, &junit(outcomes))?;
+
+    /// Prints one report as soon as it is there; tells whether to go on with the next scenario.
+    pub(super) fn add(&mut self, outcome: Outcome, io: &mut Io<'_>) -> anyhow::Result<bool> {
+        if self.to.json {
+            writeln!(io.out, "{:#}", outcome.json())?;
+            writeln!(io.err, "{}", outcome.last_line())?;
+        } else {
+            if !self.outcomes.is_empty() {
+                writeln!(io.out)?;
+            }
+            match &outcome {
+                Outcome::One(report) => report.table(io.out, io.color)?,
+                Outcome::Many(series) => series.table(io.out, io.color)?,
+            }
+        }
+        io.out.flush()?;
+        let goes_on = outcome.exit_code() != report::INTERRUPTED;
+        self.outcomes.push(outcome);
+        Ok(goes_on)
     }
-    Ok(Exit::of(code))
+
+    /// Writes the files that were asked for, and gives the exit code of all; `broke` is how the
+    /// process ends when a scenario could not be played.
+    pub(super) fn finish(self, broke: Option<Exit>, io: &mut Io<'_>) -> anyhow::Result<Exit> {
+        let worst = report::exit_code(self.outcomes.iter().map(Outcome::exit_code));
+        let exit = broke.unwrap_or_else(|| Exit::of(worst));
+        if self.named > 1 {
+            let out = if self.to.json { &mut *io.err } else { &mut *io.out };
+            summary(&self.outcomes, self.named, exit, out)?;
+        }
+        if let Some(file) = &self.to.report {
+            let mut all: Vec<Value> = self.outcomes.iter().map(Outcome::json).collect();
+            let whole = match all.pop() {
+                Some(only) if self.named == 1 => only,
+                last => all.into_iter().chain(last).collect(),
+            };
+            write(file, &format!("{whole:#}\n"))?;
+        }
+        if let Some(file) = &self.to.junit {
+            write(file, &junit(self.outcomes))?;
+        }
+        Ok(exit)
+    }
+}
+
+/// Says of each scenario what came of it, so that the end of a long log is enough; the last line
+/// names the exit code of all.
+fn summary(
+    outcomes: &[Outcome],
+    named: usize,
+    exit: Exit,
+    out: &mut dyn Write,
+) -> std::io::Result<()> {
+    writeln!(out)?;
+    for outcome in outcomes {
+        let worst = outcome.worst();
+        let word = word(outcome.exit_code());
+        writeln!(out, "{word:<12}  {}", Escaped(&worst.path.to_string_lossy()))?;
+        if worst.verdicts.is_empty() {
+            writeln!(out, "  nothing is expected, so nothing is judged")?;
+        }
+        let bad = worst.verdicts.iter();
+        let bad = bad.filter(|verdict| verdict.outcome == worst.outcome());
+        for verdict in bad.take(TOLD_MAX) {
+            if verdict.outcome == judge::Outcome::Met {
+                break;
+            }
+            let (text, why) = (Escaped(&verdict.text), Escaped(&verdict.why));
+            writeln!(out, "  {text}: {why}")?;
+            if let Some(first) = verdict.examples.first() {
+                let text = Escaped(&first.text);
+                writeln!(out, "    first: {} {}: {text}", first.at, first.node)?;
+            }
+        }
+        if outcome.exit_code() != report::MET {
+            writeln!(out, "  repeat: {}", worst.repeat())?;
+        }
+    }
+    let words = [
+        report::FAILED,
+        report::INCONCLUSIVE,
+        report::INTERRUPTED,
+        report::MET,
+    ];
+    let counts = words.into_iter().filter_map(|code| {
+        let those = outcomes.iter().filter(|own| own.exit_code() == code);
+        let count = those.count();
+        (count > 0).then(|| format!("{count} {}", word(code).to_lowercase()))
+    });
+    let unplayed = named.saturating_sub(outcomes.len());
+    let unplayed = (unplayed > 0).then(|| format!("{unplayed} not played"));
+    let counts: Vec<String> = counts.chain(unplayed).collect();
+    let worst = report::exit_code(outcomes.iter().map(Outcome::exit_code));
+    let mut those = outcomes.iter();
+    let repeat = those.find(|own| worst != report::MET && own.exit_code() == worst);
+    let repeat = repeat.map_or_else(String::new, |own| {
+        format!("; repeat: {}", own.worst().repeat())
+    });
+    let (code, counts) = (exit as u8, counts.join(", "));
+    writeln!(out, "exit {code}: of {named} scenarios {counts}{repeat}")
+}
+
+/// Gives the word for a scenario; one that failed stands out without colour too.
+const fn word(code: u8) -> &'static str {
+    match code {
+        report::MET => "met",
+        report::FAILED => "FAILED",
+        report::INCONCLUSIVE => "inconclusive",
+        _ => "interrupted",
+    }
 }
 
 /// Writes the runs of all scenarios into one document; of a series alone, what it says over all

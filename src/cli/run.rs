@@ -15,13 +15,13 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::host::{Hand, print_mistakes, state_folder, write_state};
-use super::reports::{self, Outcome, Scenario, Where};
+use super::reports::{self, Outcome, Reports, Scenario, Where};
 use super::{Exit, Io, where_labs_are};
 use crate::http::Server;
 use crate::http::guard::Token;
 use crate::lab::conduct::Conductor;
 use crate::lab::record::{RecordError, Recorder};
-use crate::lab::report::{self, Report};
+use crate::lab::report::Report;
 use crate::lab::{Lab, Options, limits, trial};
 use crate::live::runner::Tap;
 use crate::model::draw::Seed;
@@ -82,23 +82,23 @@ pub fn run(args: &Args, io: &mut Io<'_>) -> anyhow::Result<Exit> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    let mut outcomes = Vec::new();
+    let mut reports = Reports::new(&args.to, scenarios.len());
+    let mut broke = None;
     for scenario in scenarios {
         match runtime.block_on(Box::pin(one(args, scenario, io)))? {
             Ok(report) => {
-                let outcome = Outcome::One(Box::new(report));
-                reports::print(&outcome, &args.to, io)?;
-                let stop = outcome.exit_code() == report::INTERRUPTED;
-                outcomes.push(outcome);
-                if stop {
+                if !reports.add(Outcome::One(Box::new(report)), io)? {
                     break;
                 }
             }
-            // What was judged before stays on standard output; the files would not be whole.
-            Err(exit) => return Ok(exit),
+            // What was judged before is written all the same.
+            Err(exit) => {
+                broke = Some(exit);
+                break;
+            }
         }
     }
-    reports::finish(outcomes, &args.to)
+    reports.finish(broke, io)
 }
 
 /// Plays one scenario; `Err` is how the process ends when it could not be played.

@@ -13,10 +13,10 @@ use std::thread;
 
 use clap::Args as ClapArgs;
 
-use super::reports::{self, Outcome, Scenario, Where};
+use super::reports::{self, Outcome, Reports, Scenario, Where};
 use super::{Exit, Io};
 use crate::lab::record::order;
-use crate::lab::report::{self, Report, Series};
+use crate::lab::report::{Report, Series};
 use crate::lab::trial::{self, Given};
 use crate::live::clock::Clock;
 use crate::model::draw::Seed;
@@ -108,7 +108,8 @@ pub fn run(args: &Args, io: &mut Io<'_>) -> anyhow::Result<Exit> {
         }
     };
     let interrupted = interrupts()?;
-    let mut outcomes = Vec::new();
+    let mut reports = Reports::new(&args.to, scenarios.len());
+    let mut broke = None;
     for scenario in &scenarios {
         let outcome = match args.seeds {
             None => {
@@ -126,18 +127,18 @@ pub fn run(args: &Args, io: &mut Io<'_>) -> anyhow::Result<Exit> {
                 match side_by_side(scenario, seeds, threads, &interrupted) {
                     Some(series) => Outcome::Many(series),
                     // Interrupted before the first seed was played.
-                    None => return Ok(Exit::Interrupted),
+                    None => {
+                        broke = Some(Exit::Interrupted);
+                        break;
+                    }
                 }
             }
         };
-        reports::print(&outcome, &args.to, io)?;
-        let stop = outcome.exit_code() == report::INTERRUPTED;
-        outcomes.push(outcome);
-        if stop {
+        if !reports.add(outcome, io)? {
             break;
         }
     }
-    reports::finish(outcomes, &args.to)
+    reports.finish(broke, io)
 }
 
 /// Reads the order of a recording, which must be of the one scenario that is played.

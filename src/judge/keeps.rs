@@ -63,7 +63,11 @@ impl Keeps {
     pub(super) fn rule(&self, needed: u64) -> Ruling {
         let kept = counted(self.tally.evidence, "agent");
         let lost = counted(self.tally.wrong, "time");
-        let measured = format!("{kept} with a tunnel at the end, none left {lost}");
+        let measured = match (self.tally.wrong, self.tally.evidence) {
+            (0, 0) => String::from("no agent"),
+            (0, _) => format!("{kept}, never without a tunnel"),
+            _ => format!("without any tunnel {lost}"),
+        };
         let why = format!("an agent had no tunnel left, {lost}");
         self.tally.rule(needed, "agent", measured, why)
     }

@@ -17,6 +17,7 @@ mod record;
 mod report;
 mod scenario;
 mod sim;
+mod stories;
 mod support;
 mod tidy;
 mod tunnel;

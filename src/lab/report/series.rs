@@ -128,7 +128,8 @@ impl Series {
         json::series(self)
     }
 
-    fn first(&self) -> &Report {
+    /// Gives the run with the lowest seed.
+    pub fn first(&self) -> &Report {
         &self.reports[0]
     }
 }

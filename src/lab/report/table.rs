@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::{Ending, INCONCLUSIVE, Interval, Mode, Report, Series, Told};
-use crate::judge::{Outcome, Verdict};
+use crate::judge::{Outcome, Unit, Verdict};
 use crate::model::fact::Escaped;
 
 /// How many expectations a table shows; the others are met, or stand in the JSON.
@@ -81,7 +81,7 @@ impl Series {
         )?;
         let told = self.told();
         let mut lines =
-            vec![["outcome", "expectation", "met of seeds", "median", "range"].map(String::from)];
+            vec![["outcome", "expectation", "met of seeds", "median (95% sure)", "range"].map(String::from)];
         for own in told.iter().take(ROWS_MAX) {
             let of = format!("{} of {seeds}", own.met);
             let (median, range) = match own.interval {
@@ -254,15 +254,22 @@ fn cut(text: &str) -> String {
 }
 
 fn shown(told: &Told, interval: Interval) -> (String, String) {
+    // The number of facts against an expectation would be a bare number.
+    let noun = match told.unit {
+        Some(Unit::Exceptions) => " against it",
+        _ => "",
+    };
     let value = |number| told.value(number).to_string();
+    let (min, max) = (value(interval.min), value(interval.max));
+    if min == max {
+        return (format!("{min}{noun}"), String::from("always"));
+    }
     let sure = match interval.median_95 {
         Some((low, high)) => format!(" ({} to {})", value(low), value(high)),
         None => String::new(),
     };
-    (
-        format!("{}{sure}", value(interval.median)),
-        format!("{} to {}", value(interval.min), value(interval.max)),
-    )
+    let median = value(interval.median);
+    (format!("{median}{noun}{sure}"), format!("{min} to {max}"))
 }
 
 /// Writes the first few seeds.
