@@ -158,7 +158,11 @@ impl<'a> Reports<'a> {
         let worst = report::exit_code(self.outcomes.iter().map(Outcome::exit_code));
         let exit = broke.unwrap_or_else(|| Exit::of(worst));
         if self.named > 1 {
-            let out = if self.to.json { &mut *io.err } else { &mut *io.out };
+            let out = if self.to.json {
+                &mut *io.err
+            } else {
+                &mut *io.out
+            };
             summary(&self.outcomes, self.named, exit, out)?;
         }
         if let Some(file) = &self.to.report {
@@ -188,7 +192,11 @@ fn summary(
     for outcome in outcomes {
         let worst = outcome.worst();
         let word = word(outcome.exit_code());
-        writeln!(out, "{word:<12}  {}", Escaped(&worst.path.to_string_lossy()))?;
+        writeln!(
+            out,
+            "{word:<12}  {}",
+            Escaped(&worst.path.to_string_lossy())
+        )?;
         if worst.verdicts.is_empty() {
             writeln!(out, "  nothing is expected, so nothing is judged")?;
         }
@@ -199,7 +207,7 @@ fn summary(
                 break;
             }
             let (text, why) = (Escaped(&verdict.text), Escaped(&verdict.why));
-            writeln!(out, "  {text}: {why}")?;
+            writeln!(out, "  line {}: {text}: {why}", verdict.place.line)?;
             if let Some(first) = verdict.examples.first() {
                 let text = Escaped(&first.text);
                 writeln!(out, "    first: {} {}: {text}", first.at, first.node)?;

@@ -162,7 +162,9 @@ impl World<'_> {
         let (client, stage, dial) = (link.client, link.client_stage, DialId(link.attempt));
         let agent = match client {
             Id::Agent(index) => Some(index),
-            Id::Lab | Id::Dns | Id::Balancer(_) | Id::Proxy(_) | Id::Resolver(_) | Id::User(_) => None,
+            Id::Lab | Id::Dns | Id::Balancer(_) | Id::Proxy(_) | Id::Resolver(_) | Id::User(_) => {
+                None
+            }
         };
         match (message, agent, stage) {
             (Message::HelloDone, _, ClientStage::Tls) => self.tls_done(id),

@@ -120,13 +120,7 @@ impl World<'_> {
     }
 
     /// Takes what a client is told, by whom, and how much later than the network alone brings it.
-    pub(super) fn heard(
-        &mut self,
-        from: Id,
-        (id, tried): (LinkId, u8),
-        heard: Heard,
-        delay: Span,
-    ) {
+    pub(super) fn heard(&mut self, from: Id, (id, tried): (LinkId, u8), heard: Heard, delay: Span) {
         let Some(link) = self.links.get(id) else {
             return;
         };

@@ -13,6 +13,7 @@ mod fuzz;
 mod http;
 mod lab;
 mod leaving;
+mod process;
 mod record;
 mod report;
 mod scenario;

@@ -80,8 +80,16 @@ impl Series {
             Escaped(self.name())
         )?;
         let told = self.told();
-        let mut lines =
-            vec![["outcome", "expectation", "met of seeds", "median (95% sure)", "range"].map(String::from)];
+        let mut lines = vec![
+            [
+                "outcome",
+                "expectation",
+                "met of seeds",
+                "median (95% sure)",
+                "range",
+            ]
+            .map(String::from),
+        ];
         for own in told.iter().take(ROWS_MAX) {
             let of = format!("{} of {seeds}", own.met);
             let (median, range) = match own.interval {
@@ -117,12 +125,11 @@ impl Series {
             let worst = reports.find(|report| Some(&report.seed.0) == seed);
             let verdict = worst.and_then(|report| report.verdicts.get(own.index));
             if let (Some(report), Some(verdict)) = (worst, verdict) {
-                writeln!(
-                    out,
-                    "  with seed {}: {}",
-                    report.seed.0,
-                    Escaped(&verdict.measured)
-                )?;
+                let said = match &*verdict.measured {
+                    "" => &verdict.why,
+                    _ => &verdict.measured,
+                };
+                writeln!(out, "  with seed {}: {}", report.seed.0, Escaped(said))?;
                 examples(out, verdict)?;
             }
             writeln!(out)?;
