@@ -35,7 +35,13 @@ fn main() -> ExitCode {
         err: &mut err,
         color,
     };
-    match cli::run(cli, &mut io).and_then(|exit| Ok(io.out.flush().map(|()| exit)?)) {
+    let ended = cli::run(cli, &mut io);
+    // Whoever has left before the last byte takes no verdict away.
+    let flushed = io.out.flush().or_else(|error| match error.kind() {
+        ErrorKind::BrokenPipe => Ok(()),
+        _ => Err(error),
+    });
+    match ended.and_then(|exit| Ok(flushed.map(|()| exit)?)) {
         Ok(exit) => exit.into(),
         // Whoever reads the output has seen enough: `twodoors schema | head`.
         Err(error) if is_closed_pipe(&error) => Exit::Success.into(),

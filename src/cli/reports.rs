@@ -1,6 +1,6 @@
 //! What `run` and `sim` do with their reports: a table or JSON on standard output, and files.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -121,6 +121,8 @@ pub(super) struct Reports<'a> {
     /// How many scenarios are to be played.
     named: usize,
     outcomes: Vec<Outcome>,
+    /// Whether a file could not be written.
+    unsaved: bool,
 }
 
 impl<'a> Reports<'a> {
@@ -129,42 +131,70 @@ impl<'a> Reports<'a> {
             to,
             named,
             outcomes: Vec::new(),
+            unsaved: false,
         }
     }
 
-    /// Prints one report as soon as it is there; tells whether to go on with the next scenario.
+    /// Writes and prints one report as soon as it is there; tells whether to go on with the next
+    /// scenario. The files come first: whoever reads the output may have left.
     pub(super) fn add(&mut self, outcome: Outcome, io: &mut Io<'_>) -> anyhow::Result<bool> {
+        let goes_on = outcome.exit_code() != report::INTERRUPTED;
+        self.outcomes.push(outcome);
+        if let Err(error) = self.save() {
+            if !self.unsaved {
+                writeln!(io.err, "error: {error:#}")?;
+            }
+            self.unsaved = true;
+        }
+        unless_closed(self.print(io))?;
+        Ok(goes_on)
+    }
+
+    /// Prints the newest report.
+    fn print(&self, io: &mut Io<'_>) -> std::io::Result<()> {
+        let Some(outcome) = self.outcomes.last() else {
+            return Ok(());
+        };
         if self.to.json {
-            writeln!(io.out, "{:#}", outcome.json())?;
             writeln!(io.err, "{}", outcome.last_line())?;
+            writeln!(io.out, "{:#}", outcome.json())?;
         } else {
-            if !self.outcomes.is_empty() {
+            if self.outcomes.len() > 1 {
                 writeln!(io.out)?;
             }
-            match &outcome {
+            match outcome {
                 Outcome::One(report) => report.table(io.out, io.color)?,
                 Outcome::Many(series) => series.table(io.out, io.color)?,
             }
         }
-        io.out.flush()?;
-        let goes_on = outcome.exit_code() != report::INTERRUPTED;
-        self.outcomes.push(outcome);
-        Ok(goes_on)
+        io.out.flush()
     }
 
-    /// Writes the files that were asked for, and gives the exit code of all; `broke` is how the
-    /// process ends when a scenario could not be played.
+    /// Gives the exit code of all, and names it in the last line where that is not said yet; `broke`
+    /// is how the process ends when a scenario could not be played.
     pub(super) fn finish(self, broke: Option<Exit>, io: &mut Io<'_>) -> anyhow::Result<Exit> {
         let worst = report::exit_code(self.outcomes.iter().map(Outcome::exit_code));
-        let exit = broke.unwrap_or_else(|| Exit::of(worst));
-        if self.named > 1 {
-            let out = if self.to.json {
-                &mut *io.err
-            } else {
-                &mut *io.out
-            };
-            summary(&self.outcomes, self.named, exit, out)?;
-        }
+        let unsaved = self.unsaved.then_some(Exit::CouldNotRun);
+        let exit = broke.or(unsaved).unwrap_or_else(|| Exit::of(worst));
+        let out = if self.to.json {
+            &mut *io.err
+        } else {
+            &mut *io.out
+        };
+        let told = if self.named > 1 {
+            summary(&self.outcomes, self.named, exit, out)
+        } else if self.unsaved {
+            writeln!(out, "exit {}: a report could not be written", exit as u8)
+        } else {
+            Ok(())
+        };
+        // The verdict stands, whoever hears it.
+        unless_closed(told.and_then(|()| io.out.flush()))?;
+        Ok(exit)
+    }
+
+    /// Writes the files that were asked for, with what is known so far.
+    fn save(&self) -> anyhow::Result<()> {
         if let Some(file) = &self.to.report {
             let mut all: Vec<Value> = self.outcomes.iter().map(Outcome::json).collect();
             let whole = match all.pop() {
@@ -174,9 +204,17 @@ impl<'a> Reports<'a> {
             write(file, &format!("{whole:#}\n"))?;
         }
         if let Some(file) = &self.to.junit {
-            write(file, &junit(self.outcomes))?;
+            write(file, &junit(&self.outcomes))?;
         }
-        Ok(exit)
+        Ok(())
+    }
+}
+
+/// Takes it that whoever reads the output has seen enough: that is no verdict.
+fn unless_closed(printed: std::io::Result<()>) -> std::io::Result<()> {
+    match printed {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        printed => printed,
     }
 }
 
@@ -253,12 +291,12 @@ const fn word(code: u8) -> &'static str {
 
 /// Writes the runs of all scenarios into one document; of a series alone, what it says over all
 /// seeds.
-fn junit(mut outcomes: Vec<Outcome>) -> String {
-    if let [Outcome::Many(series)] = &mut outcomes[..] {
+fn junit(outcomes: &[Outcome]) -> String {
+    if let [Outcome::Many(series)] = outcomes {
         return series.junit();
     }
-    let reports = outcomes.into_iter().flat_map(|outcome| match outcome {
-        Outcome::One(report) => vec![*report],
+    let reports = outcomes.iter().flat_map(|outcome| match outcome {
+        Outcome::One(report) => vec![Report::clone(report)],
         Outcome::Many(series) => series.reports().to_vec(),
     });
     report::junit(&reports.collect::<Vec<_>>())

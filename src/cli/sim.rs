@@ -204,7 +204,8 @@ fn side_by_side(
         }
     });
     let reports = reports.into_inner().unwrap_or_else(PoisonError::into_inner);
-    Series::new(reports, clock.now().since(Time::ZERO))
+    let series = Series::new(reports, clock.now().since(Time::ZERO));
+    series.map(|series| series.asked(count))
 }
 
 /// Gives what a first Ctrl-C sets; a second one ends the process.

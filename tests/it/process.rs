@@ -331,3 +331,27 @@ fn a_fault_without_a_lab_is_refused_in_a_sentence() {
     assert!(ended.err.contains("twodoors up"), "{ended:?}");
     assert_eq!(ended.out, "");
 }
+
+#[test]
+fn whoever_stops_reading_takes_no_verdict_and_no_file_away() {
+    let shipped = Shipped::new();
+    for (words, file) in [
+        ("--junit out.xml", "out.xml"),
+        ("--json --report out.json", "out.json"),
+    ] {
+        let mut command = shipped.command(&format!("sim {TWIN} {words}"));
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        assert_eq!(child.wait().unwrap().code(), Some(1), "{words}");
+        let written = fs::read_to_string(shipped.root.join(file)).unwrap();
+        assert!(written.contains("agents in internal use"), "{written}");
+    }
+}
+
+#[test]
+fn a_report_that_cannot_be_written_is_what_the_last_line_says() {
+    let shipped = Shipped::new();
+    let ended = shipped.run(&format!("sim {STORY} --junit /dev/full"));
+    ended.ends_with(3);
+    shipped.run(&format!("sim {STORY} --junit out.xml")).ends_with(0);
+}

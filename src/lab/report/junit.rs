@@ -5,7 +5,7 @@
 
 use std::fmt::Write;
 
-use super::{Report, Series, Told};
+use super::{Ending, Report, Series, Told};
 use crate::judge::{Outcome, Verdict};
 use crate::model::fact::Escaped;
 use crate::model::time::Span;
@@ -50,6 +50,9 @@ impl Series {
             .map(|report| report.seed.0.to_string());
         let repeat = self.worst().map(Report::repeat);
         let told = self.told();
+        let ended = self
+            .is_interrupted()
+            .then(|| interrupted(&self.last_line()));
         document(&[Suite {
             name: self.name().to_owned(),
             seconds: longest.max().unwrap_or_default(),
@@ -60,6 +63,7 @@ impl Series {
             cases: told
                 .iter()
                 .map(|told| over(told, repeat.as_deref()))
+                .chain(ended)
                 .collect(),
         }])
     }
@@ -81,7 +85,19 @@ fn suite(report: &Report) -> Suite {
             .verdicts
             .iter()
             .map(|own| case(own, report))
+            .chain((report.ending == Ending::Interrupted).then(|| interrupted(&report.last_line())))
             .collect(),
+    }
+}
+
+/// A run that somebody ended has shown nothing of what would have come: a server must not read it
+/// as passed.
+fn interrupted(why: &str) -> Case {
+    Case {
+        name: String::from("the run is played to its end"),
+        outcome: Outcome::Failed,
+        message: why.to_owned(),
+        text: String::new(),
     }
 }
 

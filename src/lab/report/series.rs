@@ -3,7 +3,7 @@
 //! Reports are put in the order of their seeds, so it is the same however many threads ran them;
 //! only the time that one had to wait differs.
 
-use super::{Interval, Mode, Report, exit_code, json};
+use super::{Ending, Interval, Mode, Report, exit_code, json};
 use crate::judge::{Outcome, Unit, Value};
 use crate::model::id::Name;
 use crate::model::mistake::Place;
@@ -13,6 +13,8 @@ use crate::model::time::Span;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Series {
     reports: Vec<Report>,
+    /// How many seeds were never played, since somebody ended it.
+    unplayed: usize,
     /// How long one had to wait for all.
     pub wall: Span,
 }
@@ -42,7 +44,24 @@ impl Series {
     /// Makes it; `None` without any report.
     pub fn new(mut reports: Vec<Report>, wall: Span) -> Option<Self> {
         reports.sort_by_key(|report| report.seed.0);
-        (!reports.is_empty()).then_some(Self { reports, wall })
+        (!reports.is_empty()).then_some(Self {
+            reports,
+            unplayed: 0,
+            wall,
+        })
+    }
+
+    /// Says how many seeds were asked for; those without a report were not played.
+    #[must_use]
+    pub const fn asked(mut self, seeds: usize) -> Self {
+        self.unplayed = seeds.saturating_sub(self.reports.len());
+        self
+    }
+
+    /// Tells whether somebody ended it before every seed was played.
+    pub fn is_interrupted(&self) -> bool {
+        let broken = |report: &Report| report.ending == Ending::Interrupted;
+        self.unplayed > 0 || self.reports.iter().any(broken)
     }
 
     /// Gives the reports in the order of their seeds.
@@ -62,7 +81,8 @@ impl Series {
 
     /// Gives the exit code: that of the worst run.
     pub fn exit_code(&self) -> u8 {
-        exit_code(self.reports.iter().map(Report::exit_code))
+        let unplayed = (self.unplayed > 0).then_some(super::INTERRUPTED);
+        exit_code(self.reports.iter().map(Report::exit_code).chain(unplayed))
     }
 
     /// Gives the first run that decided the exit code, to be repeated; `None` when all is well.
@@ -74,7 +94,14 @@ impl Series {
 
     /// Gives the last line: the exit code, why, and how to repeat the first run that decided it.
     pub fn last_line(&self) -> String {
-        let (code, seeds) = (self.exit_code(), self.reports.len());
+        let (code, seeds) = (self.exit_code(), self.reports.len() + self.unplayed);
+        if code == super::INTERRUPTED {
+            let whole = self.reports.iter();
+            let whole = whole
+                .filter(|report| report.ending != Ending::Interrupted)
+                .count();
+            return format!("exit {code}: interrupted; {whole} of {seeds} seeds were played");
+        }
         let count = |code| {
             let those = self.reports.iter();
             those.filter(|report| report.exit_code() == code).count()
@@ -84,8 +111,7 @@ impl Series {
             Some(report) => {
                 let word = match code {
                     super::FAILED => "failed",
-                    super::INCONCLUSIVE => "inconclusive",
-                    _ => "interrupted",
+                    _ => "inconclusive",
                 };
                 let (bad, repeat) = (count(code), report.repeat());
                 format!("exit {code}: {bad} of {seeds} seeds {word}; repeat: {repeat}")
