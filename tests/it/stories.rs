@@ -51,7 +51,7 @@ const FLAWS: &[(&str, &str, &str)] = &[
     ),
     (
         "split-dns",
-        "proxy.example.com A from internal is [127.10.0.2] by view private",
+        "proxy.example.com A from internal is [127.10.0.2] by view/private",
         "127.20.0.2",
     ),
 ];
@@ -170,7 +170,7 @@ fn an_empty_lab_is_never_a_success() {
   - {metric: reconnect_time, quantile: 0.99, below: 1m}
   - {metric: outage_time, quantile: 0.5, below: 1m}
   - {metric: request_time, quantile: 0.5, below: 1m}
-  - {metric: dial_rate, below: 100}
+  - {metric: dial_rate, below: 100/s}
   - {metric: balance, balancer: external, below: 2}
 ";
     let nobody = play(&path, &Empty(expects), 1);
