@@ -5,7 +5,9 @@
 //!
 //! The door is killed half a minute after ready and stays away for twenty seconds; a minute later
 //! the run ends. A tunnel that is not back by then counts as longer than all others, the same for
-//! both clocks. The runs of the two have different seeds, so they share no luck. The gaps of one run
+//! both clocks. `--against late` is the twin: no clock, but a door that comes back a second later, and
+//! it has to fail; `--against sim` compares the simulation with itself under other seeds. The runs of
+//! the two have different seeds, so they share no luck. The gaps of one run
 //! are not independent, so the verdict is that of a test whose units are runs.
 
 #![expect(
@@ -39,6 +41,9 @@ const RUNS: u64 = 10;
 
 /// How many agents lose their door.
 const AGENTS: u64 = 100;
+
+/// For how many seconds the door is away.
+const AWAY: u64 = 20;
 
 /// The seeds of the simulated runs begin this much later than those of the live ones.
 const OTHER_LUCK: u64 = 1_000;
@@ -74,7 +79,7 @@ balancers:
 agents:
   - {name: branch, count: AGENTS, network: internal, teleport: teleport/branch.yaml}
 timeline:
-  - {at: 30s, do: kill, target: balancer/internal, for: 20s}
+  - {at: 30s, do: kill, target: balancer/internal, for: AWAYs}
 ";
 
 /// An agent that has nothing to show: only its tunnels are looked at.
@@ -94,12 +99,15 @@ ssh_service:
 struct Moved {
     agents: u64,
     octet: u8,
+    /// For how many seconds the door is away.
+    away: u64,
 }
 
 impl Files for Moved {
     fn read(&self, path: &Path) -> Result<String, String> {
         let text = if path == Path::new(embedded::SCENARIO) {
-            SCENARIO.replace("AGENTS", &self.agents.to_string())
+            let text = SCENARIO.replace("AGENTS", &self.agents.to_string());
+            text.replace("AWAY", &self.away.to_string())
         } else if path.ends_with("branch.yaml") {
             BRANCH.to_owned()
         } else {
@@ -215,7 +223,11 @@ fn loaded(files: &Moved, seed: u64) -> Result<Loaded, String> {
 /// Plays one run on sockets.
 async fn live(agents: u64, seed: u64) -> Result<Run, Box<dyn Error>> {
     let octet = free().ok_or("no addresses of 127/8 are free")?;
-    let files = Moved { agents, octet };
+    let files = Moved {
+        agents,
+        octet,
+        away: AWAY,
+    };
     let loaded = loaded(&files, seed)?;
     limits::raise(&loaded.topology)?;
     let options = Options {
@@ -248,8 +260,12 @@ async fn live(agents: u64, seed: u64) -> Result<Run, Box<dyn Error>> {
 }
 
 /// Plays one run in virtual time.
-fn simulated(agents: u64, seed: u64) -> Result<Run, Box<dyn Error>> {
-    let files = Moved { agents, octet: 130 };
+fn simulated(agents: u64, away: u64, seed: u64) -> Result<Run, Box<dyn Error>> {
+    let files = Moved {
+        agents,
+        octet: 130,
+        away,
+    };
     let loaded = loaded(&files, seed)?;
     let topology = Arc::new(loaded.topology);
     let rules = loaded.rules.with_topology(Arc::clone(&topology));
@@ -309,18 +325,20 @@ fn compare(what: &str, live: &[Run], simulated: &[Run], sample: fn(&Run) -> &[f6
     let ones: Vec<&[f64]> = ones.iter().map(|run| &**run).collect();
     let others: Vec<&[f64]> = others.iter().map(|run| &**run).collect();
     let permuted = statistics::permuted(&ones, &others);
-    let medians = |runs: &[Run]| -> Vec<f64> {
+    let medians = |runs: &[Run]| -> Vec<[f64; 1]> {
         runs.iter()
-            .map(|run| statistics::quantile(sample(run), 0.5))
+            .map(|run| [statistics::quantile(sample(run), 0.5)])
             .collect()
     };
-    let (one_medians, other_medians) = (medians(live), medians(simulated));
-    let apart = statistics::distance(&one_medians, &other_medians);
-    let p_apart = statistics::asymptotic(apart, one_medians.len(), other_medians.len());
+    let (one, other) = (medians(live), medians(simulated));
+    let apart = statistics::distance(&one.concat(), &other.concat());
+    let one: Vec<&[f64]> = one.iter().map(|median| &median[..]).collect();
+    let other: Vec<&[f64]> = other.iter().map(|median| &median[..]).collect();
+    let p_apart = statistics::permuted(&one, &other);
     println!(
         "{what}: D {distance:.4}; p {naive:.4} if all values were independent, which they are not; \
          p {permuted:.4} with whole runs dealt by chance; medians of the runs D {apart:.2}, p \
-         {p_apart:.4}"
+         {p_apart:.4} dealt by chance"
     );
     permuted
 }
@@ -338,6 +356,10 @@ fn asked(name: &str, otherwise: u64) -> Result<u64, Box<dyn Error>> {
 fn compared() -> Result<bool, Box<dyn Error>> {
     statistics::check();
     let (runs, agents) = (asked("--runs", RUNS)?, asked("--agents", AGENTS)?);
+    let mut words = std::env::args()
+        .skip_while(|arg| arg != "--against")
+        .skip(1);
+    let against = words.next().unwrap_or_else(|| String::from("live"));
     let line: Vec<String> = std::env::args().collect();
     let cpus = std::thread::available_parallelism()?;
     let profile = if cfg!(debug_assertions) {
@@ -353,20 +375,30 @@ fn compared() -> Result<bool, Box<dyn Error>> {
     head();
     let (mut lives, mut sims) = (Vec::new(), Vec::new());
     for number in 1..=runs {
-        let run = simulated(agents, OTHER_LUCK + number)?;
+        let run = simulated(agents, AWAY, OTHER_LUCK + number)?;
         row("sim", &run.seed.to_string(), &run.reconnects, &run.outages);
         sims.push(run);
     }
     for number in 1..=runs {
-        // A runtime of its own: what a run leaves behind does not burden the next.
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .build()?;
-        let run = runtime.block_on(live(agents, number))?;
-        row("live", &run.seed.to_string(), &run.reconnects, &run.outages);
+        let run = match &*against {
+            // A runtime of its own: what a run leaves behind does not burden the next.
+            "live" => tokio::runtime::Builder::new_multi_thread()
+                .enable_all()
+                .build()?
+                .block_on(live(agents, number))?,
+            "late" => simulated(agents, AWAY + 1, number)?,
+            "sim" => simulated(agents, AWAY, number)?,
+            other => return Err(format!("--against {other}: it is live, late or sim").into()),
+        };
+        row(
+            &against,
+            &run.seed.to_string(),
+            &run.reconnects,
+            &run.outages,
+        );
         lives.push(run);
     }
-    for (who, runs) in [("sim", &sims), ("live", &lives)] {
+    for (who, runs) in [("sim", &sims), (&*against, &lives)] {
         let reconnects = together(runs, |run| &run.reconnects);
         let outages = together(runs, |run| &run.outages);
         row(who, "all", &reconnects, &outages);

@@ -40,6 +40,15 @@ async fn gossip_and_advice_reach_the_agent_in_order() {
 }
 
 #[tokio::test]
+async fn a_message_to_an_ended_tunnel_is_not_one_that_waits_in_vain() {
+    let lab = Lab::new();
+    let (server, client) = pair(&lab).await;
+    lab.tasks.stop().await;
+    drop(client);
+    assert!(server.control.send_discovery(&["p1"]));
+}
+
+#[tokio::test]
 async fn each_side_of_a_stream_can_end_before_the_other() {
     let lab = Lab::new();
     let (server, mut client) = pair(&lab).await;
