@@ -6,6 +6,7 @@
 pub mod conduct;
 pub mod limits;
 pub mod load;
+pub mod parity;
 pub mod record;
 pub mod report;
 pub mod trial;

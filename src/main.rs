@@ -37,9 +37,9 @@ fn main() -> ExitCode {
     };
     let ended = cli::run(cli, &mut io);
     // Whoever has left before the last byte takes no verdict away.
-    let flushed = io.out.flush().or_else(|error| match error.kind() {
-        ErrorKind::BrokenPipe => Ok(()),
-        _ => Err(error),
+    let flushed = io.out.flush().or_else(|error| {
+        let left = error.kind() == ErrorKind::BrokenPipe;
+        if left { Ok(()) } else { Err(error) }
     });
     match ended.and_then(|exit| Ok(flushed.map(|()| exit)?)) {
         Ok(exit) => exit.into(),

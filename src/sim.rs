@@ -39,7 +39,7 @@ use crate::policy::answer::Rules;
 use crate::snapshot::Snapshot;
 
 pub use self::follow::{
-    Arrival, Arrived, DIVERGED, Divergence, Order, Outcome, PATIENCE, PATIENCE_AT_END,
+    Arrival, Arrived, DIVERGED, Divergence, Heard, Order, Outcome, PATIENCE, PATIENCE_AT_END,
 };
 pub use self::network::{SYN_AGAIN, SYN_GIVEN_UP, Timers};
 pub use self::world::CALENDAR_START;
@@ -58,9 +58,10 @@ Modelled:
   - resolvers: the machine and the cache of a live one, with two tries of 2 s at the DNS server
   - faults where live asks for them: at a SYN, at a door's connect, for each message of a flow;
     what a silent way holds waits in its order
-  - the four timers that outlive a TTL: SSH keepalive (5 min, lost after 4 intervals), data that
-    is not acknowledged (Linux tcp_retries2, 924.6 s), idle expiry at a door (off unless asked
-    for), SYNs sent again
+  - the four timers that outlive a TTL: SSH keepalive (5 min, lost after 4 intervals), SYNs sent
+    again, and, off unless asked for, data that is not acknowledged (Linux tcp_retries2, 924.6 s)
+    and idle expiry at a door; off because live the door's kernel acknowledges what a silent door
+    does not read, and the lab's doors forget no flow
 Not modelled:
   - bytes: messages have nominal sizes, bandwidth and windows are without limit, so nothing stalls
   - the cost of anything but handshakes; full accept queues; exhausted ports or descriptors

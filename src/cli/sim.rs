@@ -15,11 +15,12 @@ use clap::Args as ClapArgs;
 
 use super::reports::{self, Outcome, Reports, Scenario, Where};
 use super::{Exit, Io};
-use crate::lab::record::order;
+use crate::lab::record;
 use crate::lab::report::{Report, Series};
 use crate::lab::trial::{self, Given};
 use crate::live::clock::Clock;
 use crate::model::draw::Seed;
+use crate::model::fact::Fact;
 use crate::model::time::Time;
 use crate::sim::{self, Order};
 
@@ -54,7 +55,7 @@ pub struct Args {
     pub seeds: Option<Seeds>,
 
     /// Hold the run to the order in which clients and checks reached each door in this recording
-    /// of the same scenario (`run --record`).
+    /// of the same scenario (`run --record`), and compare what both decided.
     #[arg(long, value_name = "RECORDING", conflicts_with_all = ["seed", "seeds"])]
     pub follow: Option<PathBuf>,
 
@@ -95,19 +96,10 @@ pub fn run(args: &Args, io: &mut Io<'_>) -> anyhow::Result<Exit> {
         Ok(scenarios) => scenarios,
         Err(exit) => return Ok(exit),
     };
-    let follow = match args
-        .follow
-        .as_deref()
-        .map(|file| order_of(file, &scenarios))
-    {
-        None => None,
-        Some(Ok(order)) => Some(order),
-        Some(Err(why)) => {
-            writeln!(io.err, "error: {why}")?;
-            return Ok(Exit::Usage);
-        }
-    };
     let interrupted = interrupts()?;
+    if let Some(file) = &args.follow {
+        return follow(file, &scenarios, (&args.to, &interrupted), io);
+    }
     let mut reports = Reports::new(&args.to, scenarios.len());
     let mut broke = None;
     for scenario in &scenarios {
@@ -115,9 +107,16 @@ pub fn run(args: &Args, io: &mut Io<'_>) -> anyhow::Result<Exit> {
             None => {
                 let given = Given {
                     seed: args.seed.map(Seed),
-                    follow: follow.clone(),
+                    follow: None,
                 };
-                Outcome::One(Box::new(play(scenario, given, &interrupted)))
+                let before = memory("VmRSS:");
+                let mut report = play(scenario, given, &interrupted);
+                let grown = memory("VmHWM:").zip(before);
+                let grown = grown.map(|(most, before)| most.saturating_sub(before));
+                let agents = scenario.loaded.topology.agents.len() as u64;
+                // Real memory, the machines' heap and the judge's books included.
+                report.summary.bytes_per_agent = grown.and_then(|bytes| bytes.checked_div(agents));
+                Outcome::One(Box::new(report))
             }
             Some(seeds) => {
                 let threads = args
@@ -141,17 +140,60 @@ pub fn run(args: &Args, io: &mut Io<'_>) -> anyhow::Result<Exit> {
     reports.finish(broke, io)
 }
 
-/// Reads the order of a recording, which must be of the one scenario that is played.
-fn order_of(file: &Path, scenarios: &[Scenario]) -> Result<Order, String> {
+/// Gives a figure of this process's memory in bytes, where the system tells it.
+fn memory(which: &str) -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(which))?;
+    let kib: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(kib * 1_024)
+}
+
+/// Plays a scenario in the order of a recording, and says whether both decided the same.
+fn follow(
+    file: &Path,
+    scenarios: &[Scenario],
+    (to, interrupted): (&Where, &AtomicBool),
+    io: &mut Io<'_>,
+) -> anyhow::Result<Exit> {
+    let (scenario, order, live) = match recorded(file, scenarios) {
+        Ok(recorded) => recorded,
+        Err(why) => {
+            writeln!(io.err, "error: {why}")?;
+            return Ok(Exit::Usage);
+        }
+    };
+    let source = (&*scenario.path, &*scenario.files);
+    let order = (order, &*live);
+    let (report, compared) = trial::follow(&scenario.loaded, source, order, interrupted);
+    let mut reports = Reports::new(to, 1);
+    reports.add(Outcome::One(Box::new(report)), io)?;
+    let exit = reports.finish(None, io)?;
+    match compared {
+        Ok(compared) => {
+            writeln!(io.err, "parity: {compared}")?;
+            Ok(exit)
+        }
+        Err(differs) => {
+            writeln!(io.err, "parity: {differs}")?;
+            Ok(Exit::Failed)
+        }
+    }
+}
+
+/// Reads a recording, which must be of the one scenario that is played.
+fn recorded<'a>(
+    file: &Path,
+    scenarios: &'a [Scenario],
+) -> Result<(&'a Scenario, Order, Vec<Fact>), String> {
     let named = file.display();
     let [scenario] = scenarios else {
         return Err(String::from(
             "a recording is of one scenario; name that one",
         ));
     };
-    let recording = File::open(file).map_err(|error| format!("the recording {named}: {error}"))?;
-    let (topology, order) = order(BufReader::new(recording))
-        .map_err(|error| format!("the recording {named}: {error}"))?;
+    let open = || File::open(file).map_err(|error| format!("the recording {named}: {error}"));
+    let wrong = |error| format!("the recording {named}: {error}");
+    let (topology, order) = record::order(BufReader::new(open()?)).map_err(wrong)?;
     if topology != scenario.loaded.topology {
         return Err(format!(
             "the recording {named} is of another scenario than {}, or of an older state of it; \
@@ -159,7 +201,8 @@ fn order_of(file: &Path, scenarios: &[Scenario]) -> Result<Order, String> {
             scenario.path.display()
         ));
     }
-    Ok(order)
+    let facts = record::facts(BufReader::new(open()?)).map_err(wrong)?;
+    Ok((scenario, order, facts))
 }
 
 fn play(scenario: &Scenario, given: Given, interrupted: &AtomicBool) -> Report {

@@ -31,7 +31,7 @@ use crate::model::topology::Topology;
 
 pub use self::line::SCHEMA;
 pub use self::order::order;
-pub use self::replay::{Difference, Differs, Replayed, replay};
+pub use self::replay::{Difference, Differs, Replayed, facts, replay};
 
 /// How many calls wait for the disk: a busy lab makes some thousands a second of about 1 KiB each,
 /// so this outlasts a disk that hangs for a second or two, in about 16 MiB.

@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use super::Lab;
 use super::conduct::Conductor;
 use super::load::{Loaded, load};
+use super::parity::{self, Compared, Decisions, Differs};
 use super::report::{Ending, Mode, Report, Story, Summary};
 use crate::judge::{Digest, Judge, Outcome, Verdict};
 use crate::live::clock::Clock;
@@ -217,11 +218,47 @@ pub struct Given {
     pub follow: Option<Order>,
 }
 
+/// Plays a scenario in virtual time, held to the order of a recorded run, and compares what both
+/// decided; `live` are the facts of that run.
+pub fn follow(
+    loaded: &Loaded,
+    source: (&Path, &(dyn Files + Send + Sync)),
+    (order, live): (Order, &[Fact]),
+    interrupted: &AtomicBool,
+) -> (Report, Result<Compared, Differs>) {
+    let ready = order.ready;
+    let lasted = live.last().map_or(Span::ZERO, |fact| fact.at.since(ready));
+    let lasted = lasted.min(loaded.topology.duration);
+    let mut simulated = Decisions::default();
+    let mut see = |fact: &Fact| {
+        // The server's answers are no call of a machine, so that a recording does not hold them.
+        if fact.at <= Time::ZERO + lasted && !matches!(fact.kind, Kind::DnsAnswered(_)) {
+            simulated.add(fact);
+        }
+    };
+    let given = Given {
+        seed: None,
+        follow: Some(order),
+    };
+    let report = play_virtually(loaded, source, (given, &mut see), interrupted);
+    let live = Decisions::of(live, ready + lasted);
+    (report, parity::compare(&live, &simulated))
+}
+
 /// Plays a scenario in virtual time until it is over or `interrupted` is set.
 pub fn simulate(
     loaded: &Loaded,
-    (path, files): (&Path, &(dyn Files + Send + Sync)),
+    source: (&Path, &(dyn Files + Send + Sync)),
     given: Given,
+    interrupted: &AtomicBool,
+) -> Report {
+    play_virtually(loaded, source, (given, &mut |_| {}), interrupted)
+}
+
+fn play_virtually(
+    loaded: &Loaded,
+    (path, files): (&Path, &(dyn Files + Send + Sync)),
+    (given, see): (Given, &mut dyn FnMut(&Fact)),
     interrupted: &AtomicBool,
 ) -> Report {
     let Given { seed, follow } = given;
@@ -234,6 +271,7 @@ pub fn simulate(
     let mut trial = Trial::new(&topology);
     let mut observe = |fact: &Fact, _: &_| {
         trial.fold(fact);
+        see(fact);
         if trial.ended.is_some() {
             ControlFlow::Continue(())
         } else if interrupted.load(Ordering::Relaxed) {

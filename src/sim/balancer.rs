@@ -35,7 +35,7 @@ pub(super) struct Door {
 }
 
 /// How a relay was done with a flow.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Over {
     pub(super) flow: FlowId,
     pub(super) how: Ended,
@@ -202,13 +202,17 @@ impl World<'_> {
     }
 
     /// Tells a door that its relay is done with a flow.
-    pub(super) fn flow_ended(&mut self, index: u32, over: &Over) {
+    pub(super) fn flow_ended(&mut self, index: u32, over: Over) {
         let Over {
             flow,
             how,
             up,
             down,
-        } = *over;
+        } = over;
+        if let Some(at) = self.hold_end(index, flow) {
+            let again = Event::FlowEnded(index, Box::new(over));
+            return self.queue.push(at, Id::Balancer(index), again);
+        }
         self.doors[index as usize].flows.remove(&flow);
         let input = Input::FlowEnded {
             flow,

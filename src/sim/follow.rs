@@ -12,11 +12,11 @@ use super::event::{Event, Id};
 use super::network::LinkId;
 use super::world::World;
 use crate::model::fact::Act;
-use crate::model::id::{DialId, Name};
+use crate::model::id::{DialId, FlowId, Name};
 use crate::model::time::{Span, Time};
 use crate::model::topology::Model;
-use crate::policy::agent;
 use crate::policy::balancer::Input;
+use crate::policy::{agent, proxy};
 
 /// How long after its recorded instant an arrival is waited for: longer than any of the simulation's
 /// own waits between two dials of one agent.
@@ -24,6 +24,9 @@ pub const PATIENCE: Span = Span::from_secs(10);
 
 /// How late an arrival may be at the end of a run, which ends in the middle of something.
 pub const PATIENCE_AT_END: Span = Span::from_secs(1);
+
+/// How long an instance waits at most before it hears of something.
+const HOLD_MAX: Span = Span::from_secs(1);
 
 /// How a run ends that has left the recorded order.
 pub const DIVERGED: &str = "the simulation has left the recorded order";
@@ -38,6 +41,39 @@ pub struct Order {
     /// When each agent learnt what came of a dial. It is told no earlier; what is not here is told
     /// at once. Without them an answer to find that is nearly 3 s old may be used by one run alone.
     pub outcomes: BTreeMap<(Name, DialId, Outcome), Time>,
+    /// When each instance heard of what its routes depend on, in order. It hears no earlier.
+    pub heard: BTreeMap<(Name, Heard), VecDeque<Time>>,
+    /// When each door learnt of a flow's end. It learns no earlier: least connections count flows.
+    pub ended: BTreeMap<(Name, FlowId), Time>,
+}
+
+/// What an instance hears, by whom; ports differ between runs.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Heard {
+    /// Another instance passed on what the agent with this host id serves.
+    Announced(Name),
+    /// A heartbeat with these apps.
+    Heartbeat(Vec<Name>),
+    /// The agent with this host id logged in.
+    Login(Name),
+    /// A request from this address for this host.
+    Request(IpAddr, String),
+}
+
+impl Heard {
+    /// Gives what an instance hears, if it is such a thing.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "few inputs are held")]
+    pub fn of(input: &proxy::Input) -> Option<Self> {
+        match input {
+            proxy::Input::Announced { host_id, .. } => Some(Self::Announced(host_id.clone())),
+            proxy::Input::Heartbeat { apps, .. } => Some(Self::Heartbeat(apps.clone())),
+            proxy::Input::TunnelOpened { host_id, .. } => Some(Self::Login(host_id.clone())),
+            proxy::Input::RequestRead { client, host } => {
+                Some(Self::Request(client.ip(), host.clone()))
+            }
+            _ => None,
+        }
+    }
 }
 
 /// What an agent learns of a dial.
@@ -166,6 +202,38 @@ impl World<'_> {
                 None
             }
         }
+    }
+
+    /// Gives until when an instance is to wait before it hears this; `None` when it is its time.
+    pub(super) fn hold_back(&mut self, proxy: u32, heard: &Heard) -> Option<Time> {
+        let order = self.options.follow.as_mut()?;
+        let name = self.proxies[proxy as usize].name.clone();
+        let times = order.heard.get_mut(&(name, heard.clone()))?;
+        let ready = order.ready;
+        let now = self.now;
+        let at = |times: &VecDeque<Time>| {
+            let at = times.front()?;
+            Some(Time::ZERO + at.since(ready))
+        };
+        // What one run did and the other did not must not shift all that comes after.
+        while at(times).is_some_and(|at| at + HOLD_MAX < now) {
+            times.pop_front();
+        }
+        let at = at(times).filter(|at| *at <= now + HOLD_MAX)?;
+        if now < at {
+            return Some(at);
+        }
+        times.pop_front();
+        None
+    }
+
+    /// Gives until when a door is to wait before it learns of a flow's end; `None` when it is time.
+    pub(super) fn hold_end(&self, door: u32, flow: FlowId) -> Option<Time> {
+        let order = self.options.follow.as_ref()?;
+        let name = self.topology.balancers[door as usize].name.clone();
+        let at = order.ended.get(&(name, flow))?;
+        let at = Time::ZERO + at.since(order.ready);
+        (self.now < at).then_some(at)
     }
 
     /// Tells an agent what came of a dial, no earlier than the recorded run did.

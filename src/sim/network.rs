@@ -48,9 +48,10 @@ pub struct Timers {
     /// After so many of them without a sign of life the tunnel is lost, one interval later:
     /// Teleport's `keep_alive_count_max`. Default 3, so 20 min after the last message, as russh does.
     pub keepalive_max: u64,
-    /// What was sent over a dead link is given up after so long: Linux's `tcp_retries2` of 15.
-    /// Default 924.6 s. Live, the door's own kernel acknowledges what the door does not read, so
-    /// there the keepalive ends a tunnel; `None` does so here.
+    /// What was sent over a dead link is given up after so long: Linux's `tcp_retries2` of 15 is
+    /// 924.6 s. Default `None`, as live: a fault is in the door's process, whose kernel acknowledges
+    /// what it does not read as long as its buffers last, and heartbeats are small; so the keepalive
+    /// ends a tunnel. It is for links on which nothing answers at all, as when a host is gone.
     pub unacknowledged: Option<Span>,
     /// A balancer forgets a flow that moved nothing for so long, and resets it at the next message
     /// (AWS NLB: 350 s). Default `None`, because the doors of the lab have no such limit.
@@ -62,7 +63,7 @@ impl Default for Timers {
         Self {
             keepalive: Span::from_secs(300),
             keepalive_max: 3,
-            unacknowledged: Some(Span::from_ms(924_600)),
+            unacknowledged: None,
             idle: None,
         }
     }

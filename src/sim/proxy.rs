@@ -10,6 +10,7 @@ use std::rc::Rc;
 
 use self::requests::Request;
 use super::event::{Event, Id, Job, Message, Side, Way};
+use super::follow::Heard;
 use super::network::{Cause, ClientStage, LinkId, ServerStage, TIMEOUT_HANDSHAKE};
 use super::world::World;
 use crate::model::addr::ClientAddr;
@@ -226,6 +227,10 @@ impl World<'_> {
             }
             (Message::Heartbeat, ServerStage::Tunnel) => {
                 let apps = self.apps_of(id);
+                if let Some(at) = self.hold_back(index, &Heard::Heartbeat(apps.clone())) {
+                    let again = Event::Arrive(id, Way::Up, Message::Heartbeat);
+                    return self.queue.push(at, Id::Proxy(index), again);
+                }
                 self.feed_proxy(index, Input::Heartbeat { conn, apps });
             }
             (Message::StreamTaken(request), ServerStage::Tunnel) => {
@@ -350,6 +355,10 @@ impl World<'_> {
             return;
         };
         let host_id = self.topology.agents[agent as usize].id.clone();
+        if let Some(at) = self.hold_back(index, &Heard::Login(host_id.clone())) {
+            let again = Event::Arrive(id, Way::Up, Message::Login);
+            return self.queue.push(at, Id::Agent(agent), again);
+        }
         self.set_stage(id, ServerStage::Tunnel);
         self.expect(id, Side::Server, None);
         self.send(id, Way::Down, Message::LoggedIn);

@@ -11,7 +11,7 @@ use super::agent::Agent;
 use super::balancer::Door;
 use super::dns::Counts;
 use super::event::{Event, Id};
-use super::follow::{Divergence, Followed};
+use super::follow::{Divergence, Followed, Heard};
 use super::gossip::Board;
 use super::network::{Link, Links};
 use super::proxy::Proxy;
@@ -201,9 +201,17 @@ impl<'a> World<'a> {
             Event::BackendEnded(connect, result) => self.backend_ended(connect, result),
             Event::Connected(link) => self.connected(link),
             Event::Hears(proxy, input) => {
-                self.feed_proxy(proxy, *input);
+                let follows = self.options.follow.is_some();
+                let heard = follows.then(|| Heard::of(&input)).flatten();
+                let held = heard.and_then(|heard| self.hold_back(proxy, &heard));
+                match held {
+                    Some(at) => self
+                        .queue
+                        .push(at, Id::Proxy(proxy), Event::Hears(proxy, input)),
+                    None => drop(self.feed_proxy(proxy, *input)),
+                }
             }
-            Event::FlowEnded(door, over) => self.flow_ended(door, &over),
+            Event::FlowEnded(door, over) => self.flow_ended(door, *over),
             Event::FlushDns => self.flush_dns(),
             Event::Follow(door, given, overdue) => self.look_at_order(door, given, overdue),
             Event::Forward(forward) => self.forwarded(*forward),

@@ -59,16 +59,27 @@ impl Whole {
 
     /// Starts the embedded example with what `prepare` does to it; it is asked again when addresses
     /// turn out to be taken.
-    pub(crate) async fn prepared(mut prepare: impl FnMut(&mut Options)) -> Self {
+    pub(crate) async fn prepared(prepare: impl FnMut(&mut Options)) -> Self {
+        Self::told(None, prepare).await
+    }
+
+    /// Starts a scenario of this text in the place of the embedded example.
+    pub(crate) async fn told(text: Option<&str>, mut prepare: impl FnMut(&mut Options)) -> Self {
+        static STARTED: AtomicU32 = AtomicU32::new(0);
+        // Labs of one process that start at once do not try the same addresses.
+        let first = std::process::id() + STARTED.fetch_add(TRIPLES / 4, Ordering::Relaxed);
         let folder = Folder::new();
         let scenario = folder.0.join(embedded::SCENARIO);
         let mut taken = String::new();
         for number in 0..TRIPLES {
-            let octet = OCTET + (std::process::id() + number) % TRIPLES * 3;
+            let octet = OCTET + (first + number) % TRIPLES * 3;
             for (path, text) in embedded::ALL {
                 let path = folder.0.join(path);
                 fs::create_dir_all(path.parent().unwrap()).unwrap();
                 fs::write(path, moved(text, octet)).unwrap();
+            }
+            if let Some(text) = text {
+                fs::write(&scenario, moved(text, octet)).unwrap();
             }
             let loaded = twodoors::lab::load::load(&scenario, &Disk).unwrap();
             let mut options = Options {

@@ -13,6 +13,7 @@ mod fuzz;
 mod http;
 mod lab;
 mod leaving;
+mod parity;
 mod process;
 mod record;
 mod report;

@@ -353,5 +353,7 @@ fn a_report_that_cannot_be_written_is_what_the_last_line_says() {
     let shipped = Shipped::new();
     let ended = shipped.run(&format!("sim {STORY} --junit /dev/full"));
     ended.ends_with(3);
-    shipped.run(&format!("sim {STORY} --junit out.xml")).ends_with(0);
+    shipped
+        .run(&format!("sim {STORY} --junit out.xml"))
+        .ends_with(0);
 }

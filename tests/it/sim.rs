@@ -5,10 +5,20 @@
     reason = "a test looks at few of the facts"
 )]
 
+mod digests;
 mod faults;
 mod fleet;
 mod kit;
 mod parity;
+mod resolver;
+
+/// Plays what was loaded in the order of a recording and gives its facts.
+pub(crate) fn followed(
+    loaded: &twodoors::lab::load::Loaded,
+    order: twodoors::sim::Order,
+) -> Vec<twodoors::model::fact::Fact> {
+    kit::followed(loaded, Some(order))
+}
 
 use twodoors::model::fact::{Act, Kind, Stage};
 use twodoors::model::id::Node;

@@ -11,7 +11,7 @@ use crate::model::fact::Act;
 use crate::model::time::Time;
 use crate::model::topology::Topology;
 use crate::policy::{AnyInput, agent, balancer, user};
-use crate::sim::{Arrival, Arrived, Order, Outcome};
+use crate::sim::{Arrival, Arrived, Heard, Order, Outcome};
 
 /// Reads the scenario of a recording and the order in which things reached its doors.
 pub fn order(recording: impl BufRead) -> Result<(Topology, Order), Difference> {
@@ -26,6 +26,12 @@ pub fn order(recording: impl BufRead) -> Result<(Topology, Order), Difference> {
         .agents
         .iter()
         .map(|agent| (format!("agent/{}", agent.name), agent.name.clone()))
+        .collect();
+    let proxies: BTreeMap<String, _> = topology
+        .pool
+        .proxies
+        .iter()
+        .map(|proxy| (format!("proxy/{}", proxy.name), proxy.name.clone()))
         .collect();
     let mut order = Order::default();
     let mut ready = None;
@@ -60,15 +66,24 @@ pub fn order(recording: impl BufRead) -> Result<(Topology, Order), Difference> {
                 }
             }
             AnyInput::Balancer(input) => {
-                if let (Some(name), Some(what)) = (doors.get(&node), arrived(input)) {
+                let Some(name) = doors.get(&node) else {
+                    continue;
+                };
+                if let balancer::Input::FlowEnded { flow, .. } = input {
+                    order.ended.insert((name.clone(), *flow), at);
+                }
+                if let Some(what) = arrived(input) {
                     let door = order.arrivals.entry(name.clone()).or_default();
                     door.push(Arrival { at, what });
                 }
             }
-            AnyInput::Conductor(_)
-            | AnyInput::Proxy(_)
-            | AnyInput::Resolver(_)
-            | AnyInput::User(_) => {}
+            AnyInput::Proxy(input) => {
+                if let (Some(name), Some(heard)) = (proxies.get(&node), Heard::of(input)) {
+                    let times = order.heard.entry((name.clone(), heard)).or_default();
+                    times.push_back(at);
+                }
+            }
+            AnyInput::Conductor(_) | AnyInput::Resolver(_) | AnyInput::User(_) => {}
         }
     }
     order.ready = ready.ok_or_else(|| lines.incomplete("nobody was started in it"))?;

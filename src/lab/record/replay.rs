@@ -11,8 +11,8 @@ use std::path::Path;
 use thiserror::Error;
 
 use super::line::{CallLine, Header, Line, SCHEMA};
-use crate::model::fact::Kind;
-use crate::model::id::Node;
+use crate::model::fact::{Fact, Kind};
+use crate::model::id::{Node, Seq};
 use crate::model::mistake::{Files, Mistake};
 use crate::model::time::Time;
 use crate::model::topology::Topology;
@@ -109,6 +109,17 @@ impl fmt::Display for Differs {
 
 /// Feeds every call of a recording to fresh machines, in its order and at its instants.
 pub fn replay(recording: impl BufRead) -> Result<Replayed, Difference> {
+    seen(recording, &mut drop)
+}
+
+/// Gives the facts of a recording, as fresh machines make them again; they are not numbered.
+pub fn facts(recording: impl BufRead) -> Result<Vec<Fact>, Difference> {
+    let mut facts = Vec::new();
+    seen(recording, &mut |fact| facts.push(fact))?;
+    Ok(facts)
+}
+
+fn seen(recording: impl BufRead, see: &mut dyn FnMut(Fact)) -> Result<Replayed, Difference> {
     let mut lines = Lines::new(recording);
     let topology = header(&mut lines)?;
     let mut nodes = nodes(&topology);
@@ -131,7 +142,7 @@ pub fn replay(recording: impl BufRead) -> Result<Replayed, Difference> {
             }
             Line::End(_) => break,
             Line::Call(call) => {
-                let (kind, facts) = one(&topology, &mut nodes, *call, &lines)?;
+                let (kind, facts) = one(&topology, &mut nodes, *call, (&lines, see))?;
                 calls += 1;
                 *replayed.calls.entry(kind).or_default() += 1;
                 replayed.facts += facts;
@@ -172,7 +183,7 @@ fn one(
     topology: &Topology,
     nodes: &mut BTreeMap<String, Replaying>,
     call: CallLine,
-    lines: &Lines<impl BufRead>,
+    (lines, see): (&Lines<impl BufRead>, &mut dyn FnMut(Fact)),
 ) -> Result<(&'static str, u64), Difference> {
     let CallLine {
         node,
@@ -196,7 +207,9 @@ fn one(
         return Err(lines.malformed(format!("the input is none for {node}")));
     };
     let count = facts.len() as u64;
-    let pairs = [("outputs", outputs, said.0), ("facts", facts, said.1)];
+    let kinds = said.1;
+    let told = kinds.iter().map(|fact| format!("{fact:?}")).collect();
+    let pairs = [("outputs", outputs, said.0), ("facts", facts, told)];
     for (what, expected, got) in pairs {
         if let Some((place, expected, got)) = first_difference(expected, got) {
             return Err(Difference::Call(Box::new(Differs {
@@ -209,6 +222,14 @@ fn one(
                 got,
             })));
         }
+    }
+    for kind in kinds {
+        see(Fact {
+            seq: Seq(0),
+            at: now,
+            node: replaying.node.clone(),
+            kind,
+        });
     }
     Ok((replaying.node.kind(), count))
 }
@@ -280,13 +301,13 @@ impl AnyMachine {
         }
     }
 
-    /// Gives outputs and facts as they are shown for debugging; `None` when the input is another
+    /// Gives outputs as they are shown for debugging, and facts; `None` when the input is another
     /// machine's.
     fn call(
         &mut self,
         cx: &Context<'_>,
         input: Option<AnyInput>,
-    ) -> Option<(Vec<String>, Vec<String>)> {
+    ) -> Option<(Vec<String>, Vec<Kind>)> {
         match (self, input) {
             (Self::Agent(machine), None) => Some(call(&mut **machine, cx, None)),
             (Self::Agent(machine), Some(AnyInput::Agent(input))) => {
@@ -331,7 +352,7 @@ fn call<M: Machine>(
     machine: &mut M,
     cx: &Context<'_>,
     input: Option<M::Input>,
-) -> (Vec<String>, Vec<String>)
+) -> (Vec<String>, Vec<Kind>)
 where
     M::Output: fmt::Debug,
 {
@@ -342,8 +363,7 @@ where
     }
     let Outbox { outputs, facts } = out;
     let outputs = outputs.iter().map(|output| format!("{output:?}"));
-    let facts = facts.iter().map(|fact: &Kind| format!("{fact:?}"));
-    (outputs.collect(), facts.collect())
+    (outputs.collect(), facts)
 }
 
 /// The files of a recording.

@@ -3,7 +3,8 @@
 use crate::model::fact::Purpose;
 use crate::model::id::{ConnId, Name, RequestId};
 use crate::policy::proxy::{Input, Output};
-use crate::sim::event::{Answer, Message, Side, Way};
+use crate::sim::event::{Answer, Event, Message, Side, Way};
+use crate::sim::follow::Heard;
 use crate::sim::network::{LinkId, ServerStage, TIMEOUT_HANDSHAKE};
 use crate::sim::world::World;
 
@@ -22,14 +23,18 @@ impl World<'_> {
         reason = "what is no choice is acted upon"
     )]
     pub(super) fn request(&mut self, id: LinkId, index: u32) {
-        self.set_stage(id, ServerStage::Web);
-        self.expect(id, Side::Server, Some(TIMEOUT_HANDSHAKE));
         let Some(link) = self.links.get(id) else {
             return;
         };
         let Some(dialing) = &link.dialing else { return };
-        let (client, purpose) = (link.source, link.purpose);
+        let (client, purpose, from) = (link.source, link.purpose, link.client);
         let host = dialing.to.to_string().to_ascii_lowercase();
+        if let Some(at) = self.hold_back(index, &Heard::Request(client.ip(), host.clone())) {
+            let again = Event::Arrive(id, Way::Up, Message::Request);
+            return self.queue.push(at, from, again);
+        }
+        self.set_stage(id, ServerStage::Web);
+        self.expect(id, Side::Server, Some(TIMEOUT_HANDSHAKE));
         for output in self.feed_proxy(index, Input::RequestRead { client, host }) {
             match output {
                 Output::RefuseRequest { status, .. } if purpose == Purpose::Find => {

@@ -50,9 +50,7 @@ fn long(effect: Effect) -> Lab {
 
 #[test]
 fn a_silent_tunnel_is_lost_four_keepalives_after_the_last_message() {
-    let mut lab = long(Effect::Blackhole);
-    lab.timers.unacknowledged = None;
-    let played = lab.play();
+    let played = long(Effect::Blackhole).play();
     let losses = losses(&played);
     assert_eq!(losses.len(), 3);
     for (at, proxy, why) in losses {
@@ -75,7 +73,9 @@ fn a_silent_tunnel_is_lost_four_keepalives_after_the_last_message() {
 
 #[test]
 fn data_that_is_not_acknowledged_ends_a_tunnel_before_the_keepalive() {
-    let played = long(Effect::Blackhole).play();
+    let mut lab = long(Effect::Blackhole);
+    lab.timers.unacknowledged = Some(Span::from_ms(924_600));
+    let played = lab.play();
     let losses = losses(&played);
     assert_eq!(losses.len(), 3);
     for (at, proxy, why) in losses {
@@ -101,7 +101,6 @@ fn without_the_fault_no_tunnel_is_lost() {
 #[test]
 fn one_silent_direction_is_noticed_at_the_end_that_hears_nothing() {
     let mut lab = long(Effect::HalfOpen);
-    lab.timers.unacknowledged = None;
     if let twodoors::model::timeline::What::Fault(fault) = &mut lab.topology.timeline[0].what
         && let Target::Link(link) = &mut fault.target
     {

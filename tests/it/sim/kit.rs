@@ -14,7 +14,7 @@ use twodoors::model::timeline::{Begin, RecordChange, Roam, Step, What};
 use twodoors::model::topology::Topology;
 use twodoors::policy::answer::Rules;
 use twodoors::scenario::embedded::{FILES, SCENARIO};
-use twodoors::sim::{Options, Summary, Timers, run};
+use twodoors::sim::{Options, Order, Summary, Timers, run};
 use twodoors::snapshot::{Mesh, Snapshot};
 
 /// A lab before its run.
@@ -54,6 +54,28 @@ impl Files for Changed {
 
 pub(super) fn secs(secs: u64) -> Time {
     Time::ZERO + Span::from_secs(secs)
+}
+
+/// Plays what was loaded and gives its facts; a reload finds the same zones.
+pub(super) fn facts(loaded: &Loaded) -> Vec<Fact> {
+    followed(loaded, None)
+}
+
+/// Plays what was loaded, in the order of a recording if there is one, and gives its facts.
+pub(super) fn followed(loaded: &Loaded, follow: Option<Order>) -> Vec<Fact> {
+    let reload = || Ok(loaded.rules.clone());
+    let mut facts = Vec::new();
+    let topology = Arc::new(loaded.topology.clone());
+    let rules = loaded.rules.clone();
+    let options = Options {
+        follow,
+        ..Options::new(&reload)
+    };
+    run(&topology, rules, options, &mut |fact, _| {
+        facts.push(fact.clone());
+        ControlFlow::Continue(())
+    });
+    facts
 }
 
 impl Lab {
