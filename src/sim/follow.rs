@@ -357,6 +357,13 @@ impl World<'_> {
                 }
                 (Early::Checked(..), _) => {}
                 (Early::Operated(act), _) => {
+                    // Checks that the live door gave up with its process are nobody's any more.
+                    if let (Act::Kill | Act::Stop, Some(followed)) =
+                        (act, &mut self.doors[door as usize].followed)
+                    {
+                        let is_check = |early: &Early| matches!(early, Early::Checked(..));
+                        followed.early.retain(|early| !is_check(early));
+                    }
                     self.feed_door(door, Input::Operated { act }, None);
                 }
             }
