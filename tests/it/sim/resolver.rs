@@ -27,10 +27,10 @@ fn roamed(facts: &[Fact]) -> (Time, Time, Vec<(Time, Option<Failure>)>) {
         matches!(fact.kind, Kind::Roamed { .. }) && matches!(fact.node, Node::Resolver(_))
     };
     let moved = facts.iter().find(moved).expect("it moves").at;
-    let fresh = facts.iter().filter(|fact| {
+    let mut fresh = facts.iter().filter(|fact| {
         fact.at <= moved && matches!(&fact.kind, Kind::Resolved(told) if !told.cached)
     });
-    let fresh = fresh.last().expect("it asked before").at;
+    let fresh = fresh.next_back().expect("it asked before").at;
     let visits = facts.iter().filter(|fact| fact.at > moved);
     let visits = visits.filter_map(|fact| match &fact.kind {
         Kind::VisitAnswered(_) => Some((fact.at, None)),
