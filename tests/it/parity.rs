@@ -25,7 +25,7 @@ const SCENARIOS: [(&str, &[(&str, &str)]); 2] = [
     (
         "scenarios/split-dns.yaml",
         &[
-            ("seed: 1\n", "seed: 1\nduration: 25s\n"),
+            ("duration: 60s", "duration: 25s"),
             ("every: 2s, start: mesh", "every: 500ms, start: 1s"),
         ],
     ),

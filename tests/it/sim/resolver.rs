@@ -116,6 +116,8 @@ fn a_resolver_s_place_chooses_the_door() {
 fn behind_a_resolver() -> Lab {
     let mut lab = Lab::split_dns();
     lab.topology.users.clear();
+    // The questions of expectations go to the server itself.
+    lab.topology.expect.clear();
     lab.topology.resolvers.push(Resolver {
         name: "company".into(),
         listen: "127.10.0.53:53".parse().unwrap(),
