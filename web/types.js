@@ -6,7 +6,7 @@
 /** @typedef {'up' | 'rising' | 'falling' | 'down' | 'unknown'} Health */
 /** @typedef {'find' | 'tunnel' | 'visit'} Purpose */
 /** @typedef {'agents' | 'users'} Role */
-/** @typedef {'stop' | 'start' | 'drain'} Act */
+/** @typedef {'stop' | 'start' | 'drain' | 'kill'} Act */
 
 /**
  * @typedef {object} Snapshot
@@ -266,6 +266,16 @@
  *   | {kind: 'mesh_complete', after_us: number}
  *   | {kind: 'operated', act: Act}
  *   | {kind: 'drained'}
+ *   | {kind: 'certificate_changed', names: string[]}
+ *   | {kind: 'fault_set', fault: number, word: string, target: string, what: string,
+ *      until_us: number | null}
+ *   | {kind: 'fault_lifted', fault: number, word: string, target: string, what: string}
+ *   | {kind: 'probed', expectation: number, from: string, name: string, rtype: string,
+ *      view: string | null, rcode: string | null, answer: string[]}
+ *   | {kind: 'run_ended', why: string}
+ *   | {kind: 'resolved', client: string, name: string, rtype: string, cached: boolean,
+ *      rcode: string, ttl_seconds: number, answer: string[]}
+ *   | {kind: 'roamed', network: string, address: string}
  *   | {kind: 'finding', id: string, detail: string}
  *   | {kind: 'dns_counted', view: string | null, rule: string | null, rcode: string, count: number}
  *   | {kind: 'dns_answered', client: string, asker: string | null, subnet: string | null,

@@ -11,7 +11,7 @@ use crate::policy::zone::{Key, Unchanged, Zone, read_name, served_type};
 use super::{Rules, View, diff};
 
 impl Rules {
-    /// Gives the rules after a change, as the next generation, and what changed as [`diff`] says it.
+    /// Gives the rules after a change, as the next generation, and what changed as [`diff()`] says it.
     ///
     /// Removing what is not there changes no records.
     pub fn with_record(&self, change: &RecordChange) -> Result<(Self, Vec<String>), Unchanged> {
