@@ -48,11 +48,14 @@ impl World<'_> {
     pub(super) fn wake_agent(&mut self, index: u32) {
         let agent = &mut self.agents[index as usize];
         agent.wakes = None;
-        if agent
-            .machine
-            .deadline()
-            .is_some_and(|(at, _)| at <= self.now)
-        {
+        let due = agent.machine.deadline().map(|(at, _)| at);
+        if let Some(due) = due.filter(|at| *at <= self.now) {
+            if let Some(at) = self.hold_wake(index, due) {
+                self.agents[index as usize].wakes = Some(at);
+                let id = Id::Agent(index);
+                self.queue.push(at, id, Event::Wake(id));
+                return;
+            }
             self.call_agent(index, |machine, cx, out| machine.wake(cx, out));
         } else {
             self.arm_agent(index);

@@ -28,6 +28,9 @@ pub const PATIENCE_AT_END: Span = Span::from_secs(1);
 /// How long an instance waits at most before it hears of something.
 const HOLD_MAX: Span = Span::from_secs(1);
 
+/// How late a wake of the recorded run may be: one that came later was another.
+const WAKE_LATE_MAX: Span = Span::from_secs(2);
+
 /// How a run ends that has left the recorded order.
 pub const DIVERGED: &str = "the simulation has left the recorded order";
 
@@ -41,6 +44,8 @@ pub struct Order {
     /// When each agent learnt what came of a dial. It is told no earlier; what is not here is told
     /// at once. Without them an answer to find that is nearly 3 s old may be used by one run alone.
     pub outcomes: BTreeMap<(Name, DialId, Outcome), Time>,
+    /// When each agent was woken, in order. It is woken no earlier: a busy machine wakes late.
+    pub woken: BTreeMap<Name, VecDeque<Time>>,
     /// When each instance heard of what its routes depend on, in order. It hears no earlier.
     pub heard: BTreeMap<(Name, Heard), VecDeque<Time>>,
     /// When each door learnt of a flow's end. It learns no earlier: least connections count flows.
@@ -234,6 +239,21 @@ impl World<'_> {
         let at = order.ended.get(&(name, flow))?;
         let at = Time::ZERO + at.since(order.ready);
         (self.now < at).then_some(at)
+    }
+
+    /// Gives until when an agent that is due is to wait before it is woken; `None` when it is time.
+    pub(super) fn hold_wake(&mut self, index: u32, due: Time) -> Option<Time> {
+        let order = self.options.follow.as_mut()?;
+        let ready = order.ready;
+        let times = order
+            .woken
+            .get_mut(&self.topology.agents[index as usize].name)?;
+        let here = |at: &Time| Time::ZERO + at.since(ready);
+        while times.front().is_some_and(|at| here(at) < due) {
+            times.pop_front();
+        }
+        let at = here(times.front()?);
+        (self.now < at && at.since(due) <= WAKE_LATE_MAX).then_some(at)
     }
 
     /// Tells an agent what came of a dial, no earlier than the recorded run did.

@@ -50,7 +50,12 @@ pub fn order(recording: impl BufRead) -> Result<(Topology, Order), Difference> {
         let CallLine {
             node, at_us, input, ..
         } = call;
-        let (at, Some(input)) = (Time::from_us(at_us), input) else {
+        let at = Time::from_us(at_us);
+        let Some(input) = input else {
+            if let Some(name) = agents.get(&node) {
+                let times = order.woken.entry(name.clone()).or_default();
+                times.push_back(at);
+            }
             continue;
         };
         match &input.0 {
