@@ -1,10 +1,12 @@
 //! A live run and its simulation, held to the order in which clients and checks reached each door:
 //! the same decisions, per entity and in order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use twodoors::lab::load::load;
 use twodoors::live::runner::{Call, Tap};
 use twodoors::model::fact::{Fact, Kind};
 use twodoors::model::id::Node;
@@ -13,6 +15,7 @@ use twodoors::model::topology::Topology;
 use twodoors::policy::AnyInput;
 use twodoors::policy::answer::Rules;
 use twodoors::policy::balancer::Input;
+use twodoors::scenario::embedded::{FILES, SCENARIO};
 use twodoors::sim::{Arrival, Arrived, DIVERGED, Options, Order, Outcome, Summary, run};
 use twodoors::snapshot::Snapshot;
 
@@ -38,6 +41,10 @@ impl Tap for Doors {
             && let Some((dial, outcome)) = Outcome::of(input)
         {
             order.outcomes.insert((agent.clone(), dial, outcome), at);
+        }
+        if let (Node::Agent(agent), None) = (call.node, &input) {
+            let times = order.woken.entry(agent.clone()).or_default();
+            times.push_back(at);
         }
         let (Node::Balancer(door), Some(AnyInput::Balancer(input))) = (call.node, input) else {
             return;
@@ -224,4 +231,24 @@ async fn a_simulation_in_the_live_order_makes_the_same_decisions() {
         "{:?}",
         summary.virtual_time
     );
+}
+
+#[test]
+fn a_followed_agent_is_woken_as_late_as_it_was() {
+    let loaded = load(Path::new(SCENARIO), &FILES).unwrap();
+    let late = Time::ZERO + Span::from_ms(300);
+    let woken = BTreeMap::from([("orders".into(), VecDeque::from([late]))]);
+    let order = Order {
+        woken,
+        ..Order::default()
+    };
+    let first = |agent: &str, order: Option<Order>| {
+        let node = Node::Agent(agent.into());
+        let facts = super::kit::followed(&loaded, order);
+        let dials = |fact: &&Fact| fact.node == node && matches!(fact.kind, Kind::DoorUsed { .. });
+        facts.iter().find(dials).map(|fact| fact.at).unwrap()
+    };
+    assert!(first("orders", None) < late);
+    assert!(first("orders", Some(order.clone())) >= late);
+    assert!(first("billing", Some(order)) < late);
 }
