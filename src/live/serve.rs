@@ -7,6 +7,7 @@ pub mod gate;
 
 use std::io::{self, Read};
 use std::net::{Shutdown, SocketAddr, TcpListener};
+use std::ops::ControlFlow;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
@@ -46,20 +47,30 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 /// Accepts for ever and hands each connection and its source to `take`; dropped to end it.
 pub async fn accept(
     listener: TcpListener,
-    take: impl FnMut(TcpStream, SocketAddr) + Send,
+    mut take: impl FnMut(TcpStream, SocketAddr) + Send,
 ) -> io::Result<()> {
     listener.set_nonblocking(true)?;
-    accept_from(&Listening::new(listener)?, take).await;
+    accept_from(&Listening::new(listener)?, |stream, source| {
+        take(stream, source);
+        ControlFlow::Continue(())
+    })
+    .await;
     Ok(())
 }
 
-async fn accept_from(listener: &Listening, mut take: impl FnMut(TcpStream, SocketAddr) + Send) {
+/// Accepts until `take` has enough.
+async fn accept_from(
+    listener: &Listening,
+    mut take: impl FnMut(TcpStream, SocketAddr) -> ControlFlow<()> + Send,
+) {
     let mut rest = REST_MIN;
     loop {
         match listener.socket().accept().await {
             Ok((stream, source)) => {
                 rest = REST_MIN;
-                take(stream, source);
+                if take(stream, source).is_break() {
+                    return;
+                }
             }
             // The client gave up before it was accepted: nothing is wrong here.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}

@@ -12,6 +12,7 @@
 
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,12 +60,15 @@ pub async fn accept(
         socket: Socket::Listening(Listening::new(listener)?),
         fillers: Vec::new(),
         own: Vec::new(),
+        held: Vec::new(),
     };
     let Gate { node, mut faults } = gate;
+    let latest = faults.clone();
     loop {
         let state = faults.borrow_and_update().listening(&node);
         let other = |faults: &Arc<Faults>| faults.listening(&node) != state;
         let lab_ended = async { faults.wait_for(other).await.is_err() };
+        let open = || latest.borrow().listening(&node) == faults::Listening::Open;
         tokio::select! {
             // Who connects after a change meets the new state.
             biased;
@@ -72,7 +76,7 @@ pub async fn accept(
                 // This is about to be dropped.
                 std::future::pending::<()>().await;
             },
-            () = seat.keep(state, &node, &mut take) => {}
+            () = seat.keep(state, &node, open, &mut take) => {}
         }
     }
 }
@@ -85,6 +89,8 @@ struct Seat {
     fillers: Vec<TcpStream>,
     /// Their addresses; they are not handed on when they are accepted.
     own: Vec<SocketAddr>,
+    /// Who was accepted while a fault began, at most one for each time: taken when it ends.
+    held: Vec<(TcpStream, SocketAddr)>,
 }
 
 enum Socket {
@@ -102,12 +108,13 @@ impl Seat {
         &mut self,
         state: faults::Listening,
         node: &Node,
+        open: impl Fn() -> bool + Send + Sync,
         take: &mut (impl FnMut(TcpStream, SocketAddr) + Send),
     ) {
         match state {
             faults::Listening::Open => {
                 self.open(node).await;
-                self.accept(take).await;
+                self.accept(open, take).await;
             }
             faults::Listening::Paused => self.open(node).await,
             faults::Listening::Refusing => {
@@ -163,15 +170,32 @@ impl Seat {
         Ok(())
     }
 
-    async fn accept(&mut self, take: &mut (impl FnMut(TcpStream, SocketAddr) + Send)) {
-        let Self { socket, own, .. } = self;
+    /// Accepts until it is no longer `open`: a change is heard between two polls, and a client can
+    /// be accepted in one that began before. He is held as if he were in the queue.
+    async fn accept(
+        &mut self,
+        open: impl Fn() -> bool + Send + Sync,
+        take: &mut (impl FnMut(TcpStream, SocketAddr) + Send),
+    ) {
+        let Self {
+            socket, own, held, ..
+        } = self;
+        for (stream, source) in held.drain(..) {
+            take(stream, source);
+        }
         let Socket::Listening(listener) = socket else {
             return std::future::pending().await;
         };
         accept_from(listener, |stream, source| {
-            if !forget(own, source) {
-                take(stream, source);
+            if forget(own, source) {
+                return ControlFlow::Continue(());
             }
+            if open() {
+                take(stream, source);
+                return ControlFlow::Continue(());
+            }
+            held.push((stream, source));
+            ControlFlow::Break(())
         })
         .await;
     }
@@ -180,6 +204,9 @@ impl Seat {
     fn refuse(&mut self, take: &mut impl FnMut(TcpStream, SocketAddr)) -> io::Result<()> {
         for filler in self.fillers.drain(..) {
             reset(&filler);
+        }
+        for (stream, source) in self.held.drain(..) {
+            take(stream, source);
         }
         let socket = match std::mem::replace(&mut self.socket, Socket::Gone) {
             Socket::Listening(listener) => listener.into_std()?,
@@ -247,4 +274,36 @@ impl Seat {
 fn forget(own: &mut Vec<SocketAddr>, source: SocketAddr) -> bool {
     let known = own.iter().position(|address| *address == source);
     known.map(|place| own.swap_remove(place)).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::mpsc;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_is_accepted_while_a_fault_begins_waits_for_its_end() {
+        let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut seat = Seat {
+            address,
+            socket: Socket::Listening(Listening::new(listener).unwrap()),
+            fillers: Vec::new(),
+            own: Vec::new(),
+            held: Vec::new(),
+        };
+        let client = TcpStream::connect(address).await.unwrap();
+        let (taken, mut seen) = mpsc::unbounded_channel();
+        let mut take = |_, source| taken.send(source).unwrap();
+        seat.accept(|| false, &mut take).await;
+        assert_eq!(seat.held.len(), 1);
+        assert!(seen.try_recv().is_err());
+        let source = tokio::select! {
+            () = seat.accept(|| true, &mut take) => None,
+            source = seen.recv() => source,
+        };
+        assert_eq!(source, Some(client.local_addr().unwrap()));
+        assert!(seat.held.is_empty());
+    }
 }

@@ -176,21 +176,13 @@ async fn a_killed_agent_resets_what_a_stopped_one_finishes() {
 async fn an_agent_that_moves_leaves_its_tunnels_and_dials_from_its_new_address() {
     let whole = scene().await;
     let node = Node::Agent("orders".into());
-    let up = |fact: &Fact| registers(fact, "orders");
+    // The agent itself has it, not the proxy alone.
+    let up = |fact: &Fact| fact.node == node && matches!(fact.kind, Kind::Claimed { .. });
     whole.fact(("a tunnel", STEP), Seq(0), up).await;
     let since = whole.seq();
     let new: IpAddr = whole.moved("127.20.0.77").parse().unwrap();
     whole.lab.roam(&node, &"external".into(), new).unwrap();
-    let gone = |fact: &Fact| {
-        let lost = matches!(
-            fact.kind,
-            Kind::FlowClosed {
-                how: Ended::ClientError,
-                ..
-            }
-        );
-        lost && fact.node == Node::Balancer("internal".into())
-    };
+    let gone = |fact: &Fact| fact.node == node && matches!(fact.kind, Kind::TunnelLost { .. });
     whole.fact(("its tunnel is gone", STEP), since, gone).await;
     // By the view of its new network it is sent to the other door.
     let outside = Node::Balancer("external".into());
