@@ -9,6 +9,7 @@ pub mod histogram;
 pub mod id;
 pub mod mistake;
 pub mod network;
+pub mod teleport;
 pub mod time;
 pub mod timeline;
 pub mod topology;

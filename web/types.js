@@ -4,7 +4,7 @@
 
 /** @typedef {'ready' | 'draining' | 'drained' | 'stopped'} Admin */
 /** @typedef {'up' | 'rising' | 'falling' | 'down' | 'unknown'} Health */
-/** @typedef {'find' | 'tunnel' | 'visit'} Purpose */
+/** @typedef {'find' | 'launch' | 'ping' | 'tunnel' | 'visit'} Purpose */
 /** @typedef {'agents' | 'users'} Role */
 /** @typedef {'stop' | 'start' | 'drain' | 'kill'} Act */
 
@@ -292,11 +292,15 @@
  *   | {kind: 'flow_closed', flow: number, proxy: string | null, up: number, down: number,
  *      how: string}
  *   | {kind: 'health_changed', proxy: string, to: Health, cause: string}
- *   | {kind: 'service_chosen', conn: number, client: string, sni: string | null,
- *      alpn: string[], service: string | null, why: string}
+ *   | {kind: 'service_chosen', conn: number, listener: string, client: string,
+ *      sni: string | null, alpn: string[], service: string | null, why: string}
  *   | {kind: 'conn_refused', conn: number, client: string | null, why: string}
  *   | {kind: 'tunnel_registered', conn: number, agent: string}
  *   | {kind: 'tunnel_removed', conn: number, agent: string, why: string}
+ *   | {kind: 'tunnel_offline', conn: number, agent: string, silent_us: number}
+ *   | {kind: 'stand_in_registered', conn: number, name: string, resources: string[]}
+ *   | {kind: 'session_begun', client: string, app: string, user: string}
+ *   | {kind: 'peered', request: number, client: string, app: string, peer: string, why: string}
  *   | {kind: 'gossip_sent', tunnels: number, proxies: number}
  *   | {kind: 'routed', request: number, client: string, app: string, agent: string,
  *      conn: number, why: string}
@@ -307,12 +311,14 @@
  *      balancer: string | null, network: string}
  *   | {kind: 'claimed', dial: number, proxy: string, balancer: string | null,
  *      principal: string, tunnels: number, gap_us: number | null}
- *   | {kind: 'dial_failed', dial: number, stage: string, error: string}
+ *   | {kind: 'dial_failed', dial: number, stage: string, cause: string, error: string}
  *   | {kind: 'tunnel_lost', dial: number, proxy: string, why: string, tunnels: number}
  *   | {kind: 'backing_off', wait_us: number, step: number}
  *   | {kind: 'advised', proxy: string}
  *   | {kind: 'proxies_known', known: number, why: string}
  *   | {kind: 'stream_cut', app: string, why: string}
+ *   | {kind: 'pinged', attempt: number, asked: string, web: string}
+ *   | {kind: 'redirected', request: number, app: string, to: string}
  *   | {kind: 'visit_answered', request: number, app: string, balancer: string | null,
  *      network: string, proxy: string | null, agent: string | null, status: number,
  *      bytes: number, took_us: number}

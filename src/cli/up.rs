@@ -387,9 +387,10 @@ fn write_help(
     };
     writeln!(err, "\n  the page:     http://{http}/{secret}")?;
     let dns = lab.dns();
-    if let (Some(public), Some(agent)) =
-        (topology.pool.public_addrs.first(), topology.agents.first())
-    {
+    if let (Some(public), Some(agent)) = (
+        topology.pool.teleport.public.first(),
+        topology.agents.first(),
+    ) {
         writeln!(
             err,
             "  as an agent:  dig @{} -p {} -b {} {} +short",

@@ -86,7 +86,7 @@ pub(super) async fn start(options: Options) -> Result<Lab, StartError> {
         error: error.to_string(),
     };
     let authority = Authority::new(now).map_err(|e| issuing(&e))?;
-    let names = principals::web(&topology.pool.public_addrs);
+    let names = principals::web(&topology.pool.teleport.public);
     let web = authority.issue_web(&names, now).map_err(|e| issuing(&e))?;
     let web = tls::Server::new(web);
     let known_hosts = authority.known_hosts_line("*").map_err(|e| issuing(&e))?;

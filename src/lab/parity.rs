@@ -133,9 +133,12 @@ impl Decisions {
                 let words = format!("{proxy} through {door} as {principal}, {tunnels} now");
                 (own(), "claim", words)
             }
-            Kind::DialFailed { stage, error, .. } => {
-                (own(), "failure", format!("{stage}: {error}"))
-            }
+            Kind::DialFailed {
+                stage,
+                cause: _,
+                error,
+                ..
+            } => (own(), "failure", format!("{stage}: {error}")),
             Kind::TunnelLost { proxy, tunnels, .. } => {
                 (own(), "loss", format!("{proxy}, {tunnels} now"))
             }

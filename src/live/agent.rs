@@ -21,7 +21,7 @@ use super::tunnel::{
 };
 use super::{cut, resource, webapi};
 use crate::model::addr::{HostPort, ListenAddr};
-use crate::model::fact::{Act, Purpose, Stage};
+use crate::model::fact::{Act, Cause, Purpose, Stage};
 use crate::model::id::{DialId, Name};
 use crate::policy::agent::{Agent as Machine, Input, Output, TIMEOUT};
 use crate::policy::principals::Shown;
@@ -144,7 +144,11 @@ impl Agent {
                 work.tasks = self.inner.tasks.child();
                 work.tunnels.clear();
             }
-            Output::Dial { dial, address } => self.spawn(move |agent, life| async move {
+            Output::Dial {
+                dial,
+                address,
+                alpn: _,
+            } => self.spawn(move |agent, life| async move {
                 agent.dial(dial, &address, &life).await;
             }),
             Output::Find { dial, seed } => self.spawn(move |agent, life| async move {
@@ -185,6 +189,7 @@ impl Agent {
         self.feed(Input::Failed {
             dial,
             stage: error.stage,
+            cause: error.cause,
             error: error.error,
         });
     }
@@ -197,6 +202,7 @@ impl Agent {
             let found = webapi::find(stream, &seed.to_string(), &life.tasks).await;
             found.map_err(|error| DialError {
                 stage: Stage::Find,
+                cause: Cause::Find,
                 error,
             })
         };
@@ -205,11 +211,15 @@ impl Agent {
             let error = format!("no answer in {}s", limit.as_secs());
             Err(DialError {
                 stage: Stage::Find,
+                cause: Cause::Find,
                 error,
             })
         });
         match found {
-            Ok(document) => self.feed(Input::FindAnswered { dial, document }),
+            Ok(document) => self.feed(Input::FindAnswered {
+                dial,
+                document: document.into(),
+            }),
             Err(error) => self.failed(dial, error),
         }
     }
@@ -267,12 +277,14 @@ impl Agent {
             let error = format!("the proxy did not choose {}", alpn::REVERSE_TUNNEL);
             return Err(DialError {
                 stage: Stage::Tls,
+                cause: Cause::Alpn,
                 error,
             });
         }
         let peer = stream.get_ref().0.peer_addr();
         let peer = peer.map_err(|e| DialError {
             stage: Stage::Connect,
+            cause: Cause::Connect,
             error: e.to_string(),
         })?;
         let agent = self.clone();
@@ -292,6 +304,7 @@ impl Agent {
             };
             DialError {
                 stage: Stage::Ssh,
+                cause: Cause::Ssh,
                 error,
             }
         })?;

@@ -23,7 +23,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::{cut, tls};
 use crate::model::addr::ListenAddr;
-use crate::model::fact::Stage;
+use crate::model::fact::{Cause, Stage};
 
 /// How long a stub resolver waits for one answer, and how often it asks (resolv.conf's defaults).
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -52,6 +52,8 @@ struct Place {
 pub struct DialError {
     /// How far.
     pub stage: Stage,
+    /// What kind of failure.
+    pub cause: Cause,
     /// In words.
     pub error: String,
 }
@@ -86,6 +88,7 @@ impl Dialer {
         let absolute = format!("{}.", host.trim_end_matches('.'));
         let failed = |error: String| DialError {
             stage: Stage::Resolve,
+            cause: Cause::DnsFailed,
             error,
         };
         let place = self.place.load_full();
@@ -102,6 +105,7 @@ impl Dialer {
         let from = self.from();
         let failed = |error: String| DialError {
             stage: Stage::Connect,
+            cause: Cause::Connect,
             error,
         };
         let connect = async {
@@ -143,6 +147,7 @@ impl Dialer {
             .await
             .map_err(|error| DialError {
                 stage: Stage::Tls,
+                cause: Cause::Tls,
                 error: error.to_string(),
             })
     }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use crate::model::id::Name;
-use crate::policy::proxy::Input;
+use crate::policy::proxy::{Input, Serves};
 
 /// The board of one pool. Clones are the same board.
 #[derive(Clone, Default)]
@@ -21,7 +21,7 @@ struct Inner {
     /// By host id, in its order.
     members: BTreeMap<Name, Member>,
     /// Apps by host id of the agent; as many as the topology has agents.
-    apps: BTreeMap<Name, Vec<Name>>,
+    serves: BTreeMap<Name, Serves>,
 }
 
 struct Member {
@@ -73,25 +73,28 @@ impl Board {
                 .iter()
                 .filter(|(other, m)| *other != id && m.alive);
             let peers = peers.map(|(other, _)| Input::PeerSeen { id: other.clone() });
-            let apps = inner.apps.iter().map(|(host_id, apps)| Input::Announced {
-                host_id: host_id.clone(),
-                apps: apps.clone(),
-            });
+            let apps = inner
+                .serves
+                .iter()
+                .map(|(host_id, serves)| Input::Announced {
+                    host_id: host_id.clone(),
+                    serves: serves.clone(),
+                });
             deliveries.extend(peers.chain(apps).map(|input| (Arc::clone(&deliver), input)));
         }
         deliveries
     }
 
     /// Takes what an agent serves from one instance; gives what the others are to be told.
-    pub fn announce(&self, from: &Name, host_id: &Name, apps: &[Name]) -> Vec<Delivery> {
+    pub fn announce(&self, from: &Name, host_id: &Name, serves: &Serves) -> Vec<Delivery> {
         let mut inner = self.lock();
-        inner.apps.insert(host_id.clone(), apps.to_vec());
+        inner.serves.insert(host_id.clone(), serves.clone());
         let others = inner.members.iter().filter(|(id, _)| *id != from);
         others
             .map(|(_, member)| {
                 let input = Input::Announced {
                     host_id: host_id.clone(),
-                    apps: apps.to_vec(),
+                    serves: serves.clone(),
                 };
                 (Arc::clone(&member.deliver), input)
             })

@@ -25,7 +25,8 @@ use super::{cut, proxy_protocol, serve, webapi};
 use crate::model::addr::ClientAddr;
 use crate::model::fact::{Act, Kind, Service};
 use crate::model::id::{ConnId, Name};
-use crate::policy::proxy::{Input, Output, Proxy as Machine};
+use crate::model::teleport::Port;
+use crate::policy::proxy::{Input, Output, Proxy as Machine, Serves};
 use crate::policy::{alpn, machines};
 
 pub use web::{HEADER_AGENT, HEADER_PROXY, HEADER_REFUSAL};
@@ -180,8 +181,8 @@ impl Proxy {
                     }
                 }
             }
-            Output::Announce { host_id, apps } => {
-                deliver(board.announce(&self.inner.id, &host_id, &apps));
+            Output::Announce { host_id, serves } => {
+                deliver(board.announce(&self.inner.id, &host_id, &serves));
             }
             Output::BeginListening => self.begin_listening(),
             Output::CloseTunnel { conn } => {
@@ -216,7 +217,9 @@ impl Proxy {
                 }
             }
             // Choices go back to whoever asked: see `serve_conn` and `web`.
-            Output::RefuseHello { .. }
+            Output::AskPeers { .. }
+            | Output::Redirect { .. }
+            | Output::RefuseHello { .. }
             | Output::RefuseRequest { .. }
             | Output::Route { .. }
             | Output::Serve { .. }
@@ -305,6 +308,7 @@ impl Proxy {
     )]
     async fn serve_conn(&self, client: ClientAddr, hello: Hello<cut::Stream>, tasks: &Tasks) {
         let input = Input::HelloRead {
+            listener: Port::Web,
             client,
             sni: hello.sni.as_deref().map(Into::into),
             alpn: hello
@@ -350,7 +354,10 @@ impl Proxy {
     ) {
         match service {
             Service::ReverseTunnel => self.serve_tunnel(conn, client, stream, tasks).await,
-            Service::Web => self.serve_web(client, stream, tasks).await,
+            Service::Web | Service::WebMinimal => self.serve_web(client, stream, tasks).await,
+            Service::Database | Service::Peer | Service::Ssh | Service::Tcp => {
+                self.refused(conn, Some(client), format!("{service} is not served here"));
+            }
         }
     }
 
@@ -395,8 +402,11 @@ impl Proxy {
                     break;
                 }
                 ServerEvent::Heartbeat { resources } => {
-                    let apps = resources.into_iter().map(Into::into).collect();
-                    self.feed(Input::Heartbeat { conn, apps });
+                    let serves = Serves {
+                        apps: resources.into_iter().map(Into::into).collect(),
+                        ..Serves::default()
+                    };
+                    self.feed(Input::Heartbeat { conn, serves });
                 }
                 ServerEvent::StreamCut { address, why } => {
                     self.inner.runner.measured(Kind::StreamCut {

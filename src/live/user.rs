@@ -16,7 +16,7 @@ use super::dial::{DialError, Dialer};
 use super::proxy::{HEADER_AGENT, HEADER_PROXY, HEADER_REFUSAL};
 use super::runner::{Runner, Shared};
 use super::tasks::Tasks;
-use crate::model::fact::{Act, Failure, Stage};
+use crate::model::fact::{Act, Failure, Purpose, Stage};
 use crate::model::id::{Name, RequestId};
 use crate::policy::machines;
 use crate::policy::user::{Input, Output, TIMEOUT, User as Machine};
@@ -102,6 +102,8 @@ impl User {
                     visit.tasks.cancel();
                 }
             }
+            // No user pings or logs in yet.
+            Output::LogIn { .. } | Output::Ping { .. } => {}
             Output::Visit {
                 request,
                 host,
@@ -166,6 +168,7 @@ impl User {
         let connected = |address| {
             self.feed(Input::Connected {
                 request,
+                purpose: Purpose::Visit,
                 host: host.to_owned(),
                 address,
             });

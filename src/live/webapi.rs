@@ -59,20 +59,21 @@ struct Ssh {
 /// With TLS routing all listeners are shown as the web listener (Teleport `proxy_settings`), and
 /// only the first public address is told.
 pub fn document(topology: &Topology) -> Vec<u8> {
-    let web = topology.pool.web_listen_addr.to_string();
+    let web = topology.pool.teleport.web_listen().to_string();
     let response = Response {
         server_version: String::from("17.0.0-twodoors"),
         min_client_version: String::from("16.0.0-aa"),
         cluster_name: topology.cluster().to_owned(),
         proxy: Proxy {
-            tls_routing_enabled: topology.pool.tls_routing,
+            tls_routing_enabled: topology.pool.teleport.tls_routing(),
             ssh: Ssh {
                 listen_addr: web.clone(),
                 tunnel_listen_addr: web.clone(),
                 web_listen_addr: web,
                 public_addr: topology
                     .pool
-                    .public_addrs
+                    .teleport
+                    .public
                     .first()
                     .map_or_else(String::new, ToString::to_string),
                 dial_timeout: 30_000_000_000,
@@ -127,6 +128,7 @@ fn read(body: &[u8]) -> Result<Document, String> {
         tls_routing: response.proxy.tls_routing_enabled,
         public_addr: response.proxy.ssh.public_addr,
         web_listen_addr: response.proxy.ssh.web_listen_addr,
+        ..Document::default()
     })
 }
 

@@ -11,6 +11,7 @@ use super::addr::{ClientAddr, HostPort, ListenAddr};
 use super::fault::Fault;
 use super::id::{ConnId, DialId, FaultId, FlowId, Generation, Name, Node, RequestId, Seq};
 use super::network::Element;
+use super::teleport::Port;
 use super::time::{Span, Time};
 use super::topology::Role;
 
@@ -193,6 +194,8 @@ pub enum Kind {
     ServiceChosen {
         /// The connection.
         conn: ConnId,
+        /// The listener that it came in at.
+        listener: Port,
         /// Who, as the PROXY header says.
         client: ClientAddr,
         /// Server name indication.
@@ -228,6 +231,46 @@ pub enum Kind {
         agent: Name,
         /// In words.
         why: String,
+    },
+    /// A tunnel had no heartbeat for so long that it is invalid: a last resort.
+    TunnelOffline {
+        /// The connection.
+        conn: ConnId,
+        /// The agent.
+        agent: Name,
+        /// Since its last heartbeat.
+        silent: Span,
+    },
+    /// A stand-in, an SSH client with a user certificate, holds a tunnel without heartbeats.
+    StandInRegistered {
+        /// The connection.
+        conn: ConnId,
+        /// The name in its certificate.
+        name: Name,
+        /// What it serves.
+        resources: Vec<Name>,
+    },
+    /// A user logged in on the way to an app.
+    SessionBegun {
+        /// Who, as the PROXY header says.
+        client: ClientAddr,
+        /// The app.
+        app: Name,
+        /// The name of the session's user.
+        user: Name,
+    },
+    /// A user request was passed on to another instance, which has a tunnel.
+    Peered {
+        /// The request.
+        request: RequestId,
+        /// Who asked.
+        client: ClientAddr,
+        /// The app or database.
+        app: Name,
+        /// The instance.
+        peer: Name,
+        /// Why this one.
+        why: &'static str,
     },
     /// The list of proxies was sent to agents.
     GossipSent {
@@ -323,6 +366,8 @@ pub enum Kind {
         dial: DialId,
         /// How far it came.
         stage: Stage,
+        /// What kind of failure, from a closed list.
+        cause: Cause,
         /// In words.
         error: String,
     },
@@ -378,6 +423,24 @@ pub enum Kind {
     },
 
     // A user.
+    /// Ping was answered: the user goes to the advertised name from now on (reference 5).
+    Pinged {
+        /// The user's attempt.
+        attempt: u64,
+        /// Whom they asked.
+        asked: HostPort,
+        /// What was advertised.
+        web: HostPort,
+    },
+    /// A visit without a session was sent to the login.
+    Redirected {
+        /// The visit.
+        request: RequestId,
+        /// The app.
+        app: Name,
+        /// Where the login is.
+        to: HostPort,
+    },
     /// A visit was answered.
     VisitAnswered(Box<VisitAnswered>),
     /// A visit failed.
@@ -583,13 +646,23 @@ pub enum Cut {
     Reset,
 }
 
-/// The service that a proxy chose by ALPN.
+/// The service that a proxy chose by listener, ALPN and server name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Service {
-    /// `teleport-reversetunnel`: an agent.
+    /// `teleport-postgres` and its like, or a client certificate with a database in it.
+    Database,
+    /// Another instance of the pool, on its own listener.
+    Peer,
+    /// `teleport-reversetunnel`, or raw SSH on the tunnel listener: an agent.
     ReverseTunnel,
-    /// `http/1.1` or no ALPN: the web API and the apps.
+    /// SSH of users.
+    Ssh,
+    /// `teleport-tcp`: an app that is not HTTP.
+    Tcp,
+    /// `http/1.1`, `h2` or no ALPN: the web API and the apps.
     Web,
+    /// The same on the tunnel listener: find and ping alone.
+    WebMinimal,
 }
 
 /// What a connection was made for.
@@ -597,10 +670,61 @@ pub enum Service {
 pub enum Purpose {
     /// An agent asked `/webapi/find`.
     Find,
+    /// A user was sent to the login.
+    Launch,
+    /// A user asked `/webapi/ping`.
+    Ping,
     /// An agent dialled a tunnel.
     Tunnel,
     /// A user visited an app.
     Visit,
+}
+
+/// What kind of failure ended an attempt. One word for each that has its own cure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cause {
+    /// The name does not exist.
+    NoSuchName,
+    /// The name exists and has no address.
+    NoAddress,
+    /// The DNS server refused: no view for this source, or no zone.
+    DnsRefused,
+    /// The DNS server failed.
+    DnsFailed,
+    /// The DNS server did not answer.
+    DnsTimeout,
+    /// The address to dial has no port.
+    NoPort,
+    /// TCP was refused: nobody listens there.
+    ConnectRefused,
+    /// TCP was not answered.
+    ConnectTimeout,
+    /// TCP failed otherwise, or the connection was reset or ended before TLS had begun to answer.
+    Connect,
+    /// The web certificate is for other names.
+    TlsName,
+    /// The web certificate is signed by an authority that is not trusted.
+    TlsAuthority,
+    /// The proxy serves none of the offered protocols, or chose none.
+    Alpn,
+    /// TLS failed otherwise.
+    Tls,
+    /// Find did not give an address.
+    Find,
+    /// The host key is no host certificate.
+    HostKey,
+    /// The host certificate is signed by an authority that is not trusted.
+    HostAuthority,
+    /// The host certificate is for other names.
+    Principal,
+    /// The host certificate is not valid now, or broken.
+    HostCertificate,
+    /// The proxy refused the agent's login, or SSH failed otherwise.
+    Ssh,
+    /// Another tunnel of this agent goes to that proxy.
+    Claimed,
+    /// It took too long after TCP stood.
+    Timeout,
 }
 
 /// How far an attempt came. In order.
@@ -669,9 +793,24 @@ words! {
         Status => "status", Timeout => "timeout", Tls => "tls",
     }
     Health { Down => "down", Falling => "falling", Rising => "rising", Unknown => "unknown", Up => "up" }
-    Purpose { Find => "find", Tunnel => "tunnel", Visit => "visit" }
+    Cause {
+        NoSuchName => "no_such_name", NoAddress => "no_address", DnsRefused => "dns_refused",
+        DnsFailed => "dns_failed", DnsTimeout => "dns_timeout", NoPort => "no_port",
+        ConnectRefused => "connect_refused", ConnectTimeout => "connect_timeout",
+        Connect => "connect", TlsName => "tls_name", TlsAuthority => "tls_authority",
+        Alpn => "alpn", Tls => "tls", Find => "find", HostKey => "host_key",
+        HostAuthority => "host_authority", Principal => "principal",
+        HostCertificate => "host_certificate", Ssh => "ssh", Claimed => "claimed",
+        Timeout => "timeout",
+    }
+    Purpose {
+        Find => "find", Launch => "launch", Ping => "ping", Tunnel => "tunnel", Visit => "visit",
+    }
     Role { Agents => "agents", Users => "users" }
-    Service { ReverseTunnel => "reverse_tunnel", Web => "web" }
+    Service {
+        Database => "database", Peer => "peer", ReverseTunnel => "reverse_tunnel", Ssh => "ssh",
+        Tcp => "tcp", Web => "web", WebMinimal => "web_minimal",
+    }
     Stage {
         Resolve => "resolve", Connect => "connect", Tls => "tls", Find => "find", Ssh => "ssh",
         Claim => "claim",

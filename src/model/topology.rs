@@ -12,6 +12,7 @@ use super::draw::Seed;
 use super::expect::Expectation;
 use super::id::{Name, Node};
 use super::network::{Element, Network};
+use super::teleport::{Backoff, Port, ProxyService, SendProxy};
 use super::time::Span;
 use super::timeline::{Roam, Step, What};
 
@@ -120,12 +121,8 @@ pub struct Pool {
     pub name: Name,
     /// Its instances.
     pub proxies: Vec<Proxy>,
-    /// `public_addr` of `proxy_service`, in order; the first is advertised.
-    pub public_addrs: Vec<HostPort>,
-    /// `web_listen_addr` of `proxy_service` as written, `0.0.0.0:3080` when absent.
-    pub web_listen_addr: HostPort,
-    /// `proxy_listener_mode: multiplex` of `auth_service`: TLS routing is on.
-    pub tls_routing: bool,
+    /// What the pool's `teleport.yaml` says.
+    pub teleport: ProxyService,
 }
 
 /// One instance of the pool.
@@ -135,8 +132,23 @@ pub struct Proxy {
     pub name: Name,
     /// Its host id, a UUID drawn from the seed and the name.
     pub id: Name,
-    /// Where it listens.
+    /// Its web listener.
     pub listen: BackendAddr,
+    /// Its further listeners, in the order of [`Port::ALL`].
+    pub further: Vec<(Port, BackendAddr)>,
+}
+
+impl Proxy {
+    /// Gives where a listener of it is, if it has that one.
+    pub fn at(&self, port: Port) -> Option<BackendAddr> {
+        if port == Port::Web {
+            return Some(self.listen);
+        }
+        let mut further = self.further.iter();
+        further
+            .find(|(known, _)| *known == port)
+            .map(|(_, address)| *address)
+    }
 }
 
 /// A door: an L4 balancer in front of the pool.
@@ -158,6 +170,8 @@ pub struct Balancer {
     pub timeout_connect: Span,
     /// How many further candidates are tried after a failed connect. Default 3.
     pub retries: u32,
+    /// What it says to the pool about its clients. Default version 2.
+    pub send_proxy: SendProxy,
 }
 
 /// How a balancer chooses among the backends that are up.
@@ -206,8 +220,16 @@ pub struct Agent {
     pub resolver: Option<Name>,
     /// `teleport.proxy_server`: whom it asks first.
     pub proxy_server: HostPort,
-    /// What it serves.
+    /// `TELEPORT_TUNNEL_PUBLIC_ADDR` of its environment, as written; absent when empty.
+    pub tunnel_public_addr: Option<Name>,
+    /// How long it uses an answer to find again. Default 3 s.
+    pub find_cache: Span,
+    /// How it waits between attempts. Default Teleport's.
+    pub backoff: Backoff,
+    /// The apps that it serves.
     pub apps: Vec<App>,
+    /// The databases that it serves.
+    pub databases: Vec<Database>,
 }
 
 /// An HTTP app that an agent serves.
@@ -216,6 +238,19 @@ pub struct App {
     /// Its name, the first label of its public host name.
     pub name: Name,
     /// Where it really is; `None` is the small built-in app.
+    pub target: Option<HostPort>,
+    /// Whether a request needs a session, as Teleport's do.
+    pub login: bool,
+}
+
+/// A database that an agent serves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Database {
+    /// Its name, `db_service.databases[].name`.
+    pub name: Name,
+    /// `protocol`: `postgres`.
+    pub protocol: Name,
+    /// Where it really is; without one the agent refuses, there is no built-in database.
     pub target: Option<HostPort>,
 }
 
@@ -230,6 +265,9 @@ pub struct User {
     pub address: IpAddr,
     /// The resolver that it asks; the DNS server itself when absent.
     pub resolver: Option<Name>,
+    /// `tsh --proxy` as written: the user pings there first and is told the advertised name; a user
+    /// without one has a browser, which opens the app's own name.
+    pub proxy: Option<Name>,
     /// The apps that it visits, in turn.
     pub visits: Vec<Name>,
     /// From one visit to the next.
@@ -341,7 +379,8 @@ impl Topology {
     /// Gives the host name of an app: its name under the first public address.
     pub fn app_host(&self, app: &str) -> Option<String> {
         self.pool
-            .public_addrs
+            .teleport
+            .public
             .first()
             .map(|public| format!("{app}.{}", public.host))
     }

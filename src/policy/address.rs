@@ -16,15 +16,41 @@ pub const PORT_TLS_ROUTING: u16 = 443;
 /// The port that stands in for a missing one when the host is unspecified.
 const PORT_UNSPECIFIED: u16 = 3080;
 
-/// What of the answer to find decides.
+/// What of the answer to find or ping decides. A text is empty when it is absent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Document {
     /// `proxy.tls_routing_enabled`.
     pub tls_routing: bool,
-    /// `proxy.ssh.public_addr`; empty when absent.
+    /// `cluster_name`.
+    pub cluster_name: String,
+    /// `proxy.ssh.public_addr`.
     pub public_addr: String,
-    /// `proxy.ssh.web_listen_addr`; empty when absent.
+    /// `proxy.ssh.web_listen_addr`.
     pub web_listen_addr: String,
+    /// `proxy.ssh.ssh_public_addr`.
+    pub ssh_public_addr: String,
+    /// `proxy.ssh.listen_addr`.
+    pub ssh_listen_addr: String,
+    /// `proxy.ssh.ssh_tunnel_public_addr`.
+    pub tunnel_public_addr: String,
+    /// `proxy.ssh.tunnel_listen_addr`.
+    pub tunnel_listen_addr: String,
+    /// `proxy.kube.public_addr`.
+    pub kube_public_addr: String,
+    /// `proxy.kube.listen_addr`.
+    pub kube_listen_addr: String,
+    /// `proxy.db.postgres_public_addr`.
+    pub postgres_public_addr: String,
+    /// `proxy.db.postgres_listen_addr`.
+    pub postgres_listen_addr: String,
+    /// `proxy.db.mysql_public_addr`.
+    pub mysql_public_addr: String,
+    /// `proxy.db.mysql_listen_addr`.
+    pub mysql_listen_addr: String,
+    /// `proxy.db.mongo_public_addr`.
+    pub mongo_public_addr: String,
+    /// `proxy.db.mongo_listen_addr`.
+    pub mongo_listen_addr: String,
 }
 
 /// An address to dial.
@@ -87,6 +113,7 @@ mod tests {
             tls_routing: true,
             public_addr: public_addr.into(),
             web_listen_addr: web_listen_addr.into(),
+            ..Document::default()
         };
         let found = tunnel(&document).map(|found| found.address.to_string());
         match expected {

@@ -12,15 +12,15 @@ mod message;
 use std::net::IpAddr;
 
 use crate::model::addr::{HostPort, ListenAddr};
-use crate::model::fact::{Act, Cut, Kind, Purpose, Stage};
+use crate::model::fact::{Act, Cause, Cut, Kind, Purpose, Stage};
 use crate::model::id::{DialId, Name, Node};
 use crate::model::time::{Span, Time};
 use crate::model::topology::{self, Role};
 use crate::policy::address::{self, Document, FOUND_FOR};
 use crate::policy::backoff::Backoff;
 use crate::policy::lease::{Claim, Leases};
-use crate::policy::principals::{self, Shown};
-use crate::policy::{Context, Machine, Outbox, findings};
+use crate::policy::principals::{self, Refusal, Shown};
+use crate::policy::{Context, Machine, Outbox, alpn, findings};
 
 pub use self::message::{Input, Output};
 
@@ -85,8 +85,8 @@ enum Held {
     Nothing,
     /// The claim.
     Claim,
-    /// Nothing: another tunnel of this agent goes there.
-    Refused,
+    /// Nothing: its host key was refused, for this.
+    Refused((Stage, Cause)),
 }
 
 #[derive(Debug)]
@@ -165,7 +165,12 @@ impl Agent {
             rule,
             cached,
         });
-        out.push(Output::Dial { dial, address });
+        let alpn = &[alpn::REVERSE_TUNNEL];
+        out.push(Output::Dial {
+            dial,
+            address,
+            alpn,
+        });
     }
 
     fn find_answered(
@@ -189,7 +194,7 @@ impl Agent {
                 }));
                 self.dial(dial, false, out);
             }
-            Err(error) => self.failed(cx, dial, Stage::Find, error, out),
+            Err(error) => self.failed(cx, dial, (Stage::Find, Cause::Find), error, out),
         }
     }
 
@@ -209,8 +214,7 @@ impl Agent {
         {
             *claim = match verdict {
                 Ok(()) => Held::Claim,
-                Err((Stage::Claim, _)) => Held::Refused,
-                Err(_) => Held::Nothing,
+                Err((refused, _)) => Held::Refused(refused),
             };
         }
         out.push(match verdict {
@@ -224,19 +228,24 @@ impl Agent {
         dial: DialId,
         shown: &Shown,
         unix_seconds: u64,
-    ) -> Result<(), (Stage, String)> {
+    ) -> Result<(), ((Stage, Cause), String)> {
         let trying = matches!(self.phase, Phase::Trying { dial: current, .. } if current == dial);
         let Some(found) = self.found.as_ref().filter(|_| trying) else {
-            return Err((Stage::Ssh, String::from("the attempt was given up")));
+            let why = String::from("the attempt was given up");
+            return Err(((Stage::Ssh, Cause::Ssh), why));
         };
         principals::check(shown, &found.address.host, unix_seconds)
-            .map_err(|refusal| (Stage::Ssh, refusal.to_string()))?;
+            .map_err(|refusal| ((Stage::Ssh, cause_of(&refusal)), refusal.to_string()))?;
         let Some(id) = principals::host_id(&shown.principals) else {
-            return Err((Stage::Ssh, String::from("the certificate names no proxy")));
+            let why = String::from("the certificate names no proxy");
+            return Err(((Stage::Ssh, Cause::HostCertificate), why));
         };
         match self.leases.claim(&id.into(), dial) {
             Claim::Granted => Ok(()),
-            Claim::Taken => Err((Stage::Claim, String::from("proxy already claimed"))),
+            Claim::Taken => {
+                let why = String::from("proxy already claimed");
+                Err(((Stage::Claim, Cause::Claimed), why))
+            }
         }
     }
 
@@ -287,7 +296,7 @@ impl Agent {
         &mut self,
         cx: &Context<'_>,
         dial: DialId,
-        stage: Stage,
+        (stage, cause): (Stage, Cause),
         error: String,
         out: &mut Outbox<Output>,
     ) {
@@ -301,21 +310,26 @@ impl Agent {
         if current != dial {
             return;
         }
-        let stage = match claim {
+        let (stage, cause) = match claim {
             Held::Claim => {
                 self.leases.unclaim(dial, None);
-                stage
+                (stage, cause)
             }
-            Held::Refused => {
+            Held::Refused(refused) => {
                 self.leases.release();
-                Stage::Claim
+                refused
             }
             Held::Nothing => {
                 self.leases.release();
-                stage
+                (stage, cause)
             }
         };
-        out.fact(Kind::DialFailed { dial, stage, error });
+        out.fact(Kind::DialFailed {
+            dial,
+            stage,
+            cause,
+            error,
+        });
         self.rest(cx, out);
     }
 
@@ -503,7 +517,7 @@ impl Agent {
         if let Phase::Trying { dial, claim } = self.phase {
             match claim {
                 Held::Claim => self.leases.unclaim(dial, None),
-                Held::Nothing | Held::Refused => self.leases.release(),
+                Held::Nothing | Held::Refused(_) => self.leases.release(),
             }
         }
         self.phase = Phase::Idle;
@@ -596,6 +610,20 @@ impl Agent {
     }
 }
 
+/// Gives the kind of failure that a refused host key is.
+fn cause_of(refusal: &Refusal) -> Cause {
+    match refusal {
+        Refusal::PlainKey | Refusal::UserCertificate => Cause::HostKey,
+        Refusal::UnknownAuthority(_) => Cause::HostAuthority,
+        Refusal::Principal { .. } => Cause::Principal,
+        Refusal::CriticalOption(_)
+        | Refusal::Expired
+        | Refusal::NoPrincipals
+        | Refusal::NotYetValid
+        | Refusal::Signature => Cause::HostCertificate,
+    }
+}
+
 impl Machine for Agent {
     type Input = Input;
     type Output = Output;
@@ -615,7 +643,12 @@ impl Machine for Agent {
             } => {
                 self.connected(cx, dial, (purpose, &host, address), out);
             }
-            Input::Failed { dial, stage, error } => self.failed(cx, dial, stage, error, out),
+            Input::Failed {
+                dial,
+                stage,
+                cause,
+                error,
+            } => self.failed(cx, dial, (stage, cause), error, out),
             Input::FindAnswered { dial, document } => {
                 self.find_answered(cx, dial, &document, out);
             }

@@ -162,7 +162,8 @@ pub fn host_id(principals: &[impl AsRef<str>]) -> Option<&str> {
 pub fn proxy(pool: &Pool, proxy: &Proxy, cluster: &str) -> Vec<String> {
     let nodename = proxy_nodename(proxy);
     let mut names = host(&proxy.id, &nodename, cluster);
-    let hosts = pool.public_addrs.iter().chain([&pool.web_listen_addr]);
+    let web = pool.teleport.web_listen();
+    let hosts = pool.teleport.public.iter().chain([&web]);
     names.extend(
         hosts
             .map(|address| address.host.to_string())

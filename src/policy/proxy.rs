@@ -13,11 +13,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::model::addr::ClientAddr;
 use crate::model::fact::{Act, Cut, Kind};
 use crate::model::id::{ConnId, Name, Node, RequestId};
+use crate::model::teleport::Port;
 use crate::model::time::{Span, Time};
 use crate::model::topology;
 use crate::policy::{Context, Machine, Outbox, alpn};
 
-pub use self::message::{Input, Output};
+pub use self::message::{Input, Output, Serves};
 
 /// From one list of proxies to the next when nothing changed: two thirds of the agents' three
 /// minutes (Teleport `discovery`).
@@ -114,7 +115,7 @@ impl Proxy {
     fn hello_read(
         &mut self,
         cx: &Context<'_>,
-        client: ClientAddr,
+        (listener, client): (Port, ClientAddr),
         (sni, alpn): (Option<Name>, Vec<Name>),
         out: &mut Outbox<Output>,
     ) {
@@ -134,6 +135,7 @@ impl Proxy {
             .collect();
         out.fact(Kind::ServiceChosen {
             conn,
+            listener,
             client,
             sni,
             alpn,
@@ -221,7 +223,7 @@ impl Proxy {
         &mut self,
         cx: &Context<'_>,
         conn: ConnId,
-        apps: Vec<Name>,
+        serves: Serves,
         out: &mut Outbox<Output>,
     ) {
         let Some(tunnel) = self.tunnels.get_mut(&conn) else {
@@ -231,14 +233,15 @@ impl Proxy {
         tunnel.beat = Some(cx.now);
         tunnel.refused = false;
         let host_id = tunnel.host_id.clone();
-        self.announced(&host_id, &apps);
-        out.push(Output::Announce { host_id, apps });
+        self.announced(&host_id, &serves);
+        out.push(Output::Announce { host_id, serves });
         if first {
             self.gossip(cx, vec![conn], out);
         }
     }
 
-    fn announced(&mut self, host_id: &Name, apps: &[Name]) {
+    fn announced(&mut self, host_id: &Name, serves: &Serves) {
+        let apps = &serves.apps;
         for (app, servers) in &mut self.apps {
             if !apps.contains(app) {
                 servers.remove(host_id);
@@ -377,16 +380,25 @@ impl Machine for Proxy {
 
     fn handle(&mut self, cx: &Context<'_>, input: Input, out: &mut Outbox<Output>) {
         match input {
-            Input::Announced { host_id, apps } => {
+            Input::Announced { host_id, serves } => {
                 if self.work != Work::Stopped {
-                    self.announced(&host_id, &apps);
+                    self.announced(&host_id, &serves);
                 }
             }
             Input::ConnClosed { conn } => {
                 self.open.remove(&conn);
             }
-            Input::Heartbeat { conn, apps } => self.heartbeat(cx, conn, apps, out),
-            Input::HelloRead { client, sni, alpn } => self.hello_read(cx, client, (sni, alpn), out),
+            Input::Heartbeat { conn, serves } => self.heartbeat(cx, conn, serves, out),
+            Input::HelloRead {
+                listener,
+                client,
+                sni,
+                alpn,
+            } => self.hello_read(cx, (listener, client), (sni, alpn), out),
+            Input::DatabaseAsked { .. }
+            | Input::PeerAsked { .. }
+            | Input::SshRead { .. }
+            | Input::StandInOpened { .. } => {}
             Input::Operate(act) => self.operate(cx, act, out),
             Input::PeerGone { id } => {
                 if self.peers.remove(&id).is_some() {
@@ -416,7 +428,7 @@ impl Machine for Proxy {
                     self.note_drained(out);
                 }
             }
-            Input::RequestRead { client, host } => self.request_read(cx, client, &host, out),
+            Input::RequestRead { client, host, .. } => self.request_read(cx, client, &host, out),
             Input::StreamRefused {
                 request,
                 why,
@@ -431,7 +443,9 @@ impl Machine for Proxy {
 
     fn is_answer(output: &Output) -> bool {
         match output {
-            Output::RefuseHello { .. }
+            Output::AskPeers { .. }
+            | Output::Redirect { .. }
+            | Output::RefuseHello { .. }
             | Output::RefuseRequest { .. }
             | Output::Route { .. }
             | Output::Serve { .. }

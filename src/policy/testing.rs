@@ -24,6 +24,7 @@ pub(crate) fn topology() -> Topology {
         name: n.to_string().into(),
         id: format!("proxy-id-{n}").into(),
         listen: BackendAddr(format!("127.30.0.{n}:3080").parse().expect("an address")),
+        further: Vec::new(),
     };
     let balancer = |name: &str, listen: &str, role| Balancer {
         name: name.into(),
@@ -39,6 +40,7 @@ pub(crate) fn topology() -> Topology {
         meant_for: Some(role),
         timeout_connect: Span::from_secs(5),
         retries: 3,
+        send_proxy: crate::model::teleport::SendProxy::V2,
     };
     let agent = |name: &str, network: &str, address: &str| Agent {
         name: name.into(),
@@ -47,9 +49,14 @@ pub(crate) fn topology() -> Topology {
         address: address.parse().expect("an address"),
         resolver: None,
         proxy_server: proxy_server.clone(),
+        tunnel_public_addr: None,
+        find_cache: crate::model::teleport::FIND_CACHE,
+        backoff: crate::model::teleport::Backoff::Teleport,
+        databases: Vec::new(),
         apps: vec![App {
             name: name.into(),
             target: None,
+            login: false,
         }],
     };
     Topology {
@@ -67,12 +74,13 @@ pub(crate) fn topology() -> Topology {
         pool: Pool {
             name: "proxies".into(),
             proxies: (1..=3).map(proxy).collect(),
-            public_addrs: vec![proxy_server.clone()],
-            web_listen_addr: HostPort {
-                host: "0.0.0.0".into(),
-                port: 3080,
-            },
-            tls_routing: true,
+            teleport: crate::model::teleport::ProxyService::multiplexed(
+                vec![proxy_server.clone()],
+                HostPort {
+                    host: "0.0.0.0".into(),
+                    port: 3080,
+                },
+            ),
         },
         balancers: vec![
             balancer("internal", "127.10.0.2:3080", Role::Agents),
@@ -87,6 +95,7 @@ pub(crate) fn topology() -> Topology {
             network: "external".into(),
             address: "127.20.0.21".parse().expect("an address"),
             resolver: None,
+            proxy: None,
             visits: vec![Name::from("orders"), Name::from("kiosk")],
             every: Span::from_secs(2),
             start: Start::Mesh,

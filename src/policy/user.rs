@@ -4,12 +4,14 @@
 //! the period delays the next one to the period after it: a user has one visit open at a time.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use crate::model::addr::ListenAddr;
+use crate::model::addr::{HostPort, ListenAddr};
 use crate::model::fact::{Act, Cut, Failure, Kind, Purpose, VisitAnswered};
 use crate::model::id::{Name, Node, RequestId};
 use crate::model::time::{Span, Time};
 use crate::model::topology::{self, Role, Start};
+use crate::policy::address::Document;
 use crate::policy::{Context, Machine, Outbox, findings};
 
 /// How long a visit may take as a whole (curl has no limit, a browser gives up about then).
@@ -69,8 +71,10 @@ pub enum Input {
     },
     /// The name was resolved and TCP stands.
     Connected {
-        /// The visit.
+        /// The visit, or the number of the ping.
         request: RequestId,
+        /// What for: a ping, the login or the visit itself.
+        purpose: Purpose,
         /// The name that was resolved.
         host: String,
         /// The address of the answer, with the port.
@@ -87,6 +91,34 @@ pub enum Input {
     },
     /// Every agent has a tunnel to every proxy.
     MeshComplete,
+    /// The login is through: the visit may be made again, with its session.
+    LoggedIn {
+        /// The visit.
+        request: RequestId,
+    },
+    /// Ping was answered.
+    PingAnswered {
+        /// The number of the ping.
+        attempt: u64,
+        /// The candidate that answered.
+        asked: HostPort,
+        /// What it said.
+        document: Arc<Document>,
+    },
+    /// Ping failed at every candidate.
+    PingFailed {
+        /// The number of the ping.
+        attempt: u64,
+        /// In words.
+        error: String,
+    },
+    /// The visit was sent to a login.
+    Redirected {
+        /// The visit.
+        request: RequestId,
+        /// Where.
+        to: HostPort,
+    },
     /// An operator acts; the lab's own start counts as one.
     Operate(Act),
     /// They are in another network now; what they had open is gone.
@@ -106,7 +138,21 @@ pub enum Output {
         /// With FIN or with RST.
         how: Cut,
     },
-    /// Visit this app.
+    /// Follow the visit's redirect to this login.
+    LogIn {
+        /// The visit.
+        request: RequestId,
+        /// Where.
+        to: HostPort,
+    },
+    /// Ask `/webapi/ping` at these, the next begun every 250 ms, the first 200 wins.
+    Ping {
+        /// The number of the ping.
+        attempt: u64,
+        /// In order.
+        candidates: Vec<HostPort>,
+    },
+    /// Visit this app, with its session if there is one.
     Visit {
         /// The visit.
         request: RequestId,
@@ -219,7 +265,7 @@ impl User {
     fn visit(&mut self, cx: &Context<'_>, out: &mut Outbox<Output>) {
         let config = self.config(cx);
         let (Some(public), false) = (
-            cx.topology.pool.public_addrs.first(),
+            cx.topology.pool.teleport.public.first(),
             config.visits.is_empty(),
         ) else {
             return;
@@ -340,6 +386,7 @@ impl Machine for User {
             }
             Input::Connected {
                 request,
+                purpose: _,
                 host,
                 address,
             } => {
@@ -361,6 +408,10 @@ impl Machine for User {
                     error,
                 });
             }
+            Input::LoggedIn { .. }
+            | Input::PingAnswered { .. }
+            | Input::PingFailed { .. }
+            | Input::Redirected { .. } => {}
             Input::MeshComplete => {
                 self.mesh = true;
                 if self.work == Work::Waiting && self.config(cx).start == Start::Mesh {

@@ -24,6 +24,7 @@ use crate::model::draw::Seed;
 use crate::model::id::{Name, Node as LabNode};
 use crate::model::mistake::Files;
 use crate::model::network::{Element, Matcher, Network};
+use crate::model::teleport::ProxyService;
 use crate::model::time::Span;
 use crate::model::topology::{
     Agent, Algorithm, App, Balancer, Check, Dns, Pool, Proxy, Role, Start, Topology, User, View,
@@ -307,14 +308,13 @@ impl Resolver<'_> {
                 id: host_id(seed, &LabNode::Proxy(name.clone())),
                 name,
                 listen: BackendAddr(SocketAddr::new(*host, port)),
+                further: Vec::new(),
             }
         });
         Some(Pool {
             name: pool.name.as_deref()?.into(),
             proxies: proxies.collect(),
-            public_addrs: file.public_addrs,
-            web_listen_addr: file.web_listen_addr,
-            tls_routing: file.tls_routing,
+            teleport: ProxyService::multiplexed(file.public_addrs, file.web_listen_addr),
         })
     }
 

@@ -3,12 +3,13 @@
 //! The counterpart of `live/agent` and the agent's end of `live/tunnel`.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::event::{Event, Id, Message, Side, Way};
 use super::network::{ClientStage, LinkId};
 use super::world::{CALENDAR_START, World};
 use crate::model::addr::{HostPort, ListenAddr};
-use crate::model::fact::{Act, Cut, Purpose, Stage};
+use crate::model::fact::{Act, Cause, Cut, Purpose, Stage};
 use crate::model::id::{DialId, Node};
 use crate::model::time::Time;
 use crate::policy::agent::{Agent as Machine, Input, Output, TIMEOUT};
@@ -124,7 +125,7 @@ impl World<'_> {
                     self.close(link, Side::Client, last.clone());
                 }
             }
-            Output::Dial { dial, address } => {
+            Output::Dial { dial, address, .. } => {
                 self.dial(id, (Purpose::Tunnel, dial.0), address, None);
             }
             Output::Find { dial, seed } => {
@@ -177,8 +178,14 @@ impl World<'_> {
             }
             (Message::Document, Some(index), ClientStage::Asking) => {
                 self.close(id, Side::Client, Message::Fin);
-                let document = self.document.clone();
-                self.tell_outcome(index, Input::FindAnswered { dial, document });
+                let document = Arc::clone(&self.document);
+                self.tell_outcome(
+                    index,
+                    Input::FindAnswered {
+                        dial,
+                        document: document.into(),
+                    },
+                );
             }
             (Message::NoDocument(status), Some(_), ClientStage::Asking) => {
                 let error = format!("status {status}: the answer to find: no document");
@@ -292,13 +299,19 @@ impl World<'_> {
         &mut self,
         client: Id,
         (_, attempt): (Purpose, u64),
-        stage: Stage,
+        (stage, cause): (Stage, Cause),
         error: String,
     ) {
         match client {
             Id::Agent(index) => {
                 let dial = DialId(attempt);
-                self.tell_outcome(index, Input::Failed { dial, stage, error });
+                let input = Input::Failed {
+                    dial,
+                    stage,
+                    cause,
+                    error,
+                };
+                self.tell_outcome(index, input);
             }
             Id::User(index) => self.visit_failed(index, attempt, stage, error),
             Id::Lab | Id::Dns | Id::Balancer(_) | Id::Proxy(_) | Id::Resolver(_) => {}

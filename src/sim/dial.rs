@@ -9,7 +9,7 @@ use super::event::{Event, Id, Message, Side, Way};
 use super::network::{Cause, ClientStage, Dialing, LinkId, TIMEOUT_CONNECT, TIMEOUT_HANDSHAKE};
 use super::world::World;
 use crate::model::addr::{ClientAddr, HostPort, ListenAddr};
-use crate::model::fact::{Purpose, Stage};
+use crate::model::fact::{Cause as Failing, Purpose, Stage};
 use crate::model::time::Span;
 
 /// The first of the ports that Linux gives to clients, and how many there are.
@@ -129,7 +129,7 @@ impl World<'_> {
             return self.give_up(id, Stage::Tls, error);
         }
         let (stage, message) = match link.purpose {
-            Purpose::Find => (ClientStage::Asking, Message::Find),
+            Purpose::Find | Purpose::Launch | Purpose::Ping => (ClientStage::Asking, Message::Find),
             Purpose::Tunnel => (ClientStage::Ssh, Message::Ssh),
             Purpose::Visit => (ClientStage::Asking, Message::Request),
         };
@@ -174,7 +174,12 @@ impl World<'_> {
         };
         let (client, purpose, attempt) = (link.client, link.purpose, link.attempt);
         self.close(id, Side::Client, Message::Fin);
-        self.tell_failed(client, (purpose, attempt), stage, error);
+        self.tell_failed(
+            client,
+            (purpose, attempt),
+            (stage, plain_cause(stage)),
+            error,
+        );
     }
 
     /// The other side ended a connection before its purpose was reached, or a tunnel.
@@ -203,7 +208,12 @@ impl World<'_> {
             Stage::Ssh => format!("ssh: {words}"),
             Stage::Resolve | Stage::Connect | Stage::Find | Stage::Claim => words.to_owned(),
         };
-        self.tell_failed(client, (purpose, attempt), stage, error);
+        self.tell_failed(
+            client,
+            (purpose, attempt),
+            (stage, plain_cause(stage)),
+            error,
+        );
     }
 
     /// Gives the address that a client sends from, with the next port.
@@ -220,6 +230,18 @@ impl World<'_> {
             Id::Lab | Id::Dns | Id::Balancer(_) | Id::Proxy(_) | Id::Resolver(_) => return None,
         };
         Some(ClientAddr(SocketAddr::new(address, port(ports))))
+    }
+}
+
+/// Gives the kind of failure where nothing more is known than how far it came.
+const fn plain_cause(stage: Stage) -> Failing {
+    match stage {
+        Stage::Resolve => Failing::DnsFailed,
+        Stage::Connect => Failing::Connect,
+        Stage::Tls => Failing::Tls,
+        Stage::Find => Failing::Find,
+        Stage::Ssh => Failing::Ssh,
+        Stage::Claim => Failing::Claimed,
     }
 }
 

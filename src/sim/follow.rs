@@ -71,9 +71,9 @@ impl Heard {
     pub fn of(input: &proxy::Input) -> Option<Self> {
         match input {
             proxy::Input::Announced { host_id, .. } => Some(Self::Announced(host_id.clone())),
-            proxy::Input::Heartbeat { apps, .. } => Some(Self::Heartbeat(apps.clone())),
+            proxy::Input::Heartbeat { serves, .. } => Some(Self::Heartbeat(serves.apps.clone())),
             proxy::Input::TunnelOpened { host_id, .. } => Some(Self::Login(host_id.clone())),
-            proxy::Input::RequestRead { client, host } => {
+            proxy::Input::RequestRead { client, host, .. } => {
                 Some(Self::Request(client.ip(), host.clone()))
             }
             _ => None,

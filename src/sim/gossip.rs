@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::model::id::Name;
-use crate::policy::proxy::Input;
+use crate::policy::proxy::{Input, Serves};
 
 /// The board of one pool.
 #[derive(Debug, Default)]
@@ -14,7 +14,7 @@ pub(super) struct Board {
     /// By host id, in its order: the place in the pool, and whether it said that it is alive.
     members: BTreeMap<Name, (u32, bool)>,
     ids: Vec<Name>,
-    apps: BTreeMap<Name, Vec<Name>>,
+    serves: BTreeMap<Name, Serves>,
 }
 
 impl Board {
@@ -47,10 +47,13 @@ impl Board {
         if began {
             let peers = others().filter(|(_, (_, alive))| *alive);
             let peers = peers.map(|(id, _)| Input::PeerSeen { id: id.clone() });
-            let apps = self.apps.iter().map(|(host_id, apps)| Input::Announced {
-                host_id: host_id.clone(),
-                apps: apps.clone(),
-            });
+            let apps = self
+                .serves
+                .iter()
+                .map(|(host_id, serves)| Input::Announced {
+                    host_id: host_id.clone(),
+                    serves: serves.clone(),
+                });
             told.extend(peers.chain(apps).map(|input| (from, input)));
         }
         told
@@ -61,14 +64,14 @@ impl Board {
         &mut self,
         from: u32,
         host_id: &Name,
-        apps: &[Name],
+        serves: &Serves,
     ) -> Vec<(u32, Input)> {
-        self.apps.insert(host_id.clone(), apps.to_vec());
+        self.serves.insert(host_id.clone(), serves.clone());
         let others = self.members.values().filter(|(place, _)| *place != from);
         others
             .map(|(place, _)| {
-                let (host_id, apps) = (host_id.clone(), apps.to_vec());
-                (*place, Input::Announced { host_id, apps })
+                let (host_id, serves) = (host_id.clone(), serves.clone());
+                (*place, Input::Announced { host_id, serves })
             })
             .collect()
     }

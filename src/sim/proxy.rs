@@ -16,9 +16,10 @@ use super::world::World;
 use crate::model::addr::ClientAddr;
 use crate::model::fact::{Act, Cut, Kind, Purpose, Service};
 use crate::model::id::{ConnId, Name, Node, RequestId};
+use crate::model::teleport::Port;
 use crate::model::time::Time;
 use crate::policy::principals::Shown;
-use crate::policy::proxy::{Input, Output, Proxy as Machine};
+use crate::policy::proxy::{Input, Output, Proxy as Machine, Serves};
 use crate::policy::{Context, Machine as _, Outbox, alpn};
 
 /// An instance.
@@ -123,8 +124,8 @@ impl World<'_> {
                     self.send(link, Way::Down, Message::Advice);
                 }
             }
-            Output::Announce { host_id, apps } => {
-                let told = self.board.announce(index, &host_id, &apps);
+            Output::Announce { host_id, serves } => {
+                let told = self.board.announce(index, &host_id, &serves);
                 self.tell_proxies(from, told);
             }
             Output::BeginListening => self.proxies[index as usize].listening = true,
@@ -143,7 +144,9 @@ impl World<'_> {
                 self.tell_proxies(from, told);
             }
             Output::StopListening => self.proxies[index as usize].listening = false,
-            Output::RefuseHello { .. }
+            Output::AskPeers { .. }
+            | Output::Redirect { .. }
+            | Output::RefuseHello { .. }
             | Output::RefuseRequest { .. }
             | Output::Route { .. }
             | Output::Serve { .. }
@@ -226,12 +229,15 @@ impl World<'_> {
                 self.send(id, Way::Down, Message::BeatOpened);
             }
             (Message::Heartbeat, ServerStage::Tunnel) => {
-                let apps = self.apps_of(id);
-                if let Some(at) = self.hold_back(index, &Heard::Heartbeat(apps.clone())) {
+                let serves = Serves {
+                    apps: self.apps_of(id),
+                    ..Serves::default()
+                };
+                if let Some(at) = self.hold_back(index, &Heard::Heartbeat(serves.apps.clone())) {
                     let again = Event::Arrive(id, Way::Up, Message::Heartbeat);
                     return self.queue.push(at, Id::Proxy(index), again);
                 }
-                self.feed_proxy(index, Input::Heartbeat { conn, apps });
+                self.feed_proxy(index, Input::Heartbeat { conn, serves });
             }
             (Message::StreamTaken(request), ServerStage::Tunnel) => {
                 self.stream_taken(id, index, request);
@@ -272,9 +278,10 @@ impl World<'_> {
         let sni = host.filter(|host| host.parse::<std::net::IpAddr>().is_err());
         let offered = match link.purpose {
             Purpose::Tunnel => alpn::REVERSE_TUNNEL,
-            Purpose::Find | Purpose::Visit => alpn::HTTP,
+            Purpose::Find | Purpose::Launch | Purpose::Ping | Purpose::Visit => alpn::HTTP,
         };
         let input = Input::HelloRead {
+            listener: Port::Web,
             client: link.source,
             sni,
             alpn: vec![offered.into()],

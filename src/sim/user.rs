@@ -93,6 +93,8 @@ impl World<'_> {
                         self.close(link, Side::Client, last);
                     }
                 }
+                // No user pings or logs in yet.
+                Output::LogIn { .. } | Output::Ping { .. } => {}
                 Output::Visit {
                     request,
                     host,
@@ -126,6 +128,7 @@ impl World<'_> {
         let request = RequestId(attempt);
         let input = Input::Connected {
             request,
+            purpose: Purpose::Visit,
             host,
             address,
         };

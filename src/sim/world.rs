@@ -57,7 +57,7 @@ pub(super) struct World<'a> {
     /// The names of the web certificate.
     pub(super) web_names: Vec<String>,
     /// What find answers.
-    pub(super) document: Document,
+    pub(super) document: Arc<Document>,
     pub(super) snapshot: Snapshot,
     /// How often a jitter was drawn.
     pub(super) jitters: u64,
@@ -91,7 +91,7 @@ impl<'a> World<'a> {
         let doors = 0..topology.balancers.len();
         let agents = (0..).zip(&topology.agents);
         let users = (0..).zip(&topology.users);
-        let public = topology.pool.public_addrs.first();
+        let public = topology.pool.teleport.public.first();
         Self {
             doors: doors
                 .map(|index| Door::new(machines::balancer(topology, index)))
@@ -119,12 +119,14 @@ impl<'a> World<'a> {
             links: Links::default(),
             dns: Counts::default(),
             play: Play::new(machines::conductor(topology)),
-            web_names: principals::web(&topology.pool.public_addrs),
+            web_names: principals::web(&topology.pool.teleport.public),
             document: Document {
-                tls_routing: topology.pool.tls_routing,
+                tls_routing: topology.pool.teleport.tls_routing(),
                 public_addr: public.map_or_else(String::new, ToString::to_string),
-                web_listen_addr: topology.pool.web_listen_addr.to_string(),
-            },
+                web_listen_addr: topology.pool.teleport.web_listen().to_string(),
+                ..Document::default()
+            }
+            .into(),
             snapshot: Snapshot::new(topology),
             jitters: 0,
             frozen: Vec::new(),

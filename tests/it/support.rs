@@ -26,6 +26,7 @@ pub(crate) fn topology(
         name: number.to_string().into(),
         id: format!("00000000-0000-4000-8000-{number:012}").into(),
         listen: BackendAddr(*listen),
+        further: Vec::new(),
     });
     Topology {
         name: "test".into(),
@@ -39,12 +40,13 @@ pub(crate) fn topology(
         pool: Pool {
             name: "proxies".into(),
             proxies: proxies.collect(),
-            public_addrs: Vec::new(),
-            web_listen_addr: twodoors::model::addr::HostPort {
-                host: "0.0.0.0".into(),
-                port: 3080,
-            },
-            tls_routing: true,
+            teleport: twodoors::model::teleport::ProxyService::multiplexed(
+                Vec::new(),
+                twodoors::model::addr::HostPort {
+                    host: "0.0.0.0".into(),
+                    port: 3080,
+                },
+            ),
         },
         balancers,
         agents: Vec::new(),
@@ -73,6 +75,7 @@ pub(crate) fn door(name: &str, listen: SocketAddr) -> Balancer {
         meant_for: None,
         timeout_connect: Span::from_secs(2),
         retries: 3,
+        send_proxy: twodoors::model::teleport::SendProxy::V2,
     }
 }
 

@@ -79,9 +79,9 @@ fn topology(topology: &Topology) -> Value {
         "balancers": topology.balancers.iter().map(balancer).collect::<Vec<_>>(),
         "pool": {
             "name": &*pool.name,
-            "public_addrs": texts(&pool.public_addrs),
-            "web_listen_addr": pool.web_listen_addr.to_string(),
-            "tls_routing": pool.tls_routing,
+            "public_addrs": texts(&pool.teleport.public),
+            "web_listen_addr": pool.teleport.web_listen().to_string(),
+            "tls_routing": pool.teleport.tls_routing(),
             "proxies": pool.proxies.iter().map(|proxy| json!({
                 "name": &*proxy.name,
                 "id": &*proxy.id,

@@ -94,12 +94,16 @@ fn balancers(topology: &Topology, out: &mut dyn Write) -> io::Result<()> {
 
 fn pool(topology: &Topology, out: &mut dyn Write) -> io::Result<()> {
     let pool = &topology.pool;
-    let mode = if pool.tls_routing {
+    let mode = if pool.teleport.tls_routing() {
         "multiplex"
     } else {
         "separate"
     };
-    let title = format!("pool {} ({}, {mode})", pool.name, list(&pool.public_addrs));
+    let title = format!(
+        "pool {} ({}, {mode})",
+        pool.name,
+        list(&pool.teleport.public)
+    );
     let rows = pool.proxies.iter().map(|proxy| {
         vec![
             format!("proxy/{}", proxy.name),

@@ -176,6 +176,7 @@ fn fields(kind: &Kind) -> (&'static str, Value) {
         ),
         Kind::ServiceChosen {
             conn,
+            listener,
             client,
             sni,
             alpn,
@@ -184,8 +185,8 @@ fn fields(kind: &Kind) -> (&'static str, Value) {
         } => (
             "service_chosen",
             json!({
-                "conn": conn.0, "client": client.to_string(), "sni": named(sni),
-                "alpn": texts(alpn),
+                "conn": conn.0, "listener": listener.word(), "client": client.to_string(),
+                "sni": named(sni), "alpn": texts(alpn),
                 "service": service.map(|service| service.word()), "why": why,
             }),
         ),
@@ -202,6 +203,43 @@ fn fields(kind: &Kind) -> (&'static str, Value) {
         Kind::TunnelRemoved { conn, agent, why } => (
             "tunnel_removed",
             json!({"conn": conn.0, "agent": agent.to_string(), "why": why}),
+        ),
+        Kind::TunnelOffline {
+            conn,
+            agent,
+            silent,
+        } => (
+            "tunnel_offline",
+            json!({
+                "conn": conn.0, "agent": agent.to_string(), "silent_us": silent.as_us(),
+            }),
+        ),
+        Kind::StandInRegistered {
+            conn,
+            name,
+            resources,
+        } => (
+            "stand_in_registered",
+            json!({"conn": conn.0, "name": name.to_string(), "resources": texts(resources)}),
+        ),
+        Kind::SessionBegun { client, app, user } => (
+            "session_begun",
+            json!({
+                "client": client.to_string(), "app": app.to_string(), "user": user.to_string(),
+            }),
+        ),
+        Kind::Peered {
+            request,
+            client,
+            app,
+            peer,
+            why,
+        } => (
+            "peered",
+            json!({
+                "request": request.0, "client": client.to_string(), "app": app.to_string(),
+                "peer": peer.to_string(), "why": why,
+            }),
         ),
         Kind::GossipSent { tunnels, proxies } => (
             "gossip_sent",
@@ -285,9 +323,16 @@ fn fields(kind: &Kind) -> (&'static str, Value) {
                 "gap_us": gap.map(Span::as_us),
             }),
         ),
-        Kind::DialFailed { dial, stage, error } => (
+        Kind::DialFailed {
+            dial,
+            stage,
+            cause,
+            error,
+        } => (
             "dial_failed",
-            json!({"dial": dial.0, "stage": stage.word(), "error": error}),
+            json!({
+                "dial": dial.0, "stage": stage.word(), "cause": cause.word(), "error": error,
+            }),
         ),
         Kind::TunnelLost {
             dial,
@@ -305,6 +350,18 @@ fn fields(kind: &Kind) -> (&'static str, Value) {
         Kind::Advised { proxy } => ("advised", json!({"proxy": proxy.to_string()})),
         Kind::ProxiesKnown { known, why } => ("proxies_known", json!({"known": known, "why": why})),
         Kind::StreamCut { app, why } => ("stream_cut", json!({"app": app.to_string(), "why": why})),
+        Kind::Pinged {
+            attempt,
+            asked,
+            web,
+        } => (
+            "pinged",
+            json!({"attempt": attempt, "asked": asked.to_string(), "web": web.to_string()}),
+        ),
+        Kind::Redirected { request, app, to } => (
+            "redirected",
+            json!({"request": request.0, "app": app.to_string(), "to": to.to_string()}),
+        ),
         Kind::VisitAnswered(answered) => ("visit_answered", visit_answered(answered)),
         Kind::VisitFailed {
             request,

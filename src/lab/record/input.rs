@@ -7,14 +7,16 @@
 mod wire;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::{Name as DnsName, Record, RecordType};
 use serde::{Deserialize, Serialize};
 
-use crate::model::addr::{ClientAddr, ListenAddr};
-use crate::model::fact::{Act, Ended, Failure, Purpose, Stage};
+use crate::model::addr::{ClientAddr, HostPort, ListenAddr};
+use crate::model::fact::{Act, Cause, Ended, Failure, Purpose, Stage};
 use crate::model::id::{ConnId, DialId, FlowId, Name, RequestId};
+use crate::model::teleport::{ConnType, DatabaseRoute, Port};
 use crate::model::time::Span;
 use crate::policy::address::Document;
 use crate::policy::principals::{Shown, ShownKind};
@@ -59,13 +61,15 @@ enum AgentShape {
         dial: DialId,
         #[serde(with = "word")]
         stage: Stage,
+        #[serde(with = "word")]
+        cause: Cause,
         error: String,
     },
     FindAnswered {
         #[serde(with = "plain")]
         dial: DialId,
-        #[serde(with = "DocumentShape")]
-        document: Document,
+        #[serde(with = "document")]
+        document: Arc<Document>,
     },
     Gossip {
         #[serde(with = "plain")]
@@ -164,7 +168,8 @@ enum BalancerShape {
 enum ProxyShape {
     Announced {
         host_id: Name,
-        apps: Vec<Name>,
+        #[serde(with = "ServesShape")]
+        serves: proxy::Serves,
     },
     ConnClosed {
         #[serde(with = "plain")]
@@ -173,15 +178,33 @@ enum ProxyShape {
     Heartbeat {
         #[serde(with = "plain")]
         conn: ConnId,
-        apps: Vec<Name>,
+        #[serde(with = "ServesShape")]
+        serves: proxy::Serves,
+    },
+    DatabaseAsked {
+        #[serde(with = "plain")]
+        client: ClientAddr,
+        #[serde(with = "DatabaseRouteShape")]
+        route: DatabaseRoute,
     },
     HelloRead {
+        #[serde(with = "PortShape")]
+        listener: Port,
         #[serde(with = "plain")]
         client: ClientAddr,
         sni: Option<Name>,
         alpn: Vec<Name>,
     },
     Operate(#[serde(with = "word")] Act),
+    PeerAsked {
+        peer: Name,
+        #[serde(with = "plain")]
+        client: ClientAddr,
+        #[serde(with = "ConnTypeShape")]
+        kind: ConnType,
+        resource: Name,
+        host_id: Name,
+    },
     PeerGone {
         id: Name,
     },
@@ -198,6 +221,20 @@ enum ProxyShape {
         #[serde(with = "plain")]
         client: ClientAddr,
         host: String,
+        path: String,
+        session: Option<Name>,
+    },
+    SshRead {
+        #[serde(with = "PortShape")]
+        listener: Port,
+        #[serde(with = "plain")]
+        client: ClientAddr,
+    },
+    StandInOpened {
+        #[serde(with = "plain")]
+        conn: ConnId,
+        name: Name,
+        resources: Vec<Name>,
     },
     StreamRefused {
         #[serde(with = "plain")]
@@ -275,6 +312,8 @@ enum UserShape {
     Connected {
         #[serde(with = "plain")]
         request: RequestId,
+        #[serde(with = "word")]
+        purpose: Purpose,
         host: String,
         #[serde(with = "plain")]
         address: ListenAddr,
@@ -286,7 +325,28 @@ enum UserShape {
         reason: Failure,
         error: String,
     },
+    LoggedIn {
+        #[serde(with = "plain")]
+        request: RequestId,
+    },
     MeshComplete,
+    PingAnswered {
+        attempt: u64,
+        #[serde(with = "HostPortShape")]
+        asked: HostPort,
+        #[serde(with = "document")]
+        document: Arc<Document>,
+    },
+    PingFailed {
+        attempt: u64,
+        error: String,
+    },
+    Redirected {
+        #[serde(with = "plain")]
+        request: RequestId,
+        #[serde(with = "HostPortShape")]
+        to: HostPort,
+    },
     Operate(#[serde(with = "word")] Act),
     Roamed {
         network: Name,
@@ -295,11 +355,68 @@ enum UserShape {
 }
 
 #[derive(Deserialize, Serialize)]
+#[serde(remote = "proxy::Serves", deny_unknown_fields)]
+struct ServesShape {
+    apps: Vec<Name>,
+    databases: Vec<Name>,
+    proxies: Vec<Name>,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(remote = "DatabaseRoute", deny_unknown_fields)]
+struct DatabaseRouteShape {
+    user: Name,
+    service: Name,
+    database: Name,
+    protocol: Name,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(remote = "HostPort", deny_unknown_fields)]
+struct HostPortShape {
+    host: Name,
+    port: u16,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(remote = "Port", rename_all = "snake_case")]
+enum PortShape {
+    Web,
+    Tunnel,
+    Ssh,
+    Kube,
+    Mysql,
+    Postgres,
+    Mongo,
+    Peer,
+}
+
+#[derive(Deserialize, Serialize)]
+#[serde(remote = "ConnType", rename_all = "snake_case")]
+enum ConnTypeShape {
+    App,
+    Db,
+}
+
+#[derive(Deserialize, Serialize)]
 #[serde(remote = "Document", deny_unknown_fields)]
 struct DocumentShape {
     tls_routing: bool,
+    cluster_name: String,
     public_addr: String,
     web_listen_addr: String,
+    ssh_public_addr: String,
+    ssh_listen_addr: String,
+    tunnel_public_addr: String,
+    tunnel_listen_addr: String,
+    kube_public_addr: String,
+    kube_listen_addr: String,
+    postgres_public_addr: String,
+    postgres_listen_addr: String,
+    mysql_public_addr: String,
+    mysql_listen_addr: String,
+    mongo_public_addr: String,
+    mongo_listen_addr: String,
 }
 
 #[derive(Deserialize, Serialize)]
@@ -325,13 +442,35 @@ enum ShownKindShape {
     UserCertificate,
 }
 
+/// A document that is shared.
+mod document {
+    use std::sync::Arc;
+
+    use serde::{Deserializer, Serializer};
+
+    use super::{Document, DocumentShape};
+
+    pub(super) fn serialize<S: Serializer>(
+        value: &Arc<Document>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        DocumentShape::serialize(value, to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Arc<Document>, D::Error> {
+        DocumentShape::deserialize(from).map(Arc::new)
+    }
+}
+
 /// A small enum, as the word that faces show.
 mod word {
     use std::borrow::Cow;
 
     use serde::{Deserialize, Deserializer, Serializer, de};
 
-    use super::{Act, Ended, Failure, Purpose, Stage};
+    use super::{Act, Cause, Ended, Failure, Purpose, Stage};
 
     pub(super) trait Word: Copy + 'static {
         const ALL: &[Self];
@@ -349,7 +488,7 @@ mod word {
         )*};
     }
 
-    words!(Act, Ended, Failure, Purpose, Stage);
+    words!(Act, Cause, Ended, Failure, Purpose, Stage);
 
     pub(super) fn serialize<T: Word, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_str(value.word())

@@ -5,9 +5,10 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 use super::*;
-use crate::model::addr::{ClientAddr, ListenAddr};
-use crate::model::fact::{Act, Ended, Failure, Purpose, Stage};
+use crate::model::addr::{ClientAddr, HostPort, ListenAddr};
+use crate::model::fact::{Act, Cause, Ended, Failure, Purpose, Stage};
 use crate::model::id::{ConnId, DialId, FlowId, Node, RequestId};
+use crate::model::teleport::{ConnType, DatabaseRoute, Port};
 use crate::model::time::{Span, Time};
 use crate::policy::address::Document;
 use crate::policy::principals::{Shown, ShownKind};
@@ -27,6 +28,7 @@ fn agent_inputs() -> Vec<AnyInput> {
         tls_routing: true,
         public_addr: String::from("a:1"),
         web_listen_addr: String::new(),
+        ..Document::default()
     };
     let shown = Shown {
         kind: ShownKind::HostCertificate,
@@ -51,9 +53,13 @@ fn agent_inputs() -> Vec<AnyInput> {
         Input::Failed {
             dial,
             stage: Stage::Ssh,
+            cause: Cause::Principal,
             error: String::new(),
         },
-        Input::FindAnswered { dial, document },
+        Input::FindAnswered {
+            dial,
+            document: document.into(),
+        },
         Input::Gossip {
             dial,
             proxies: vec!["1".into(), "2".into()],
@@ -123,14 +129,19 @@ fn proxy_inputs() -> Vec<AnyInput> {
     let inputs = vec![
         Input::Announced {
             host_id: Arc::clone(&id),
-            apps: Vec::new(),
+            serves: proxy::Serves::default(),
         },
         Input::ConnClosed { conn },
         Input::Heartbeat {
             conn,
-            apps: vec!["a".into()],
+            serves: proxy::Serves {
+                apps: vec!["a".into()],
+                databases: vec!["d".into()],
+                proxies: vec!["p".into()],
+            },
         },
         Input::HelloRead {
+            listener: Port::Tunnel,
             client,
             sni: None,
             alpn: vec!["http/1.1".into()],
@@ -150,6 +161,33 @@ fn proxy_inputs() -> Vec<AnyInput> {
         Input::RequestRead {
             client,
             host: String::from("h"),
+            path: String::from("/p?q"),
+            session: Some("s".into()),
+        },
+        Input::DatabaseAsked {
+            client,
+            route: DatabaseRoute {
+                user: "u".into(),
+                service: "s".into(),
+                database: "d".into(),
+                protocol: "postgres".into(),
+            },
+        },
+        Input::PeerAsked {
+            peer: "2".into(),
+            client,
+            kind: ConnType::Db,
+            resource: "d".into(),
+            host_id: "h".into(),
+        },
+        Input::SshRead {
+            listener: Port::Tunnel,
+            client,
+        },
+        Input::StandInOpened {
+            conn,
+            name: "n".into(),
+            resources: vec!["r".into()],
         },
         Input::StreamRefused {
             request,
@@ -220,6 +258,7 @@ fn user_inputs() -> Vec<AnyInput> {
         },
         Input::Connected {
             request,
+            purpose: Purpose::Launch,
             host: String::from("h"),
             address: ListenAddr(address()),
         },
@@ -227,6 +266,26 @@ fn user_inputs() -> Vec<AnyInput> {
             request,
             reason: Failure::Timeout,
             error: String::from("late"),
+        },
+        Input::LoggedIn { request },
+        Input::PingAnswered {
+            attempt: 1,
+            asked: HostPort {
+                host: "h".into(),
+                port: 443,
+            },
+            document: Document::default().into(),
+        },
+        Input::PingFailed {
+            attempt: 2,
+            error: String::from("e"),
+        },
+        Input::Redirected {
+            request,
+            to: HostPort {
+                host: "l".into(),
+                port: 443,
+            },
         },
         Input::MeshComplete,
         Input::Operate(Act::Stop),

@@ -87,7 +87,12 @@ impl Proxy {
             let words = String::from("a request names one host (RFC 9112 section 3.2)\n");
             return refusal(400, false, words);
         };
-        let outputs = self.inner.runner.feed(Input::RequestRead { client, host });
+        let outputs = self.inner.runner.feed(Input::RequestRead {
+            client,
+            host,
+            path: request.uri().path().to_owned(),
+            session: None,
+        });
         let mut answer = self.choose(outputs, client, request, tasks).await;
         set(answer.headers_mut(), HEADER_PROXY, &self.inner.name);
         answer
@@ -116,6 +121,7 @@ impl Proxy {
                 Output::Route {
                     request: id,
                     conn,
+                    kind: _,
                     app,
                     agent,
                     host_id,

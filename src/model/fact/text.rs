@@ -81,6 +81,10 @@ impl Display for Sentence<'_> {
             | Kind::ConnRefused { .. }
             | Kind::TunnelRegistered { .. }
             | Kind::TunnelRemoved { .. }
+            | Kind::TunnelOffline { .. }
+            | Kind::StandInRegistered { .. }
+            | Kind::SessionBegun { .. }
+            | Kind::Peered { .. }
             | Kind::GossipSent { .. }
             | Kind::Routed { .. }
             | Kind::NoTunnel { .. }
@@ -98,6 +102,10 @@ impl Display for Sentence<'_> {
             Kind::Resolved(resolved) => resolved.fmt(f),
             Kind::Roamed { network, address } => {
                 write!(f, "moved to network {network}, address {address}")
+            }
+            Kind::Pinged { asked, web, .. } => write!(f, "asked {asked}, told to use {web}"),
+            Kind::Redirected { app, to, .. } => {
+                write!(f, "visit to {app} has no session: sent to log in at {to}")
             }
             Kind::VisitAnswered(answered) => answered.fmt(f),
             Kind::VisitFailed {
@@ -301,13 +309,15 @@ fn proxy(kind: &Kind, f: &mut Formatter<'_>) -> fmt::Result {
     match kind {
         Kind::ServiceChosen {
             conn,
+            listener,
             client,
             sni,
             alpn,
             service,
             why,
         } => {
-            write!(f, "connection {conn} of {client}: name {}", or_none(sni))?;
+            write!(f, "connection {conn} of {client} at {listener}: ")?;
+            write!(f, "name {}", or_none(sni))?;
             write!(f, ", ALPN [{}]: ", alpn.join(", "))?;
             match service {
                 Some(service) => write!(f, "{service} ({why})"),
@@ -330,6 +340,36 @@ fn proxy(kind: &Kind, f: &mut Formatter<'_>) -> fmt::Result {
                 "tunnel of agent {agent} on connection {conn} removed: {why}"
             )
         }
+        Kind::TunnelOffline {
+            conn,
+            agent,
+            silent,
+        } => write!(
+            f,
+            "tunnel of agent {agent} on connection {conn} is invalid: no heartbeat for {silent}"
+        ),
+        Kind::StandInRegistered {
+            conn,
+            name,
+            resources,
+        } => write!(
+            f,
+            "stand-in {name} serves {} on connection {conn}, without heartbeats",
+            resources.join(", ")
+        ),
+        Kind::SessionBegun { client, app, user } => {
+            write!(f, "{client} logged in as {user} for {app}")
+        }
+        Kind::Peered {
+            request,
+            client,
+            app,
+            peer,
+            why,
+        } => write!(
+            f,
+            "request {request} of {client} for {app}: passed on to proxy {peer} ({why})"
+        ),
         Kind::GossipSent { tunnels, proxies } => {
             write!(f, "told {tunnels} tunnels of {proxies} proxies")
         }
@@ -420,9 +460,12 @@ fn agent(kind: &Kind, f: &mut Formatter<'_>) -> fmt::Result {
                 None => Ok(()),
             }
         }
-        Kind::DialFailed { dial, stage, error } => {
-            write!(f, "dial {dial} failed at {stage}: {error}")
-        }
+        Kind::DialFailed {
+            dial,
+            stage,
+            cause,
+            error,
+        } => write!(f, "dial {dial} failed at {stage} ({cause}): {error}"),
         Kind::TunnelLost {
             dial,
             proxy,

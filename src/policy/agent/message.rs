@@ -1,9 +1,10 @@
 //! What an agent is told and what it asks for.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::model::addr::{HostPort, ListenAddr};
-use crate::model::fact::{Act, Cut, Purpose, Stage};
+use crate::model::fact::{Act, Cause, Cut, Purpose, Stage};
 use crate::model::id::{DialId, Name};
 use crate::policy::address::Document;
 use crate::policy::principals::Shown;
@@ -33,6 +34,8 @@ pub enum Input {
         dial: DialId,
         /// How far it came.
         stage: Stage,
+        /// What kind of failure.
+        cause: Cause,
         /// In words.
         error: String,
     },
@@ -41,7 +44,7 @@ pub enum Input {
         /// The attempt.
         dial: DialId,
         /// What it said.
-        document: Document,
+        document: Arc<Document>,
     },
     /// Gossip came on a tunnel.
     Gossip {
@@ -120,12 +123,14 @@ pub enum Output {
         /// With FIN or with RST.
         how: Cut,
     },
-    /// Resolve, connect, TLS with this name, SSH.
+    /// Resolve, connect, TLS with this name, SSH; raw SSH when nothing is offered.
     Dial {
         /// The attempt.
         dial: DialId,
         /// Name and port.
         address: HostPort,
+        /// The ALPN list to offer; empty without TLS routing.
+        alpn: &'static [&'static str],
     },
     /// Ask `/webapi/find`.
     Find {

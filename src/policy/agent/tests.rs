@@ -37,6 +37,7 @@ fn document() -> Document {
         tls_routing: true,
         public_addr: String::from("proxy.example.com:3080"),
         web_listen_addr: String::from("0.0.0.0:3080"),
+        ..Document::default()
     }
 }
 
@@ -48,7 +49,7 @@ fn dialled(bench: &mut Bench<Agent>) -> DialId {
                 Output::Find { dial, .. } => {
                     let out = bench.feed(Input::FindAnswered {
                         dial,
-                        document: document(),
+                        document: document().into(),
                     });
                     assert!(matches!(out.outputs[..], [Output::Dial { .. }]), "{out:?}");
                     return dial;
@@ -77,6 +78,7 @@ fn reach(bench: &mut Bench<Agent>, dial: DialId, proxy: &str) -> Outbox<Output> 
             bench.feed(Input::Failed {
                 dial,
                 stage: Stage::Ssh,
+                cause: Cause::Ssh,
                 error,
             })
         }
@@ -405,7 +407,7 @@ fn an_answer_to_find_that_comes_after_a_drain_dials_nothing() {
     bench.feed(Input::Operate(Act::Drain));
     let out = bench.feed(Input::FindAnswered {
         dial,
-        document: document(),
+        document: document().into(),
     });
     assert!(out.outputs.is_empty() && out.facts.is_empty(), "{out:?}");
 }

@@ -61,12 +61,13 @@ fn load(inside: &str, outside: &str) -> Result<(Rules, Vec<Mistake>), Vec<Mistak
         pool: Pool {
             name: "proxies".into(),
             proxies: Vec::new(),
-            public_addrs: Vec::new(),
-            web_listen_addr: HostPort {
-                host: "0.0.0.0".into(),
-                port: 3080,
-            },
-            tls_routing: true,
+            teleport: crate::model::teleport::ProxyService::multiplexed(
+                Vec::new(),
+                HostPort {
+                    host: "0.0.0.0".into(),
+                    port: 3080,
+                },
+            ),
         },
         balancers: Vec::new(),
         agents: Vec::new(),

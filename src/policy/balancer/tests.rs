@@ -13,6 +13,7 @@ fn topology(proxies: u8) -> Topology {
         name: n.to_string().into(),
         id: n.to_string().into(),
         listen: BackendAddr(([127, 0, 0, n], 3080).into()),
+        further: Vec::new(),
     };
     Topology {
         name: "test".into(),
@@ -26,12 +27,13 @@ fn topology(proxies: u8) -> Topology {
         pool: Pool {
             name: "proxies".into(),
             proxies: (1..=proxies).map(proxy).collect(),
-            public_addrs: Vec::new(),
-            web_listen_addr: HostPort {
-                host: "0.0.0.0".into(),
-                port: 3080,
-            },
-            tls_routing: true,
+            teleport: crate::model::teleport::ProxyService::multiplexed(
+                Vec::new(),
+                HostPort {
+                    host: "0.0.0.0".into(),
+                    port: 3080,
+                },
+            ),
         },
         balancers: vec![topology::Balancer {
             name: "inner".into(),
@@ -47,6 +49,7 @@ fn topology(proxies: u8) -> Topology {
             meant_for: None,
             timeout_connect: Span::from_secs(5),
             retries: 3,
+            send_proxy: crate::model::teleport::SendProxy::V2,
         }],
         agents: Vec::new(),
         users: Vec::new(),

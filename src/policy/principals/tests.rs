@@ -100,17 +100,19 @@ fn a_proxy_lists_id_and_cluster_first_and_every_public_host() {
     let pool = Pool {
         name: "proxies".into(),
         proxies: Vec::new(),
-        public_addrs: vec![
-            host_port("external_proxy.example.com"),
-            host_port("internal_proxy.example.com"),
-        ],
-        web_listen_addr: host_port("0.0.0.0"),
-        tls_routing: true,
+        teleport: crate::model::teleport::ProxyService::multiplexed(
+            vec![
+                host_port("external_proxy.example.com"),
+                host_port("internal_proxy.example.com"),
+            ],
+            host_port("0.0.0.0"),
+        ),
     };
     let one = Proxy {
         name: "1".into(),
         id: "0f3c".into(),
         listen: BackendAddr(std::net::SocketAddr::from(([127, 0, 0, 1], 0))),
+        further: Vec::new(),
     };
     let names = proxy(&pool, &one, "lab");
     assert_eq!(

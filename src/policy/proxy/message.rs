@@ -3,6 +3,18 @@
 use crate::model::addr::ClientAddr;
 use crate::model::fact::{Act, Cut, Service};
 use crate::model::id::{ConnId, Name, RequestId};
+use crate::model::teleport::{ConnType, DatabaseRoute, Port};
+
+/// What an agent announces in a heartbeat.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Serves {
+    /// Its apps.
+    pub apps: Vec<Name>,
+    /// Its databases.
+    pub databases: Vec<Name>,
+    /// Ids of the proxies that it is attached to; told with proxy peering (reference 4.3).
+    pub proxies: Vec<Name>,
+}
 
 /// What an instance is told.
 #[derive(Clone, Debug, PartialEq)]
@@ -11,8 +23,8 @@ pub enum Input {
     Announced {
         /// The agent's host id.
         host_id: Name,
-        /// Its apps.
-        apps: Vec<Name>,
+        /// What it serves.
+        serves: Serves,
     },
     /// A connection has ended, whatever it was.
     ConnClosed {
@@ -23,11 +35,20 @@ pub enum Input {
     Heartbeat {
         /// The tunnel.
         conn: ConnId,
-        /// The agent's apps.
-        apps: Vec<Name>,
+        /// What the agent serves.
+        serves: Serves,
+    },
+    /// A client showed a certificate that names a database; its TLS stands (reference 3.5, rule 6).
+    DatabaseAsked {
+        /// Who, as the PROXY header says.
+        client: ClientAddr,
+        /// What the certificate names.
+        route: DatabaseRoute,
     },
     /// A ClientHello was read.
     HelloRead {
+        /// The listener that it came in at.
+        listener: Port,
         /// Who, as the PROXY header says.
         client: ClientAddr,
         /// Server name indication.
@@ -37,6 +58,19 @@ pub enum Input {
     },
     /// An operator acts.
     Operate(Act),
+    /// Another instance passes on a request that it has no tunnel for; its TLS stands.
+    PeerAsked {
+        /// The other instance's name.
+        peer: Name,
+        /// The user, as the other instance says.
+        client: ClientAddr,
+        /// What for.
+        kind: ConnType,
+        /// The app or database.
+        resource: Name,
+        /// The agent's host id.
+        host_id: Name,
+    },
     /// Another instance left in good order.
     PeerGone {
         /// Its id.
@@ -62,6 +96,26 @@ pub enum Input {
         client: ClientAddr,
         /// The `Host` header.
         host: String,
+        /// The path, with its query.
+        path: String,
+        /// The value of the session cookie.
+        session: Option<Name>,
+    },
+    /// Raw SSH began, without TLS.
+    SshRead {
+        /// The listener that it came in at.
+        listener: Port,
+        /// Who, as the PROXY header says.
+        client: ClientAddr,
+    },
+    /// An SSH client with a user certificate logged in and asked for remote forwards.
+    StandInOpened {
+        /// The connection.
+        conn: ConnId,
+        /// The name in its certificate.
+        name: Name,
+        /// The names that it forwards.
+        resources: Vec<Name>,
     },
     /// The tunnel did not take the stream of a routed request, or brought no answer.
     StreamRefused {
@@ -95,8 +149,21 @@ pub enum Output {
     Announce {
         /// The agent's host id.
         host_id: Name,
-        /// Its apps.
-        apps: Vec<Name>,
+        /// What it serves.
+        serves: Serves,
+    },
+    /// Pass the request on to one of these instances, tried in this order.
+    AskPeers {
+        /// The request.
+        request: RequestId,
+        /// Names of instances.
+        peers: Vec<Name>,
+        /// What for.
+        kind: ConnType,
+        /// The app or database.
+        resource: Name,
+        /// The agent's host id.
+        host_id: Name,
     },
     /// Advise the agents of these tunnels to reconnect elsewhere.
     Advise {
@@ -132,6 +199,13 @@ pub enum Output {
         /// The connection.
         conn: ConnId,
     },
+    /// The request is answered by a redirect, perhaps with a session cookie.
+    Redirect {
+        /// `Location`.
+        location: String,
+        /// The value of the session cookie to set for this host.
+        session: Option<Name>,
+    },
     /// The request is refused with this status and these words.
     RefuseRequest {
         /// The status.
@@ -147,7 +221,9 @@ pub enum Output {
         request: RequestId,
         /// The tunnel.
         conn: ConnId,
-        /// The app.
+        /// What for.
+        kind: ConnType,
+        /// The app or database.
         app: Name,
         /// The agent.
         agent: Name,

@@ -4,6 +4,7 @@ use super::{OFFLINE_AFTER, Output, Proxy, Routed, Work};
 use crate::model::addr::ClientAddr;
 use crate::model::fact::Kind;
 use crate::model::id::RequestId;
+use crate::model::teleport::ConnType;
 use crate::model::topology::Topology;
 use crate::policy::{Context, Outbox, agent, route};
 
@@ -104,6 +105,7 @@ impl Proxy {
                 out.push(Output::Route {
                     request,
                     conn,
+                    kind: ConnType::App,
                     app,
                     agent,
                     host_id,
@@ -201,7 +203,7 @@ fn app_of<'a>(topology: &Topology, host: &'a str) -> Asked<'a> {
         .trim_matches(['[', ']'])
         .parse::<std::net::IpAddr>()
         .is_ok();
-    let public = || topology.pool.public_addrs.iter();
+    let public = || topology.pool.teleport.public.iter();
     if name.eq_ignore_ascii_case("localhost")
         || is_address
         || public().any(|public| name.eq_ignore_ascii_case(&public.host))

@@ -9,6 +9,13 @@ fn started() -> Bench<Proxy> {
     bench
 }
 
+fn serving(apps: &[&str]) -> Serves {
+    Serves {
+        apps: apps.iter().map(|app| Name::from(*app)).collect(),
+        ..Serves::default()
+    }
+}
+
 fn client() -> ClientAddr {
     ClientAddr("127.20.0.21:4000".parse().unwrap())
 }
@@ -16,6 +23,7 @@ fn client() -> ClientAddr {
 fn hello(bench: &mut Bench<Proxy>, alpn: &[&str]) -> Outbox<Output> {
     let alpn = alpn.iter().map(|name| Name::from(*name)).collect();
     bench.feed(Input::HelloRead {
+        listener: Port::Web,
         client: client(),
         sni: None,
         alpn,
@@ -42,7 +50,7 @@ fn tunnel(bench: &mut Bench<Proxy>, beats: bool) -> ConnId {
     if beats {
         bench.feed(Input::Heartbeat {
             conn,
-            apps: vec!["orders".into()],
+            serves: serving(&["orders"]),
         });
     }
     conn
@@ -52,6 +60,8 @@ fn ask(bench: &mut Bench<Proxy>, host: &str) -> Outbox<Output> {
     bench.feed(Input::RequestRead {
         client: client(),
         host: host.to_owned(),
+        path: String::from("/"),
+        session: None,
     })
 }
 
@@ -64,16 +74,16 @@ fn the_first_heartbeat_is_answered_by_the_whole_list() {
         id: "proxy-id-2".into(),
     });
     let conn = tunnel(&mut bench, false);
-    let apps = vec![Name::from("orders")];
+    let serves = serving(&["orders"]);
     let out = bench.feed(Input::Heartbeat {
         conn,
-        apps: apps.clone(),
+        serves: serves.clone(),
     });
     let proxies = vec![Name::from("proxy-id-1"), Name::from("proxy-id-2")];
     let host_id = Name::from("orders-id");
     let announce = Output::Announce {
         host_id,
-        apps: apps.clone(),
+        serves: serves.clone(),
     };
     assert_eq!(
         out.outputs,
@@ -85,7 +95,7 @@ fn the_first_heartbeat_is_answered_by_the_whole_list() {
             }
         ]
     );
-    let out = bench.feed(Input::Heartbeat { conn, apps });
+    let out = bench.feed(Input::Heartbeat { conn, serves });
     assert!(
         !out.outputs
             .iter()
@@ -131,7 +141,7 @@ fn a_peer_is_forgotten_ten_minutes_after_its_last_sign_of_life() {
     let conn = tunnel(&mut bench, false);
     let out = bench.feed(Input::Heartbeat {
         conn,
-        apps: Vec::new(),
+        serves: Serves::default(),
     });
     let listed = out.outputs.iter().any(|output| {
         matches!(output, Output::Gossip { proxies, .. } if *proxies == [Name::from("proxy-id-1")])
@@ -156,7 +166,7 @@ fn without_a_tunnel_here_it_is_refused_and_counted_though_the_app_is_known() {
     let mut bench = started();
     bench.feed(Input::Announced {
         host_id: "orders-id".into(),
-        apps: vec!["orders".into()],
+        serves: serving(&["orders"]),
     });
     let out = ask(&mut bench, ORDERS);
     let [
@@ -181,7 +191,7 @@ fn before_its_first_heartbeat_a_tunnel_takes_no_request() {
     let mut bench = started();
     bench.feed(Input::Announced {
         host_id: "orders-id".into(),
-        apps: vec!["orders".into()],
+        serves: serving(&["orders"]),
     });
     tunnel(&mut bench, false);
     let out = ask(&mut bench, ORDERS);
@@ -446,7 +456,7 @@ fn a_started_proxy_knows_nothing_of_its_life_before() {
     let conn = tunnel(&mut bench, false);
     let out = bench.feed(Input::Heartbeat {
         conn,
-        apps: Vec::new(),
+        serves: Serves::default(),
     });
     let alone = out.outputs.iter().any(|output| {
         matches!(output, Output::Gossip { proxies, .. } if *proxies == [Name::from("proxy-id-1")])

@@ -99,6 +99,7 @@ fn a_user_sent_through_the_agents_door_is_a_finding_once() {
     let (mut bench, request) = visiting();
     let mut findings = |address: &str| {
         let input = Input::Connected {
+            purpose: Purpose::Visit,
             request,
             host: String::from("orders.proxy.example.com"),
             address: ListenAddr(address.parse().unwrap()),

@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use crate::model::teleport::SendProxy;
+
 use super::{
     Algorithm, Balancer, Check, Dns, ListenAddr, Pool, Resolver, Role, Span, Step, file, format,
     present, with,
@@ -48,6 +50,7 @@ impl Resolver<'_> {
             }),
             timeout_connect,
             retries: balancer.retries.unwrap_or(3),
+            send_proxy: SendProxy::V2,
         }
     }
 

@@ -11,6 +11,8 @@ use super::{
 };
 use Step::{Index as I, Key as K};
 
+use crate::model::teleport::{Backoff, FIND_CACHE};
+
 /// What all of an agent's entry have in common.
 struct Like {
     network: Name,
@@ -76,7 +78,11 @@ impl Resolver<'_> {
                 address: address.unwrap_or(nowhere),
                 resolver: all.resolver.clone(),
                 proxy_server: all.proxy_server.clone(),
+                tunnel_public_addr: None,
+                find_cache: FIND_CACHE,
+                backoff: Backoff::Teleport,
                 apps: all.apps.clone(),
+                databases: Vec::new(),
             });
         }
         // An unsound entry is an agent too, of unknown apps.
@@ -131,6 +137,7 @@ impl Resolver<'_> {
         let apps = file.apps.iter().map(|app| App {
             name: app.clone(),
             target: target(app),
+            login: false,
         });
         Some(Like {
             network: self.name_of(agent.network.as_deref()),
@@ -219,6 +226,7 @@ impl Resolver<'_> {
             network: self.name_of(Some(user.network.as_deref()?)),
             address: IpAddr::from([0, 0, 0, 0]),
             resolver,
+            proxy: None,
             visits,
             every: every_span,
             start,

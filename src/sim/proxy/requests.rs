@@ -35,7 +35,13 @@ impl World<'_> {
         }
         self.set_stage(id, ServerStage::Web);
         self.expect(id, Side::Server, Some(TIMEOUT_HANDSHAKE));
-        for output in self.feed_proxy(index, Input::RequestRead { client, host }) {
+        let input = Input::RequestRead {
+            client,
+            host,
+            path: String::from("/"),
+            session: None,
+        };
+        for output in self.feed_proxy(index, input) {
             match output {
                 Output::RefuseRequest { status, .. } if purpose == Purpose::Find => {
                     self.send(id, Way::Down, Message::NoDocument(status));

@@ -79,12 +79,13 @@ pub(crate) fn topology(views: Vec<View>) -> Topology {
         pool: Pool {
             name: "proxies".into(),
             proxies: Vec::new(),
-            public_addrs: Vec::new(),
-            web_listen_addr: HostPort {
-                host: "0.0.0.0".into(),
-                port: 3080,
-            },
-            tls_routing: true,
+            teleport: twodoors::model::teleport::ProxyService::multiplexed(
+                Vec::new(),
+                HostPort {
+                    host: "0.0.0.0".into(),
+                    port: 3080,
+                },
+            ),
         },
         balancers: Vec::new(),
         agents: Vec::new(),

@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::client::TlsStream;
 use twodoors::live::tls::{self, TlsError};
 use twodoors::model::addr::HostPort;
-use twodoors::model::fact::{Act, Ended, Fact, Health, Kind};
+use twodoors::model::fact::{Act, Fact, Health, Kind};
 use twodoors::model::fault::{Effect, Target};
 use twodoors::model::id::{Node, Seq};
 use twodoors::model::topology::Topology;

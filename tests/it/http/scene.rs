@@ -49,11 +49,13 @@ pub(super) fn topology() -> Topology {
         meant_for,
         timeout_connect: Span::from_secs(5),
         retries: 3,
+        send_proxy: twodoors::model::teleport::SendProxy::V2,
     };
     let proxy = |name: &str| Proxy {
         name: name.into(),
         id: format!("proxy-{name}").into(),
         listen: BackendAddr(socket(&format!("127.47.0.{name}:3080"))),
+        further: Vec::new(),
     };
     let agent = |name: &str, network: &str, address: &str| Agent {
         name: name.into(),
@@ -62,9 +64,14 @@ pub(super) fn topology() -> Topology {
         address: ip(address),
         resolver: None,
         proxy_server: host_port("proxy.example.com", 3080),
+        tunnel_public_addr: None,
+        find_cache: twodoors::model::teleport::FIND_CACHE,
+        backoff: twodoors::model::teleport::Backoff::Teleport,
+        databases: Vec::new(),
         apps: vec![App {
             name: name.into(),
             target: None,
+            login: false,
         }],
     };
     let user = |name: &str, network: &str, address: &str, visits: &[&str]| User {
@@ -72,6 +79,7 @@ pub(super) fn topology() -> Topology {
         network: network.into(),
         address: ip(address),
         resolver: None,
+        proxy: None,
         visits: visits.iter().map(|app| Name::from(*app)).collect(),
         every: Span::from_secs(2),
         start: Start::Mesh,
@@ -87,9 +95,10 @@ pub(super) fn topology() -> Topology {
         pool: Pool {
             name: "proxies".into(),
             proxies: ["1", "2", "3"].into_iter().map(proxy).collect(),
-            public_addrs: vec![host_port("proxy.example.com", 3080)],
-            web_listen_addr: host_port("0.0.0.0", 3080),
-            tls_routing: true,
+            teleport: twodoors::model::teleport::ProxyService::multiplexed(
+                vec![host_port("proxy.example.com", 3080)],
+                host_port("0.0.0.0", 3080),
+            ),
         },
         balancers: vec![
             balancer(

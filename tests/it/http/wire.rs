@@ -10,13 +10,15 @@ use twodoors::http::api;
 use twodoors::journal::Journal;
 use twodoors::model::addr::{ClientAddr, HostPort, ListenAddr};
 use twodoors::model::fact::{
-    Act, Chosen, Ended, Fact, Failure, Health, Kind, Probed, Purpose, Refused, Service, Stage,
+    Act, Cause, Chosen, Ended, Fact, Failure, Health, Kind, Probed, Purpose, Refused, Service,
+    Stage,
 };
 use twodoors::model::fault::{Effect, Fault, Target};
 use twodoors::model::id::{
     ConnId, DialId, FaultId, FlowId, Generation, Name, Node, RequestId, Seq,
 };
 use twodoors::model::network::Element;
+use twodoors::model::teleport::Port;
 use twodoors::model::time::{Span, Time};
 
 use super::scene;
@@ -252,6 +254,7 @@ fn every_kind() -> Vec<(Node, Kind)> {
         (
             proxy.clone(),
             Kind::ServiceChosen {
+                listener: Port::Web,
                 conn: ConnId(1),
                 client,
                 sni: Some(name("proxy.example.com")),
@@ -351,6 +354,7 @@ fn every_kind() -> Vec<(Node, Kind)> {
             Kind::DialFailed {
                 dial: DialId(2),
                 stage: Stage::Claim,
+                cause: Cause::Claimed,
                 error: String::from("a tunnel to proxy 2 stands already"),
             },
         ),
@@ -425,7 +429,71 @@ fn every_kind() -> Vec<(Node, Kind)> {
     ]
     .into_iter()
     .chain(kinds_of_runs())
+    .chain(kinds_of_teleport())
     .collect()
+}
+
+/// What logins, peering, stand-ins and late heartbeats bring about.
+fn kinds_of_teleport() -> Vec<(Node, Kind)> {
+    let proxy = Node::Proxy(name("2"));
+    let user = Node::User(name("alice"));
+    let client = ClientAddr("127.46.0.21:40000".parse().unwrap());
+    let public = HostPort {
+        host: "proxy.example.com".into(),
+        port: 443,
+    };
+    vec![
+        (
+            proxy.clone(),
+            Kind::TunnelOffline {
+                conn: ConnId(1),
+                agent: name("orders"),
+                silent: Span::from_secs(901),
+            },
+        ),
+        (
+            proxy.clone(),
+            Kind::StandInRegistered {
+                conn: ConnId(2),
+                name: name("stand-in"),
+                resources: vec![name("desk")],
+            },
+        ),
+        (
+            proxy.clone(),
+            Kind::SessionBegun {
+                client,
+                app: name("orders"),
+                user: name("lab"),
+            },
+        ),
+        (
+            proxy,
+            Kind::Peered {
+                request: RequestId(4),
+                client,
+                app: name("orders"),
+                peer: name("1"),
+                why: "the agent is attached there",
+            },
+        ),
+        (
+            user.clone(),
+            Kind::Pinged {
+                attempt: 1,
+                asked: public.clone(),
+                web: public.clone(),
+            },
+        ),
+        (
+            user,
+            Kind::Redirected {
+                request: RequestId(5),
+                app: name("orders"),
+                to: public,
+            },
+        ),
+    ]
 }
 
 /// What only a run, or a fault by hand, brings about.
