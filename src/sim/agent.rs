@@ -179,13 +179,7 @@ impl World<'_> {
             (Message::Document, Some(index), ClientStage::Asking) => {
                 self.close(id, Side::Client, Message::Fin);
                 let document = Arc::clone(&self.document);
-                self.tell_outcome(
-                    index,
-                    Input::FindAnswered {
-                        dial,
-                        document: document.into(),
-                    },
-                );
+                self.tell_outcome(index, Input::FindAnswered { dial, document });
             }
             (Message::NoDocument(status), Some(_), ClientStage::Asking) => {
                 let error = format!("status {status}: the answer to find: no document");
