@@ -13,7 +13,7 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use crate::model::addr::{BackendAddr, ListenAddr};
-use crate::model::fact::{DnsAnswered, Failure, Health, Purpose, Stage, VisitAnswered};
+use crate::model::fact::{Cause, DnsAnswered, Failure, Health, Purpose, Stage, VisitAnswered};
 use crate::model::fault::Fault;
 use crate::model::id::{DialId, FaultId, Generation, Name, Node, Seq};
 use crate::model::time::{Span, Time};
@@ -219,6 +219,8 @@ pub struct AgentState {
     pub tunnels: Vec<TunnelState>,
     /// Attempts that ended without a tunnel, by how far they came.
     pub failures: BTreeMap<Stage, u64>,
+    /// The same, by kind of failure.
+    pub causes: BTreeMap<Cause, u64>,
     /// Streams cut at their bound.
     pub cut: u64,
     /// The last attempt that failed, in words.
@@ -236,6 +238,8 @@ pub struct TunnelState {
     pub since: Option<Time>,
     /// The door that it goes through.
     pub balancer: Option<Name>,
+    /// The name that was verified in the proxy's host certificate.
+    pub verified: Option<Name>,
     /// The attempt that made it last.
     pub dial: Option<DialId>,
     /// How often it was made.

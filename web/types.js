@@ -145,6 +145,7 @@
  * @property {Admin} admin
  * @property {Tunnel[]} tunnels
  * @property {Failures[]} failures
+ * @property {Failures[]} causes
  * @property {number} cut
  * @property {string | null} last_error
  */
@@ -158,6 +159,7 @@
  * @property {number} made
  * @property {number | null} gap_us
  * @property {number | null} after_rise_us
+ * @property {string | null} verified
  */
 
 /**

@@ -106,7 +106,9 @@ fn print(state: &Value, out: &mut dyn Write) -> anyhow::Result<()> {
     }
     pool.print(out)?;
 
-    let mut agents = Table::new(&["agent", "network", "address", "state", "tunnels"]);
+    let mut agents = Table::new(&[
+        "agent", "network", "address", "state", "verified", "tunnels",
+    ]);
     for agent in list(&state["agents"]) {
         let tunnels = list(&agent["tunnels"]).map(|tunnel| {
             let proxy = text(&tunnel["proxy"]);
@@ -121,6 +123,7 @@ fn print(state: &Value, out: &mut dyn Write) -> anyhow::Result<()> {
             text(&agent["network"]),
             text(&agent["address"]),
             text(&agent["admin"]),
+            verified(agent),
             join(tunnels),
         ]);
     }
@@ -158,6 +161,18 @@ fn print(state: &Value, out: &mut dyn Write) -> anyhow::Result<()> {
 }
 
 /// How long after the door saw the proxy up again the tunnel stood, where that happened.
+/// Gives the names that were verified for the tunnels that stand, each once.
+fn verified(agent: &Value) -> String {
+    let up = list(&agent["tunnels"]).filter(|tunnel| tunnel["up"] == true);
+    let names: std::collections::BTreeSet<&str> = up
+        .filter_map(|tunnel| tunnel["verified"].as_str())
+        .collect();
+    if names.is_empty() {
+        return String::from("-");
+    }
+    names.into_iter().collect::<Vec<_>>().join(" ")
+}
+
 fn after(tunnel: &Value) -> String {
     match tunnel["after_rise_us"].as_u64() {
         Some(us) => format!(" (+{} after rise)", Span::from_us(us)),

@@ -257,6 +257,8 @@ pub struct Agent {
     pub tunnels: Vec<Tunnel>,
     /// Attempts that failed, by stage.
     pub failures: Vec<Failures>,
+    /// The same, by kind of failure.
+    pub causes: Vec<Failures>,
     /// Streams cut at their bound.
     pub cut: u64,
     /// The last failure.
@@ -274,6 +276,8 @@ pub struct Tunnel {
     pub since_us: Option<u64>,
     /// The door that it goes through.
     pub balancer: Option<String>,
+    /// The name that was verified in the proxy's host certificate.
+    pub verified: Option<String>,
     /// How often it was made.
     pub made: u64,
     /// From the loss of the last one to this one.
@@ -285,7 +289,7 @@ pub struct Tunnel {
 /// Failures of one kind.
 #[derive(Debug, Serialize)]
 pub struct Failures {
-    /// The stage of an agent's attempt, or the reason of a user's failure.
+    /// The stage or cause of an agent's attempt, or the reason of a user's failure.
     pub reason: &'static str,
     /// How many.
     pub count: u64,

@@ -36,6 +36,7 @@ impl Snapshot {
                 made: 0,
                 gap: None,
                 after_rise: None,
+                verified: None,
             })
         };
         let agent = |place: &u32| topology.agents.get(*place as usize);
@@ -109,6 +110,7 @@ impl Snapshot {
                     admin: Admin::Ready,
                     tunnels: tunnels().collect(),
                     failures: BTreeMap::new(),
+                    causes: BTreeMap::new(),
                     cut: 0,
                     last_error: None,
                 })

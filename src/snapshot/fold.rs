@@ -230,6 +230,7 @@ impl Snapshot {
                 dial,
                 proxy,
                 balancer,
+                principal,
                 gap,
                 ..
             } => {
@@ -253,6 +254,7 @@ impl Snapshot {
                 tunnel.dial = Some(*dial);
                 tunnel.since = Some(fact.at);
                 tunnel.balancer.clone_from(balancer);
+                tunnel.verified = Some(principal.clone());
                 tunnel.made += 1;
                 tunnel.gap = *gap;
             }
@@ -270,8 +272,14 @@ impl Snapshot {
                 tunnel.up = false;
                 tunnel.since = Some(fact.at);
             }
-            Kind::DialFailed { stage, error, .. } => {
+            Kind::DialFailed {
+                stage,
+                cause,
+                error,
+                ..
+            } => {
                 *agent.failures.entry(*stage).or_default() += 1;
+                *agent.causes.entry(*cause).or_default() += 1;
                 agent.last_error = Some(format!("{stage}: {error}"));
             }
             Kind::StreamCut { .. } => agent.cut += 1,

@@ -12,14 +12,19 @@ import { columns } from './pool.js';
 export function drawAgents(lab) {
   columns(byId('agents-head'), [['agent'],
     ...lab.proxies.map(({ name }) => /** @type {[string]} */ ([`proxy ${name}`])), ['last failure']]);
-  rows(byId('agents-rows'), lab.agents, (agent) => agent.name, (agent) => [
-    cell(`${agent.name} ${agent.admin}`, () => [nodeLink(`agent/${agent.name}`, agent.name), ' ',
-      pill(agent.network, laneOf(lab, agent.network)),
-      agent.admin === 'ready' ? null : h('span', { class: 'under' }, state(agent.admin))]),
-    ...agent.tunnels.map((tunnel) => tunnelCell(lab, tunnel)),
-    cell(agent.last_error ?? '', () => [h('span', { class: 'clamp quiet', title: visible(agent.last_error ?? '') },
-      visible(agent.last_error ?? ''))], 'wrap'),
-  ]);
+  rows(byId('agents-rows'), lab.agents, (agent) => agent.name, (agent) => {
+    const up = agent.tunnels.filter((tunnel) => tunnel.up && tunnel.verified !== null);
+    const names = [...new Set(up.map((tunnel) => tunnel.verified ?? ''))].sort();
+    return [
+      cell(`${agent.name} ${agent.admin} ${names.join(' ')}`, () => [
+        nodeLink(`agent/${agent.name}`, agent.name), ' ', pill(agent.network, laneOf(lab, agent.network)),
+        ...names.map((name) => h('span', { class: 'under' }, `verified ${visible(name)}`)),
+        agent.admin === 'ready' ? null : h('span', { class: 'under' }, state(agent.admin))]),
+      ...agent.tunnels.map((tunnel) => tunnelCell(lab, tunnel)),
+      cell(agent.last_error ?? '', () => [h('span', { class: 'clamp quiet', title: visible(agent.last_error ?? '') },
+        visible(agent.last_error ?? ''))], 'wrap'),
+    ];
+  });
 }
 
 /** @param {Snapshot} lab @param {Tunnel} tunnel */

@@ -162,12 +162,17 @@ impl Agent {
             up: tunnel.up,
             since_us: tunnel.since.map(Time::as_us),
             balancer: named(&tunnel.balancer),
+            verified: named(&tunnel.verified),
             made: tunnel.made,
             gap_us: tunnel.gap.map(Span::as_us),
             after_rise_us: tunnel.after_rise.map(Span::as_us),
         });
         let failures = agent.failures.iter().map(|(stage, count)| Failures {
             reason: stage.word(),
+            count: *count,
+        });
+        let causes = agent.causes.iter().map(|(cause, count)| Failures {
+            reason: cause.word(),
             count: *count,
         });
         Self {
@@ -178,6 +183,7 @@ impl Agent {
             admin: agent.admin.word(),
             tunnels: tunnels.collect(),
             failures: failures.collect(),
+            causes: causes.collect(),
             cut: agent.cut,
             last_error: agent.last_error.clone(),
         }
