@@ -8,6 +8,7 @@ pub mod client;
 pub mod ctl;
 pub mod explain;
 pub mod fault;
+pub mod found;
 mod host;
 pub mod init;
 mod reports;

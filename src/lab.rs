@@ -298,7 +298,10 @@ impl Lab {
     pub fn certificate(&self, names: &[Name]) -> Result<(), OperateError> {
         let mut texts: Vec<String> = names.iter().map(ToString::to_string).collect();
         if texts.is_empty() {
-            texts = principals::web(&self.shared.topology.pool.teleport.public);
+            texts = principals::web(
+                &self.shared.topology.pool.teleport,
+                &self.shared.topology.pool.name,
+            );
         }
         let clock = self.shared.clock;
         let issued = self.authority.issue_web(&texts, clock.unix_seconds());

@@ -24,6 +24,7 @@ pub mod lease;
 pub mod machines;
 pub mod principals;
 pub mod proxy;
+pub mod proxy_protocol;
 pub mod resolver;
 pub mod route;
 #[cfg(test)]

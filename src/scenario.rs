@@ -15,6 +15,7 @@ pub mod files;
 pub mod format;
 pub mod hint;
 pub mod names;
+mod places;
 pub mod resolve;
 pub mod schema;
 pub mod teleport;
@@ -23,6 +24,7 @@ pub mod tree;
 use std::path::{Path, PathBuf};
 
 use crate::model::mistake::{Files, Mistake, Place};
+use crate::model::places::Places;
 use crate::model::topology::{Topology, ZoneSource};
 
 use self::tree::{Mark, Node, Step};
@@ -39,6 +41,8 @@ pub struct Loaded {
     pub warnings: Vec<Mistake>,
     /// Every file that was read: the scenario, Teleport files, zones; each once, in order.
     pub read: Vec<PathBuf>,
+    /// Where each key of the scenario and of the pool's and the agents' files stands.
+    pub places: Places,
 }
 
 /// A scenario with mistakes.

@@ -54,21 +54,24 @@ pub fn run(args: &Args, io: &mut Io<'_>) -> anyhow::Result<Exit> {
             }
         }
         What::Finding { id: None } => {
-            for (id, text) in findings::TEXTS {
-                let first = text
-                    .lines()
-                    .find(|line| !line.starts_with('#') && !line.is_empty());
-                writeln!(io.out, "{id}: {}", first.unwrap_or_default())?;
+            for known in findings::KNOWN {
+                let lines = known.text.lines();
+                let first = lines
+                    .skip_while(|line| line.starts_with('#') || line.is_empty())
+                    .next();
+                let first = first.unwrap_or_default();
+                writeln!(io.out, "{:<8} {}: {first}", known.severity, known.id)?;
             }
             Ok(Exit::Success)
         }
-        What::Finding { id: Some(id) } => match findings::TEXTS.iter().find(|(own, _)| own == id) {
-            Some((_, text)) => {
-                io.out.write_all(text.as_bytes())?;
+        What::Finding { id: Some(id) } => match findings::known(id) {
+            Some(known) => {
+                writeln!(io.out, "severity: {}\n", known.severity)?;
+                io.out.write_all(known.text.as_bytes())?;
                 Ok(Exit::Success)
             }
             None => {
-                let known: Vec<&str> = findings::TEXTS.iter().map(|(id, _)| *id).collect();
+                let known: Vec<&str> = findings::KNOWN.iter().map(|known| known.id).collect();
                 let cure = scenario::hint::cure(id, &known);
                 writeln!(io.err, "error: there is no finding {id:?}; {cure}")?;
                 Ok(Exit::Usage)

@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use clap::Args as ClapArgs;
 use serde_json::Value;
 
+use super::found;
 use super::host::{print_mistakes, source};
 use super::{Exit, Io};
 use crate::judge;
@@ -103,6 +104,7 @@ pub(super) fn load_all(
                 for warning in &loaded.warnings {
                     writeln!(io.err, "warning: {warning}")?;
                 }
+                found::write_errors(&loaded, io)?;
                 scenarios.push(Scenario {
                     path,
                     files,

@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use super::found;
 use super::host::{Hand, print_mistakes, reload, source, state_folder, write_state};
 use super::state::Folder;
 use super::{Exit, Io, where_labs_are};
@@ -100,6 +101,7 @@ pub fn run(args: &Args, io: &mut Io<'_>) -> anyhow::Result<Exit> {
     for warning in &loaded.warnings {
         writeln!(io.err, "warning: {warning}")?;
     }
+    found::write_errors(&loaded, io)?;
     if !args.http.ip().is_loopback() {
         writeln!(
             io.err,

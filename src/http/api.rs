@@ -355,6 +355,8 @@ pub struct Visit {
 pub struct Finding {
     /// Its identifier.
     pub id: &'static str,
+    /// `error`, `warning` or `notice`.
+    pub severity: &'static str,
     /// Whom it is about.
     pub node: String,
     /// In words.

@@ -27,7 +27,7 @@ use crate::live::{serve, tls};
 use crate::model::fact::{Act, Kind};
 use crate::model::id::{Name, Node, Seq};
 use crate::model::topology::Topology;
-use crate::policy::principals;
+use crate::policy::{findings, principals};
 
 pub(super) async fn start(options: Options) -> Result<Lab, StartError> {
     let Options {
@@ -86,7 +86,7 @@ pub(super) async fn start(options: Options) -> Result<Lab, StartError> {
         error: error.to_string(),
     };
     let authority = Authority::new(now).map_err(|e| issuing(&e))?;
-    let names = principals::web(&topology.pool.teleport.public);
+    let names = principals::web(&topology.pool.teleport, &topology.pool.name);
     let web = authority.issue_web(&names, now).map_err(|e| issuing(&e))?;
     let web = tls::Server::new(web);
     let known_hosts = authority.known_hosts_line("*").map_err(|e| issuing(&e))?;
@@ -168,6 +168,9 @@ pub(super) async fn start(options: Options) -> Result<Lab, StartError> {
     }
     for (door, listeners) in balancers.iter().zip(doors) {
         door.start(listeners, &tasks).map_err(starting)?;
+    }
+    for (node, kind) in findings::facts(&findings::all(&topology, Some(&rules.load()))) {
+        journal.add(clock.now(), &node, [kind]);
     }
     journal.add(clock.now(), &Node::Lab, [Kind::Ready]);
     tasks.spawn(watch_mesh(

@@ -9,6 +9,7 @@ use std::path::Path;
 use crate::model::draw::Seed;
 use crate::model::id::Generation;
 use crate::model::mistake::{Files, Mistake};
+use crate::model::places::Places;
 use crate::model::timeline::{RecordChange, Step, What};
 use crate::model::topology::{Topology, ZoneSource};
 use crate::policy::answer::Rules;
@@ -26,6 +27,8 @@ pub struct Loaded {
     pub warnings: Vec<Mistake>,
     /// Whether the seed is not the scenario's own.
     pub seed_given: bool,
+    /// Where each key of the scenario and of its Teleport files stands.
+    pub places: Places,
 }
 
 impl Loaded {
@@ -52,6 +55,7 @@ pub(super) fn load_for(
     let scenario::Loaded {
         topology,
         mut warnings,
+        places,
         ..
     } = scenario::load(path, files).map_err(|unsound| {
         let mut mistakes = unsound.mistakes;
@@ -71,6 +75,7 @@ pub(super) fn load_for(
                 rules,
                 warnings,
                 seed_given: false,
+                places,
             })
         }
         Ok(_) => Err(mistakes),

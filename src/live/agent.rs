@@ -154,7 +154,7 @@ impl Agent {
             Output::Find { dial, seed } => self.spawn(move |agent, life| async move {
                 agent.find(dial, &seed, &life).await;
             }),
-            Output::Heartbeat { dial } => {
+            Output::Heartbeat { dial, proxies: _ } => {
                 let now = self.inner.runner.shared().clock.unix_seconds();
                 if let Some(tunnel) = self.work().tunnels.get(&dial)
                     && !tunnel.heartbeat(now, &self.inner.apps)
@@ -369,9 +369,11 @@ impl Agent {
     fn stream_asked(&self, dial: DialId, request: TransportRequest, life: &Life) {
         let app = request.dial.address.as_str().into();
         let mut request = Some(request);
-        for output in self.inner.runner.feed(Input::StreamAsked { dial, app }) {
+        let kind = crate::model::teleport::ConnType::App;
+        let input = Input::StreamAsked { dial, kind, app };
+        for output in self.inner.runner.feed(input) {
             match (output, request.take()) {
-                (Output::Serve { app }, Some(request)) => {
+                (Output::Serve { place: app, .. }, Some(request)) => {
                     let (agent, group) = (self.clone(), life.group.clone());
                     life.tasks.spawn(async move {
                         agent.serve(app, request, group).await;

@@ -336,3 +336,40 @@ pub enum Backoff {
     #[default]
     Teleport,
 }
+
+/// What of the answer to find or ping decides. A text is empty when it is absent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Document {
+    /// `proxy.tls_routing_enabled`.
+    pub tls_routing: bool,
+    /// `cluster_name`.
+    pub cluster_name: String,
+    /// `proxy.ssh.public_addr`.
+    pub public_addr: String,
+    /// `proxy.ssh.web_listen_addr`.
+    pub web_listen_addr: String,
+    /// `proxy.ssh.ssh_public_addr`.
+    pub ssh_public_addr: String,
+    /// `proxy.ssh.listen_addr`.
+    pub ssh_listen_addr: String,
+    /// `proxy.ssh.ssh_tunnel_public_addr`.
+    pub tunnel_public_addr: String,
+    /// `proxy.ssh.tunnel_listen_addr`.
+    pub tunnel_listen_addr: String,
+    /// `proxy.kube.public_addr`.
+    pub kube_public_addr: String,
+    /// `proxy.kube.listen_addr`.
+    pub kube_listen_addr: String,
+    /// `proxy.db.postgres_public_addr`.
+    pub postgres_public_addr: String,
+    /// `proxy.db.postgres_listen_addr`.
+    pub postgres_listen_addr: String,
+    /// `proxy.db.mysql_public_addr`.
+    pub mysql_public_addr: String,
+    /// `proxy.db.mysql_listen_addr`.
+    pub mysql_listen_addr: String,
+    /// `proxy.db.mongo_public_addr`.
+    pub mongo_public_addr: String,
+    /// `proxy.db.mongo_listen_addr`.
+    pub mongo_listen_addr: String,
+}

@@ -4,6 +4,7 @@
 //! A proxy is known from the gossip that names it until [`KNOWN_FOR`] after the last one.
 
 use crate::model::id::{DialId, Name};
+use crate::model::teleport::Strategy;
 use crate::model::time::{Span, Time};
 
 /// How long a proxy is wanted after the last gossip that named it.
@@ -11,6 +12,16 @@ pub const KNOWN_FOR: Span = Span::from_secs(180);
 
 /// How many proxies an agent remembers; pools are far smaller, and gossip is input.
 pub const PROXIES_MAX: usize = 1_024;
+
+/// Gives how many proxies an agent wants at most: all of a mesh, the connection count with peering.
+///
+/// Teleport takes 0 for "no cap", so a count of 0 makes a mesh.
+pub fn cap(strategy: Strategy) -> usize {
+    match strategy {
+        Strategy::AgentMesh | Strategy::ProxyPeering { connections: 0 } => usize::MAX,
+        Strategy::ProxyPeering { connections } => connections as usize,
+    }
+}
 
 /// What an agent knows of the proxies, and its permissions to dial.
 #[derive(Clone, Debug, Default)]
@@ -40,15 +51,16 @@ impl Leases {
     /// Takes a lease if one is to be had.
     ///
     /// Granted when nothing is in flight and nothing claimed, or nothing known and nothing in
-    /// flight; otherwise when more proxies are known than claimed or being tried.
-    pub fn acquire(&mut self, now: Time) -> bool {
-        let granted = self.available(now);
+    /// flight; otherwise when more proxies are known, but for those beyond the cap, than claimed or
+    /// being tried.
+    pub fn acquire(&mut self, now: Time, cap: usize) -> bool {
+        let granted = self.available(now, cap);
         self.in_flight += u32::from(granted);
         granted
     }
 
     /// Tells whether a lease could be taken.
-    pub fn available(&self, now: Time) -> bool {
+    pub fn available(&self, now: Time, cap: usize) -> bool {
         let known = self.known(now);
         let claimed = self
             .proxies
@@ -62,7 +74,7 @@ impl Leases {
             .proxies
             .iter()
             .filter(|p| p.is_known(now) && p.claimed.is_some());
-        known > served.count() + self.in_flight as usize
+        known.min(cap) > served.count() + self.in_flight as usize
     }
 
     /// Gives a lease back without a claim.
@@ -191,6 +203,8 @@ impl Proxy {
 mod tests {
     use super::*;
 
+    const MESH: usize = usize::MAX;
+
     fn ids(names: &[&str]) -> Vec<Name> {
         names.iter().map(|name| Name::from(*name)).collect()
     }
@@ -198,41 +212,41 @@ mod tests {
     #[test]
     fn an_agent_that_knows_nothing_tries_one_connection_at_a_time() {
         let mut leases = Leases::default();
-        assert!(leases.acquire(Time::ZERO));
-        assert!(!leases.acquire(Time::ZERO));
+        assert!(leases.acquire(Time::ZERO, MESH));
+        assert!(!leases.acquire(Time::ZERO, MESH));
         leases.release();
-        assert!(leases.acquire(Time::ZERO));
+        assert!(leases.acquire(Time::ZERO, MESH));
     }
 
     #[test]
     fn it_dials_until_every_known_proxy_is_claimed_and_no_longer() {
         let mut leases = Leases::default();
         leases.learn(Time::ZERO, &ids(&["a", "b"]));
-        assert!(leases.acquire(Time::ZERO));
+        assert!(leases.acquire(Time::ZERO, MESH));
         assert_eq!(leases.claim(&"a".into(), DialId(1)), Claim::Granted);
-        assert!(leases.acquire(Time::ZERO));
+        assert!(leases.acquire(Time::ZERO, MESH));
         assert!(
-            !leases.acquire(Time::ZERO),
+            !leases.acquire(Time::ZERO, MESH),
             "one is claimed and one is being tried"
         );
         assert_eq!(leases.claim(&"a".into(), DialId(2)), Claim::Taken);
         leases.release();
-        assert!(leases.acquire(Time::ZERO));
+        assert!(leases.acquire(Time::ZERO, MESH));
         assert_eq!(leases.claim(&"b".into(), DialId(3)), Claim::Granted);
-        assert!(!leases.acquire(Time::ZERO));
+        assert!(!leases.acquire(Time::ZERO, MESH));
     }
 
     #[test]
     fn a_proxy_that_gossip_forgets_is_no_longer_wanted_after_three_minutes() {
         let mut leases = Leases::default();
         leases.learn(Time::ZERO, &ids(&["a", "b"]));
-        assert!(leases.acquire(Time::ZERO));
+        assert!(leases.acquire(Time::ZERO, MESH));
         leases.claim(&"a".into(), DialId(1));
         let later = Time::ZERO + KNOWN_FOR;
         leases.learn(Time::from_us(1), &ids(&["a"]));
-        assert!(leases.available(Time::from_us(1)));
+        assert!(leases.available(Time::from_us(1), MESH));
         assert!(
-            !leases.available(later),
+            !leases.available(later, MESH),
             "only b was missing, and b has expired"
         );
         assert!(leases.expire(later));
@@ -243,12 +257,32 @@ mod tests {
         let mut leases = Leases::default();
         leases.learn(Time::ZERO, &ids(&["a", "b"]));
         for (id, dial) in [("a", 1), ("b", 2)] {
-            assert!(leases.acquire(Time::ZERO));
+            assert!(leases.acquire(Time::ZERO, MESH));
             assert_eq!(leases.claim(&id.into(), DialId(dial)), Claim::Granted);
         }
-        assert!(!leases.available(Time::ZERO));
+        assert!(!leases.available(Time::ZERO, MESH));
         leases.unclaim(DialId(2), Some(Time::from_us(9)));
-        assert!(leases.available(Time::ZERO));
+        assert!(leases.available(Time::ZERO, MESH));
         assert_eq!(leases.lost("b"), Some(Time::from_us(9)));
+    }
+
+    #[test]
+    fn with_peering_it_wants_no_more_than_its_connections() {
+        assert_eq!(cap(Strategy::AgentMesh), MESH);
+        assert_eq!(cap(Strategy::ProxyPeering { connections: 0 }), MESH);
+        let two = cap(Strategy::ProxyPeering { connections: 2 });
+        let mut leases = Leases::default();
+        leases.learn(Time::ZERO, &ids(&["a", "b", "c", "d"]));
+        for (id, dial) in [("c", 1), ("a", 2)] {
+            assert!(leases.acquire(Time::ZERO, two));
+            assert_eq!(leases.claim(&id.into(), DialId(dial)), Claim::Granted);
+        }
+        assert!(!leases.acquire(Time::ZERO, two));
+        assert!(
+            leases.available(Time::ZERO, MESH),
+            "the cap alone holds it back"
+        );
+        leases.unclaim(DialId(1), None);
+        assert!(leases.available(Time::ZERO, two));
     }
 }

@@ -2,13 +2,15 @@
 //!
 //! In go parts of the topology, or what the other side of an SSH handshake showed; out come lists
 //! of names, or a refusal in the words of Teleport (which are those of Go's SSH library). Both ends
-//! of a tunnel ask [`check`]: the agent of the proxy's host key, the proxy of the agent's login.
+//! of a tunnel ask [`check`]: the agent of the proxy's host key, the proxy of the agent's login; of
+//! a stand-in's login it asks [`check_user`].
 //! Signatures are verified by the caller, who has the bytes; this has neither keys nor a clock.
 
 use std::fmt;
 use std::net::IpAddr;
 
 use crate::model::addr::HostPort;
+use crate::model::teleport::{Port, ProxyService, Version, WebCertificate};
 use crate::model::topology::{Agent, Pool, Proxy};
 
 #[cfg(test)]
@@ -55,6 +57,8 @@ pub enum Refusal {
     CriticalOption(String),
     /// Its validity is over.
     Expired,
+    /// It is a certificate of type host, shown by a user.
+    HostCertificate,
     /// It names nobody, which would make it valid for everybody.
     NoPrincipals,
     /// Its validity has not begun.
@@ -84,6 +88,9 @@ impl fmt::Display for Refusal {
                 "ssh: unsupported critical option {name:?} in certificate"
             ),
             Self::Expired => f.write_str("ssh: cert has expired"),
+            Self::HostCertificate => {
+                f.write_str("ssh: certificate presented as a user key has type 2")
+            }
             Self::NoPrincipals => f.write_str("ssh: certificate without principals"),
             Self::NotYetValid => f.write_str("ssh: cert is not yet valid"),
             Self::PlainKey => f.write_str("ssh: non-certificate host key"),
@@ -120,6 +127,22 @@ pub fn check(shown: &Shown, expected: &str, now: u64) -> Result<(), Refusal> {
         ShownKind::UserCertificate => return Err(Refusal::UserCertificate),
         ShownKind::HostCertificate => {}
     }
+    check_signed(shown, expected, now)
+}
+
+/// Decides whether what a stand-in shows at its login may stand for `user` at `now`, as [`check`]
+/// does but for the type.
+pub fn check_user(shown: &Shown, user: &str, now: u64) -> Result<(), Refusal> {
+    match shown.kind {
+        ShownKind::PlainKey => return Err(Refusal::PlainKey),
+        ShownKind::HostCertificate => return Err(Refusal::HostCertificate),
+        ShownKind::UserCertificate => {}
+    }
+    check_signed(shown, user, now)
+}
+
+/// The part that is the same for both types. The order of it is [M] in the reference.
+fn check_signed(shown: &Shown, expected: &str, now: u64) -> Result<(), Refusal> {
     if !shown.ca_known {
         return Err(Refusal::UnknownAuthority(expected.to_owned()));
     }
@@ -154,22 +177,81 @@ pub fn host_id(principals: &[impl AsRef<str>]) -> Option<&str> {
     (!id.is_empty()).then_some(id)
 }
 
+/// What Auth puts into every host certificate of its own accord, and what a proxy asks for, too.
+const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
+
+/// Where proxies of any cluster reach Kubernetes.
+const KUBE: &str = "remote.kube.proxy.teleport.cluster.local";
+
+/// The host of an address that names a port alone (Teleport `AnyAddress`).
+const ANY: &str = "0.0.0.0";
+
 /// Lists the SSH principals of a proxy, the most telling first, each once.
-///
-/// First what Teleport's Auth adds (host id and node name with and without the cluster), then what
-/// the proxy asks for: its host name, the hosts of *all* public addresses, the host that it listens
-/// on unless that is every address, loopback, and the fixed Kubernetes name.
 pub fn proxy(pool: &Pool, proxy: &Proxy, cluster: &str) -> Vec<String> {
     let nodename = proxy_nodename(proxy);
-    let mut names = host(&proxy.id, &nodename, cluster);
-    let web = pool.teleport.web_listen();
-    let hosts = pool.teleport.public.iter().chain([&web]);
-    names.extend(
-        hosts
-            .map(|address| address.host.to_string())
-            .filter(|host| !is_unspecified(host)),
-    );
-    names.push(String::from("remote.kube.proxy.teleport.cluster.local"));
+    let requested = requested(&pool.teleport, &nodename);
+    issued((&proxy.id, &nodename), cluster, requested)
+}
+
+/// Lists what a proxy asks Auth for, in Teleport's order (`getAdditionalPrincipals`).
+///
+/// All entries of a list become principals, not only the advertised first. Ports are dropped; an
+/// address that has a port alone is `0.0.0.0` here, which [`issued`] takes out again.
+pub fn requested(service: &ProxyService, hostname: &str) -> Vec<String> {
+    let mut names = vec![hostname.to_owned()];
+    let lower = hostname.to_lowercase();
+    if lower != hostname {
+        names.push(lower);
+    }
+    let mut add = |addresses: &[HostPort]| {
+        let hosts = addresses.iter().map(|address| match &*address.host {
+            "" => ANY.to_owned(),
+            host => host.to_owned(),
+        });
+        names.extend(hosts);
+    };
+    add(&service.public);
+    add(&[service.web_listen()]);
+    for port in [Port::Ssh, Port::Tunnel, Port::Mysql, Port::Peer] {
+        add(service.listener(port).map_or(&[], std::slice::from_ref));
+    }
+    let fixed = LOOPBACK.into_iter().chain([KUBE]);
+    let fixed: Vec<HostPort> = fixed
+        .map(|host| HostPort {
+            host: host.into(),
+            port: 0,
+        })
+        .collect();
+    add(&fixed);
+    add(&service.ssh_public);
+    add(&service.tunnel_public);
+    add(&service.postgres_public);
+    add(&service.mysql_public);
+    add(&service.kube_public);
+    add(service.peer_public.as_slice());
+    names
+}
+
+/// Lists what Auth issues to a host of this id and node name that asks for these: its own first,
+/// the unspecified host taken out, each once (Teleport `BuildPrincipals`).
+pub fn issued((id, nodename): (&str, &str), cluster: &str, requested: Vec<String>) -> Vec<String> {
+    let mut names = host(id, nodename, cluster);
+    // Teleport puts the address that the request came from in its place [I]; here nobody has one.
+    names.extend(requested.into_iter().filter(|name| !is_unspecified(name)));
+    unique(names)
+}
+
+/// Lists the DNS names in a proxy's identity certificate, which other proxies and Auth verify.
+pub fn identity_dns_names(service: &ProxyService) -> Vec<String> {
+    let mut names = ["*.teleport.cluster.local", "teleport.cluster.local"]
+        .map(String::from)
+        .to_vec();
+    let kube = service.version != Version::V1 || service.listener(Port::Kube).is_some();
+    if kube {
+        let public = service.public.iter().chain(&service.kube_public);
+        let hosts = public.filter(|address| address.host.parse::<IpAddr>().is_err());
+        names.extend(hosts.map(|address| format!("*.{}", address.host)));
+    }
     unique(names)
 }
 
@@ -183,18 +265,47 @@ pub fn proxy_nodename(proxy: &Proxy) -> String {
     format!("proxy-{}", proxy.name)
 }
 
-/// Lists the names of the web certificate as an operator's `https_keypairs` would have them: the
-/// host of every public address and, for names, everything one label below it.
-pub fn web(public_addrs: &[HostPort]) -> Vec<String> {
-    let mut names = Vec::new();
-    for address in public_addrs {
-        let host = &address.host;
-        names.push(host.to_string());
-        if host.parse::<IpAddr>().is_err() {
-            names.push(format!("*.{host}"));
+/// Lists the names of the web certificate.
+///
+/// Those of a pair that was read are its own. For a pair that is elsewhere the lab issues what an
+/// operator would have: every public host of web and tunnels, and all names one label below. One
+/// that Teleport makes itself has the host name, `localhost` and the public hosts, without apps.
+pub fn web(service: &ProxyService, hostname: &str) -> Vec<String> {
+    match &service.certificate {
+        WebCertificate::Read(names) => unique(names.iter().map(ToString::to_string).collect()),
+        WebCertificate::Elsewhere => {
+            let mut names = Vec::new();
+            for address in service.public.iter().chain(&service.tunnel_public) {
+                let host = &address.host;
+                names.push(host.to_string());
+                if host.parse::<IpAddr>().is_err() {
+                    names.push(format!("*.{host}"));
+                }
+            }
+            unique(names)
+        }
+        WebCertificate::SelfSigned => {
+            let mut names = vec![hostname.to_owned(), String::from("localhost")];
+            names.extend(
+                service
+                    .public
+                    .iter()
+                    .map(|address| address.host.to_string()),
+            );
+            unique(names)
         }
     }
-    unique(names)
+}
+
+/// Tells whether a name of a certificate stands for a host: itself, or a star for one label.
+pub fn covers(name: &str, host: &str) -> bool {
+    let host = host.trim_end_matches('.');
+    match name.strip_prefix("*.") {
+        Some(parent) => host
+            .split_once('.')
+            .is_some_and(|(label, rest)| !label.is_empty() && rest.eq_ignore_ascii_case(parent)),
+        None => name.eq_ignore_ascii_case(host),
+    }
 }
 
 /// What Auth puts into every host certificate, in its order.
@@ -205,7 +316,7 @@ fn host(id: &str, nodename: &str, cluster: &str) -> Vec<String> {
         format!("{nodename}.{cluster}"),
         nodename.to_owned(),
     ];
-    names.extend(["localhost", "127.0.0.1", "::1"].map(String::from));
+    names.extend(LOOPBACK.map(String::from));
     names
 }
 

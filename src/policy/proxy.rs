@@ -122,7 +122,7 @@ impl Proxy {
         self.conns += 1;
         let conn = ConnId(self.conns);
         let full = self.open.len() >= CONNS_MAX.max(2 * cx.topology.agents.len());
-        let classified = alpn::classify(sni.as_deref(), &alpn);
+        let classified = alpn::classify(listener, sni.as_deref(), &alpn);
         let (service, why) = match (&classified.service, self.work) {
             (_, Work::Stopped) => (None, "the proxy is stopped"),
             _ if full => (None, "too many connections are open"),

@@ -135,6 +135,20 @@ pub struct Balancer {
     pub timeout_connect: Option<String>,
     /// Further candidates.
     pub retries: Option<u32>,
+    /// A word.
+    pub send_proxy: Option<SendProxy>,
+}
+
+/// `balancers[].send_proxy`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SendProxy {
+    /// No header.
+    None,
+    /// Version 1.
+    V1,
+    /// Version 2.
+    V2,
 }
 
 /// `balancers[].algorithm`.
@@ -187,8 +201,58 @@ pub struct Agent {
     pub resolver: Option<String>,
     /// A path.
     pub teleport: Option<String>,
+    /// A path.
+    pub helm: Option<String>,
+    /// A path.
+    pub environment: Option<String>,
+    /// A duration.
+    pub find_cache: Option<String>,
+    /// How it waits.
+    pub backoff: Option<Backoff>,
+    /// A word.
+    pub login: Option<Login>,
     /// Hosts with ports by the name of their app.
     pub apps: Option<BTreeMap<String, Option<String>>>,
+    /// Hosts with ports by the name of their database.
+    pub databases: Option<BTreeMap<String, Option<String>>>,
+}
+
+/// `agents[].backoff`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Backoff {
+    /// A word.
+    pub kind: Option<BackoffKind>,
+    /// A duration.
+    pub wait: Option<String>,
+    /// A duration.
+    pub first: Option<String>,
+    /// A duration.
+    pub cap: Option<String>,
+}
+
+/// `agents[].backoff.kind`.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum BackoffKind {
+    /// As Teleport does.
+    Teleport,
+    /// Always the same.
+    Fixed,
+    /// Drawn from zero up.
+    FullJitter,
+    /// Drawn from the upper half, then cut.
+    JitterBeforeCap,
+}
+
+/// `agents[].login`.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Login {
+    /// Apps ask for a session.
+    Session,
+    /// Apps are open.
+    None,
 }
 
 /// `users[]`.
@@ -205,6 +269,8 @@ pub struct User {
     pub address: Option<String>,
     /// The name of a resolver.
     pub resolver: Option<String>,
+    /// What `tsh --proxy` takes.
+    pub proxy: Option<String>,
     /// Names of apps.
     pub visits: List<String>,
     /// A duration.

@@ -13,6 +13,9 @@ use crate::model::addr::HostPort;
 use crate::model::time::Span;
 
 mod run;
+mod teleport;
+
+pub use teleport::{AppKind, app_uri, go_duration, proxy_host};
 
 pub use run::{Bound, RCODES, RECORD_TYPES, bound, owner, question, rcode, record_type};
 
@@ -37,9 +40,12 @@ pub struct Wrong {
 /// Every format that a schema may name.
 pub const NAMES: &[&str] = &[
     "app-name",
+    "app-uri",
     "bound",
     "cidr",
+    "database-name",
     "duration",
+    "go-duration",
     "host-port",
     "ip-address",
     "match-element",
@@ -47,22 +53,25 @@ pub const NAMES: &[&str] = &[
     "origin",
     "owner",
     "path",
+    "proxy-host",
     "question",
     "rcode",
     "record-type",
     "socket-address",
     "start",
     "switch",
-    "uri",
 ];
 
 /// Checks a text against a format; a format that is not in [`NAMES`] allows every text.
 pub fn check(format: &str, text: &str) -> Result<(), Wrong> {
     match format {
         "app-name" => app_name(text),
+        "app-uri" => app_uri(text).map(drop),
         "bound" => bound(text).map(drop),
         "cidr" => cidr(text).map(drop),
+        "database-name" => database_name(text),
         "duration" => duration(text).map(drop),
+        "go-duration" => go_duration(text).map(drop),
         "host-port" => host_port(text).map(drop),
         "ip-address" => ip_address(text).map(drop),
         "match-element" => match_element(text),
@@ -70,13 +79,13 @@ pub fn check(format: &str, text: &str) -> Result<(), Wrong> {
         "origin" => origin(text).map(drop),
         "owner" => owner(text).map(drop),
         "path" => path(text),
+        "proxy-host" => proxy_host(text),
         "question" => question(text).map(drop),
         "rcode" => rcode(text).map(drop),
         "record-type" => record_type(text).map(drop),
         "socket-address" => socket_address(text).map(drop),
         "start" => start(text),
         "switch" => switch(text).map(drop),
-        "uri" => uri(text),
         _ => Ok(()),
     }
 }
@@ -137,17 +146,14 @@ fn path(text: &str) -> Result<(), Wrong> {
     Ok(())
 }
 
-fn uri(text: &str) -> Result<(), Wrong> {
-    let known = ["http://", "https://"].iter().any(|scheme| {
-        text.strip_prefix(scheme)
-            .is_some_and(|rest| !rest.is_empty())
-    });
-    if known {
+fn database_name(text: &str) -> Result<(), Wrong> {
+    // Teleport's own rule for databases: a label that begins with a letter.
+    if text.starts_with(|c: char| c.is_ascii_lowercase()) && app_name(text).is_ok() {
         return Ok(());
     }
     Err(wrong(
-        format!("{text:?} is not the address of an HTTP app"),
-        "write it like http://localhost:8080",
+        format!("{text:?} is not a name for a database"),
+        "use lower-case letters, digits and -, beginning with a letter, like ledger",
     ))
 }
 
@@ -338,9 +344,12 @@ mod tests {
     fn every_format_takes_what_is_right_and_refuses_what_is_wrong() {
         for (format, right, wrong) in [
             ("app-name", "orders-1", "Orders"),
+            ("app-uri", "http://a", "http://"),
             ("bound", "2000/s", "-1%"),
             ("cidr", "fd00::/8", "10.0.0.0/33"),
+            ("database-name", "ledger-1", "1ledger"),
             ("duration", "1m 30s", "2"),
+            ("go-duration", "1h30m", "5"),
             ("host-port", "[::1]:80", "[::1]"),
             ("ip-address", "::1", "127.1"),
             ("match-element", "!10.0.0.0/8", "!"),
@@ -348,18 +357,18 @@ mod tests {
             ("origin", "example.com.", "a..b"),
             ("owner", "*.example.com", "a.*.b"),
             ("path", "../a b", ""),
+            ("proxy-host", "a:443,3023", "a:443,3023,1"),
             ("question", "example.com. AAAA", "example.com"),
             ("rcode", "NXDOMAIN", "noerror"),
             ("record-type", "TXT", "ANY"),
             ("socket-address", "[::1]:53", "::1"),
             ("start", "mesh", "later"),
             ("switch", "Yes", "maybe"),
-            ("uri", "http://a", "http://"),
         ] {
             assert_eq!(check(format, right), Ok(()), "{format}");
             assert!(check(format, wrong).is_err(), "{format}");
         }
-        assert_eq!(NAMES.len(), 18);
+        assert_eq!(NAMES.len(), 21);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! is `None` here and is passed over in silence, so no mistake is told twice.
 
 mod addresses;
+mod configured;
 mod doors;
 mod expect;
 mod fleets;
@@ -14,6 +15,7 @@ mod resolvers;
 mod roam;
 mod timeline;
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -24,7 +26,8 @@ use crate::model::draw::Seed;
 use crate::model::id::{Name, Node as LabNode};
 use crate::model::mistake::Files;
 use crate::model::network::{Element, Matcher, Network};
-use crate::model::teleport::ProxyService;
+use crate::model::places::{Places, Subject};
+use crate::model::teleport::{Port, ProxyService};
 use crate::model::time::Span;
 use crate::model::topology::{
     Agent, Algorithm, App, Balancer, Check, Dns, Pool, Proxy, Role, Start, Topology, User, View,
@@ -33,9 +36,9 @@ use crate::model::topology::{
 
 use super::files::beside;
 use super::names::Names;
-use super::teleport::AgentFile;
 use super::tree::{Node, Step, Value};
-use super::{Loaded, Mistakes, Unsound, file, format, hint, place, teleport};
+use super::{Loaded, Mistakes, Unsound, file, format, hint, place, places, teleport};
+use configured::{AgentRead, EnvironmentRead};
 
 /// The seed of a scenario that names none.
 const SEED_DEFAULT: u64 = 1;
@@ -73,7 +76,9 @@ pub fn resolve(
         warnings: Mistakes::default(),
         read: vec![path.to_path_buf()],
         texts: BTreeMap::new(),
+        places: Places::default(),
         agent_files: BTreeMap::new(),
+        environments: BTreeMap::new(),
         networks: Vec::new(),
         zones: Vec::new(),
         zones_known: true,
@@ -84,12 +89,15 @@ pub fn resolve(
         apps: BTreeMap::new(),
         apps_known: true,
     };
+    let keys = places::of_tree(path, tree);
+    resolver.places.put(Subject::Scenario, Arc::new(keys));
     let topology = resolver.scenario(shapes);
     match topology {
         Some(topology) if resolver.mistakes.is_empty() => Ok(Loaded {
             topology,
             warnings: resolver.warnings.into_list(path),
             read: resolver.read,
+            places: resolver.places,
         }),
         _ => {
             if resolver.mistakes.is_empty() {
@@ -114,8 +122,12 @@ struct Resolver<'a> {
     read: Vec<PathBuf>,
     /// What every named file held, so that each is read once.
     texts: BTreeMap<PathBuf, Result<Arc<str>, String>>,
+    /// Where the keys of the scenario and of Teleport's files stand.
+    places: Places,
     /// The configuration of agents by file, so that each is checked once.
-    agent_files: BTreeMap<PathBuf, Option<Arc<AgentFile>>>,
+    agent_files: BTreeMap<(&'static str, PathBuf), Option<AgentRead>>,
+    /// Their environment files, likewise.
+    environments: BTreeMap<PathBuf, Option<EnvironmentRead>>,
     networks: Vec<Network>,
     /// Every zone of every view so far.
     zones: Vec<ZoneSource>,
@@ -285,7 +297,11 @@ impl Resolver<'_> {
         let steps = [K("pool"), K("teleport")];
         let read = pool.teleport.as_deref().and_then(|p| self.file(&steps, p));
         let file = read.and_then(|(path, text)| {
-            teleport::proxy(&path, &text, &mut self.mistakes, &mut self.warnings)
+            let files = Noted::new(self.files);
+            let (mistakes, warnings) = (&mut self.mistakes, &mut self.warnings);
+            let file = teleport::proxy(&path, &text, &files, mistakes, warnings);
+            self.read.extend(files.read.into_inner());
+            file
         });
         let range = format::cidr(pool.addresses.as_deref()?).ok()?;
         let size = pool.size?;
@@ -301,20 +317,22 @@ impl Resolver<'_> {
             );
         }
         let file = file?;
-        let port = file.web_listen_addr.port;
+        self.places.put(Subject::Pool, Arc::new(file.keys));
+        let service = file.service;
+        let port = service.web_listen().port;
         let proxies = hosts.iter().zip(1..).map(|(host, number): (_, usize)| {
             let name: Name = number.to_string().into();
             Proxy {
                 id: host_id(seed, &LabNode::Proxy(name.clone())),
                 name,
                 listen: BackendAddr(SocketAddr::new(*host, port)),
-                further: Vec::new(),
+                further: further(&service, *host),
             }
         });
         Some(Pool {
             name: pool.name.as_deref()?.into(),
             proxies: proxies.collect(),
-            teleport: ProxyService::multiplexed(file.public_addrs, file.web_listen_addr),
+            teleport: service,
         })
     }
 
@@ -443,6 +461,41 @@ fn present<T>(list: &file::List<T>) -> Vec<(usize, &T)> {
 
 fn with<'a>(steps: &[Step<'a>], more: &[Step<'a>]) -> Vec<Step<'a>> {
     [steps, more].concat()
+}
+
+/// Files that note what could be read of them.
+struct Noted<'a> {
+    files: &'a dyn Files,
+    read: RefCell<Vec<PathBuf>>,
+}
+
+impl<'a> Noted<'a> {
+    fn new(files: &'a dyn Files) -> Self {
+        let read = RefCell::default();
+        Self { files, read }
+    }
+}
+
+impl Files for Noted<'_> {
+    fn read(&self, path: &Path) -> Result<String, String> {
+        let text = self.files.read(path)?;
+        let mut read = self.read.borrow_mut();
+        if !read.iter().any(|known| known == path) {
+            read.push(path.to_path_buf());
+        }
+        Ok(text)
+    }
+}
+
+/// Gives an instance's listeners beside the web listener: each port once, since tunnels may share
+/// the web listener.
+fn further(service: &ProxyService, host: IpAddr) -> Vec<(Port, BackendAddr)> {
+    let web = service.web_listen().port;
+    let others = service.listen.iter();
+    others
+        .filter(|(port, address)| *port != Port::Web && address.port != web)
+        .map(|(port, address)| (*port, BackendAddr(SocketAddr::new(host, address.port))))
+        .collect()
 }
 
 /// Draws a host id: a UUID of version 4 (RFC 9562, section 5.4).

@@ -1,27 +1,31 @@
 //! Checks a tree against a JSON Schema and collects every mistake.
 //!
 //! In go a schema and a tree with places; out come the mistakes, and what is sound of the tree as
-//! JSON: an unsound value is null there, an unknown key is left out. The schemas are our own two
-//! (`schema.json`, published by `twodoors schema`, and `teleport.json`); of JSON Schema 2020-12 it
-//! knows the [`KEYWORDS`] that they use, of formats those of `format`. A schema that it cannot read
-//! allows everything, so tests hold the schemas to those lists.
+//! JSON: an unsound value is null there, an unknown key is left out. The schemas are our own
+//! (`schema.json`, published by `twodoors schema`, and those of Teleport's files); of JSON Schema
+//! 2020-12 it knows the [`KEYWORDS`] that they use, of formats those of `format`. A schema that it
+//! cannot read allows everything, so tests hold the schemas to those lists.
 
 use std::path::Path;
 
 use serde_json::{Map, Value as Json};
 
-use super::tree::{Entry, Node, Value};
+use super::tree::{Entry, Mark, Node, Value};
 use super::{Mistakes, format, hint};
 
 /// The published schema of scenario files.
 pub const SCENARIO: &str = include_str!("schema.json");
 
-/// The schema of what this version reads of a `teleport.yaml`.
+/// The schema of a `teleport.yaml`: what is read of it, and which other keys Teleport has.
 pub const TELEPORT: &str = include_str!("teleport.json");
+
+/// The schema of the values of the Helm chart `teleport-kube-agent`.
+pub const HELM: &str = include_str!("helm.json");
 
 /// The keywords that a schema may use; those that say nothing to the checker come last.
 ///
-/// `x-unknown` is what to say of an unknown key, `x-later` what to say of certain ones.
+/// `x-unknown` is what to say of an unknown key, `x-later` what to say of certain ones;
+/// `x-unmodelled` names the keys that are real and without effect here, or is true for all others.
 pub const KEYWORDS: &[&str] = &[
     "$ref",
     "additionalProperties",
@@ -42,6 +46,7 @@ pub const KEYWORDS: &[&str] = &[
     "type",
     "x-later",
     "x-unknown",
+    "x-unmodelled",
     "$defs",
     "$id",
     "$schema",
@@ -61,20 +66,48 @@ pub fn teleport() -> Json {
     serde_json::from_str(TELEPORT).expect("the embedded schema is JSON, which a test shows")
 }
 
+/// Gives the schema of Helm values, read.
+pub fn helm() -> Json {
+    serde_json::from_str(HELM).expect("the embedded schema is JSON, which a test shows")
+}
+
+/// A key that is real elsewhere and has no effect here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unmodelled {
+    /// Its path.
+    pub path: String,
+    /// Where it begins.
+    pub mark: Mark,
+}
+
 /// Checks a tree, adds its mistakes, and gives what is sound.
 pub fn check(schema: &Json, file: &Path, tree: &Node, mistakes: &mut Mistakes) -> Json {
+    check_foreign(schema, file, tree, mistakes).0
+}
+
+/// Checks a tree of somebody else's format as [`check`] does, and gives the keys without effect
+/// here, too.
+pub fn check_foreign(
+    schema: &Json,
+    file: &Path,
+    tree: &Node,
+    mistakes: &mut Mistakes,
+) -> (Json, Vec<Unmodelled>) {
     let mut checker = Checker {
         root: schema,
         file,
         mistakes,
+        unmodelled: Vec::new(),
     };
-    checker.node(schema, tree, "")
+    let sound = checker.node(schema, tree, "");
+    (sound, checker.unmodelled)
 }
 
 struct Checker<'a> {
     root: &'a Json,
     file: &'a Path,
     mistakes: &'a mut Mistakes,
+    unmodelled: Vec<Unmodelled>,
 }
 
 impl<'a> Checker<'a> {
@@ -188,15 +221,26 @@ impl<'a> Checker<'a> {
                 .add(self.file, entry.mark, path, what, "take it out");
             return;
         }
+        let unmodelled = schema.get("x-unmodelled");
+        let others = unmodelled.and_then(Json::as_array).into_iter().flatten();
+        let others: Vec<&str> = others.filter_map(Json::as_str).collect();
+        if unmodelled == Some(&Json::Bool(true)) || others.contains(&entry.key.as_str()) {
+            self.unmodelled.push(Unmodelled {
+                path: path.to_owned(),
+                mark: entry.mark,
+            });
+            return;
+        }
         let mut allowed: Vec<&str> = properties
             .map(|known| known.keys().map(String::as_str).collect())
             .unwrap_or_default();
+        allowed.extend(others);
         allowed.sort_unstable();
         let (what, cure) = match schema.get("x-unknown").and_then(Json::as_str) {
             Some(words) => (
                 format!("{:?}: {words}", entry.key),
                 hint::nearest_within(&entry.key, &allowed, 2).map_or_else(
-                    || String::from("take it out; without effect it would mislead"),
+                    || String::from("take it out"),
                     |near| format!("did you mean {near}?"),
                 ),
             ),

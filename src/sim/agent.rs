@@ -131,7 +131,7 @@ impl World<'_> {
             Output::Find { dial, seed } => {
                 self.dial(id, (Purpose::Find, dial.0), seed, Some(TIMEOUT));
             }
-            Output::Heartbeat { dial } => {
+            Output::Heartbeat { dial, proxies: _ } => {
                 if let Some(link) = self.tunnel_of(index, dial) {
                     self.send(link, Way::Up, Message::Heartbeat);
                 }
@@ -198,7 +198,14 @@ impl World<'_> {
                 self.feed_agent(index, Input::Gossip { dial, proxies });
             }
             (Message::StreamOpen(request, app), Some(index), ClientStage::Up) => {
-                let answer = self.feed_agent(index, Input::StreamAsked { dial, app });
+                let answer = self.feed_agent(
+                    index,
+                    Input::StreamAsked {
+                        dial,
+                        kind: crate::model::teleport::ConnType::App,
+                        app,
+                    },
+                );
                 let message = match answer {
                     Some(Output::Serve { .. }) => Message::StreamTaken(request),
                     Some(Output::RefuseStream { why }) => {

@@ -11,6 +11,7 @@ use super::world::World;
 use crate::model::addr::{ClientAddr, HostPort, ListenAddr};
 use crate::model::fact::{Cause as Failing, Purpose, Stage};
 use crate::model::time::Span;
+use crate::policy::principals::covers;
 
 /// The first of the ports that Linux gives to clients, and how many there are.
 const PORTS: (u16, u16) = (32_768, 28_232);
@@ -245,34 +246,9 @@ const fn plain_cause(stage: Stage) -> Failing {
     }
 }
 
-/// Tells whether a name of a certificate stands for a host: itself, or a star for one label.
-fn covers(name: &str, host: &str) -> bool {
-    let host = host.trim_end_matches('.');
-    match name.strip_prefix("*.") {
-        Some(parent) => host
-            .split_once('.')
-            .is_some_and(|(label, rest)| !label.is_empty() && rest.eq_ignore_ascii_case(parent)),
-        None => name.eq_ignore_ascii_case(host),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_star_stands_for_one_label() {
-        for (name, host, expected) in [
-            ("a.example", "a.example", true),
-            ("a.example", "A.Example.", true),
-            ("a.example", "b.a.example", false),
-            ("*.a.example", "b.a.example", true),
-            ("*.a.example", "a.example", false),
-            ("*.a.example", "c.b.a.example", false),
-        ] {
-            assert_eq!(covers(name, host), expected, "{name} for {host}");
-        }
-    }
 
     #[test]
     fn ports_are_those_that_linux_gives_and_begin_again() {

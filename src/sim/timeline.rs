@@ -170,7 +170,7 @@ impl World<'_> {
 
     fn change_certificate(&mut self, names: Vec<Name>) {
         self.web_names = if names.is_empty() {
-            principals::web(&self.topology.pool.teleport.public)
+            principals::web(&self.topology.pool.teleport, &self.topology.pool.name)
         } else {
             names.iter().map(ToString::to_string).collect()
         };

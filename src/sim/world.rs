@@ -28,7 +28,7 @@ use crate::policy::address::Document;
 use crate::policy::answer::Rules;
 use crate::policy::faults::Faults;
 use crate::policy::principals::{self, Shown, ShownKind};
-use crate::policy::{machines, user};
+use crate::policy::{findings, machines, user};
 use crate::snapshot::Snapshot;
 
 /// The calendar at the beginning of every run, 2026-01-01T00:00:00Z, in Unix seconds.
@@ -119,7 +119,7 @@ impl<'a> World<'a> {
             links: Links::default(),
             dns: Counts::default(),
             play: Play::new(machines::conductor(topology)),
-            web_names: principals::web(&topology.pool.teleport.public),
+            web_names: principals::web(&topology.pool.teleport, &topology.pool.name),
             document: Document {
                 tls_routing: topology.pool.teleport.tls_routing(),
                 public_addr: public.map_or_else(String::new, ToString::to_string),
@@ -157,6 +157,9 @@ impl<'a> World<'a> {
         }
         for index in places(self.doors.len()) {
             self.arm_door(index);
+        }
+        for (node, kind) in findings::facts(&findings::all(&self.topology, Some(&self.rules))) {
+            self.emit(&node, vec![kind]);
         }
         self.emit(&Node::Lab, vec![Kind::Ready]);
         self.watch_mesh();

@@ -9,6 +9,7 @@ mod balancer;
 mod conduct;
 mod dns;
 mod faults;
+mod findings;
 mod fuzz;
 mod http;
 mod lab;

@@ -104,6 +104,7 @@ fn examine(path: &Path) -> (Exit, String) {
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let args = check::Args {
         scenarios: vec![path.to_path_buf()],
+        strict: false,
         json: false,
     };
     let mut io = Io {

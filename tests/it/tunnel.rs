@@ -24,6 +24,7 @@ use twodoors::live::tunnel::{
     self, ClientEvent, ClientTunnel, DialReq, ServerEvent, ServerTunnel, Settings,
     TransportRequest, TunnelError, TunnelStream,
 };
+use twodoors::model::teleport::Port;
 use twodoors::policy::{alpn, principals};
 
 /// How long anything here may take before the test has failed.
@@ -140,7 +141,7 @@ async fn a_tunnel_over_tls_carries_a_heartbeat_and_a_stream() {
         let (stream, _) = listener.accept().await.unwrap();
         let hello = tls::Hello::read(stream).await.unwrap();
         assert_eq!(hello.sni.as_deref(), Some("proxy.example.com"));
-        let classified = alpn::classify(hello.sni.as_deref(), &hello.alpn);
+        let classified = alpn::classify(Port::Web, hello.sni.as_deref(), &hello.alpn);
         let stream = hello.finish(&server, classified.protocol).await.unwrap();
         assert_eq!(
             stream.get_ref().1.alpn_protocol(),

@@ -11,31 +11,34 @@ use crate::model::time::Span;
 use crate::model::timeline::{Step, What};
 use crate::model::topology::{Balancer, Start, Topology};
 
-use super::Examined;
 use super::text::{algorithm, begin};
+use super::{Examined, Sound, findings};
 
 /// Makes the one document.
-pub(super) fn document(examined: &[(PathBuf, Examined)]) -> Value {
+pub(super) fn document(examined: &[(PathBuf, Examined)], strict: bool) -> Value {
+    let passes = |examined: &Examined| examined.as_ref().is_ok_and(|sound| sound.passes(strict));
     let scenarios = examined.iter().map(|(path, examined)| {
-        let (mistakes, warnings, resolved) = match examined {
-            Ok(loaded) => (
+        let (mistakes, warnings, found, resolved) = match examined {
+            Ok(Sound { loaded, found }) => (
                 Vec::new(),
                 places(&loaded.warnings),
+                findings::list(found),
                 topology(&loaded.topology),
             ),
-            Err(mistakes) => (places(mistakes), Vec::new(), Value::Null),
+            Err(mistakes) => (places(mistakes), Vec::new(), Vec::new(), Value::Null),
         };
         json!({
             "file": path.display().to_string(),
-            "passed": examined.is_ok(),
+            "passed": passes(examined),
             "mistakes": mistakes,
             "warnings": warnings,
+            "findings": found,
             "topology": resolved,
         })
     });
     json!({
         "schema": "twodoors.check/1",
-        "passed": examined.iter().all(|(_, examined)| examined.is_ok()),
+        "passed": examined.iter().all(|(_, examined)| passes(examined)),
         "scenarios": scenarios.collect::<Vec<_>>(),
     })
 }

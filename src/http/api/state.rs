@@ -6,8 +6,10 @@ use super::{
     NetworkCount, Proxy, Query, Snapshot, Tunnel, Use, User, View, Visit,
 };
 use crate::model::fact::VisitAnswered;
+use crate::model::finding::Severity;
 use crate::model::id::Name;
 use crate::model::time::{Span, Time};
+use crate::policy::findings;
 use crate::snapshot;
 
 impl Snapshot {
@@ -234,6 +236,7 @@ impl Finding {
     fn new(finding: &snapshot::Finding) -> Self {
         Self {
             id: finding.id,
+            severity: findings::severity(finding.id).map_or("notice", Severity::word),
             node: finding.node.to_string(),
             detail: finding.detail.clone(),
             at_us: finding.at.as_us(),

@@ -91,6 +91,8 @@ enum AgentShape {
     StreamAsked {
         #[serde(with = "plain")]
         dial: DialId,
+        #[serde(with = "ConnTypeShape")]
+        kind: ConnType,
         app: Name,
     },
     StreamCut {

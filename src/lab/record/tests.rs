@@ -72,6 +72,7 @@ fn agent_inputs() -> Vec<AnyInput> {
         Input::Operate(Act::Drain),
         Input::StreamAsked {
             dial,
+            kind: ConnType::Db,
             app: Arc::clone(&app),
         },
         Input::StreamCut {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::model::addr::{HostPort, ListenAddr};
 use crate::model::fact::{Act, Cause, Cut, Purpose, Stage};
 use crate::model::id::{DialId, Name};
+use crate::model::teleport::ConnType;
 use crate::policy::address::Document;
 use crate::policy::principals::Shown;
 
@@ -75,7 +76,9 @@ pub enum Input {
     StreamAsked {
         /// The tunnel.
         dial: DialId,
-        /// The app.
+        /// What for.
+        kind: ConnType,
+        /// The app or database.
         app: Name,
     },
     /// A stream was cut at its bound.
@@ -143,6 +146,8 @@ pub enum Output {
     Heartbeat {
         /// The tunnel.
         dial: DialId,
+        /// Host ids of the proxies that it is attached to; empty without proxy peering.
+        proxies: Vec<Name>,
     },
     /// The host key is refused, with these words; the handshake ends.
     RefuseHostKey {
@@ -154,9 +159,11 @@ pub enum Output {
         /// In words.
         why: String,
     },
-    /// The stream goes to the app with this place among the agent's own.
+    /// The stream goes to the app or database with this place among the agent's own.
     Serve {
+        /// Which of both.
+        kind: ConnType,
         /// The index.
-        app: usize,
+        place: usize,
     },
 }

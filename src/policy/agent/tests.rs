@@ -4,10 +4,23 @@
 )]
 
 use super::*;
-use crate::policy::principals::ShownKind;
+use crate::model::addr::ListenAddr;
+use crate::model::fact::{Act, Cut, Purpose};
+use crate::model::teleport::{self, ConnType, FIND_CACHE, KEEP_ALIVE, ListenerMode, Strategy};
+use crate::policy::address::Document;
+use crate::policy::alpn;
+use crate::policy::principals::{Shown, ShownKind};
 use crate::policy::testing::{Bench, topology};
 
 const DOOR: &str = "127.10.0.2:3080";
+
+/// The heartbeat of a mesh.
+fn beat(dial: DialId) -> Output {
+    Output::Heartbeat {
+        dial,
+        proxies: Vec::new(),
+    }
+}
 
 fn started() -> Bench<Agent> {
     let mut bench = Bench::new(Agent::new(0, &"orders".into()));
@@ -135,7 +148,7 @@ fn a_tunnel_is_claimed_inside_the_handshake_and_beats_at_once() {
     let mut bench = started();
     let dial = dialled(&mut bench);
     let out = reach(&mut bench, dial, "proxy-id-1");
-    assert_eq!(out.outputs, [Output::Heartbeat { dial }]);
+    assert_eq!(out.outputs, [beat(dial)]);
     let claimed = out.facts.iter().any(|fact| {
         matches!(fact, Kind::Claimed { proxy, balancer: Some(door), .. }
             if &**proxy == "1" && &**door == "internal")
@@ -157,10 +170,7 @@ fn a_second_tunnel_to_the_same_proxy_is_refused_and_counted_as_a_claim() {
     });
     assert!(refused, "{out:?}");
     let dial = dialled(&mut bench);
-    assert_eq!(
-        reach(&mut bench, dial, "proxy-id-2").outputs,
-        [Output::Heartbeat { dial }]
-    );
+    assert_eq!(reach(&mut bench, dial, "proxy-id-2").outputs, [beat(dial)]);
 }
 
 #[test]
@@ -250,7 +260,7 @@ fn an_answer_to_find_is_used_again_for_three_seconds() {
     let out = bench.wake();
     assert!(matches!(out.outputs[..], [Output::Dial { .. }]), "{out:?}");
     reach(&mut bench, DialId(2), "proxy-id-2");
-    bench.pass(FOUND_FOR);
+    bench.pass(FIND_CACHE);
     let out = bench.wake();
     assert!(matches!(out.outputs[..], [Output::Find { .. }]), "{out:?}");
 }
@@ -291,9 +301,16 @@ fn an_advised_tunnel_takes_no_more_streams_and_closes_after_the_last() {
     let dial = DialId(1);
     let ask = || Input::StreamAsked {
         dial,
+        kind: ConnType::App,
         app: "orders".into(),
     };
-    assert_eq!(bench.feed(ask()).outputs, [Output::Serve { app: 0 }]);
+    assert_eq!(
+        bench.feed(ask()).outputs,
+        [Output::Serve {
+            kind: ConnType::App,
+            place: 0
+        }]
+    );
     assert!(bench.feed(Input::Advised { dial }).outputs.is_empty());
     let refused = bench.feed(ask()).outputs;
     let why = String::from("agent connection is draining");
@@ -309,14 +326,12 @@ fn the_replacement_of_an_advised_tunnel_may_stand_before_it_ends() {
     let mut bench = meshed();
     bench.feed(Input::StreamAsked {
         dial: DialId(1),
+        kind: ConnType::App,
         app: "orders".into(),
     });
     bench.feed(Input::Advised { dial: DialId(1) });
     let dial = dialled(&mut bench);
-    assert_eq!(
-        reach(&mut bench, dial, "proxy-id-1").outputs,
-        [Output::Heartbeat { dial }]
-    );
+    assert_eq!(reach(&mut bench, dial, "proxy-id-1").outputs, [beat(dial)]);
 }
 
 #[test]
@@ -334,10 +349,7 @@ fn a_stopped_agent_does_nothing_and_a_started_one_begins_anew() {
     assert_eq!(bench.machine.deadline(), None);
     bench.feed(Input::Operate(Act::Start));
     let dial = dialled(&mut bench);
-    assert_eq!(
-        reach(&mut bench, dial, "proxy-id-3").outputs,
-        [Output::Heartbeat { dial }]
-    );
+    assert_eq!(reach(&mut bench, dial, "proxy-id-3").outputs, [beat(dial)]);
 }
 
 #[test]
@@ -383,7 +395,12 @@ fn a_thousand_agents_of_one_seed_spread_their_waits() {
             let entity = format!("agent/a{n}");
             let mut last = Span::ZERO;
             for _ in 0..9 {
-                last = backoff.wait(Time::ZERO, topology.seed, &entity);
+                last = backoff.wait(
+                    teleport::Backoff::Teleport,
+                    Time::ZERO,
+                    topology.seed,
+                    &entity,
+                );
                 backoff.elapsed();
             }
             last.as_us()
@@ -410,4 +427,183 @@ fn an_answer_to_find_that_comes_after_a_drain_dials_nothing() {
         document: document().into(),
     });
     assert!(out.outputs.is_empty() && out.facts.is_empty(), "{out:?}");
+}
+
+/// Starts the first agent of a lab that was changed so.
+fn started_in(change: impl FnOnce(&mut topology::Topology)) -> Bench<Agent> {
+    let mut bench = Bench::new(Agent::new(0, &"orders".into()));
+    change(&mut bench.topology);
+    bench.feed(Input::Operate(Act::Start));
+    bench
+}
+
+/// Wakes until find is asked, and answers with this.
+fn answered(bench: &mut Bench<Agent>, document: Document) -> Outbox<Output> {
+    loop {
+        for output in bench.wake().outputs {
+            if let Output::Find { dial, .. } = output {
+                let document = document.into();
+                return bench.feed(Input::FindAnswered { dial, document });
+            }
+        }
+    }
+}
+
+fn failure(out: &Outbox<Output>) -> Option<(Stage, Cause, String)> {
+    out.facts.iter().find_map(|fact| match fact {
+        Kind::DialFailed {
+            stage,
+            cause,
+            error,
+            ..
+        } => Some((*stage, *cause, error.clone())),
+        _ => None,
+    })
+}
+
+#[test]
+fn the_variable_decides_and_its_host_is_the_name_that_is_verified() {
+    let mut bench = started_in(|topology| {
+        topology.agents[0].tunnel_public_addr = Some("internal.example.com:3080".into());
+    });
+    let out = answered(&mut bench, document());
+    let [Output::Dial { dial, address, .. }] = &out.outputs[..] else {
+        panic!("{out:?}")
+    };
+    assert_eq!(address.to_string(), "internal.example.com:3080");
+    let refused = reach(&mut bench, *dial, "proxy-id-1");
+    let (_, cause, error) = failure(&refused).unwrap();
+    assert_eq!(cause, Cause::Principal);
+    assert!(
+        error.contains("ssh: principal \"internal.example.com\""),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_variable_without_a_port_is_a_failure_of_its_own_kind() {
+    let mut bench = started_in(|topology| {
+        topology.agents[0].tunnel_public_addr = Some("internal.example.com".into());
+    });
+    let out = answered(&mut bench, document());
+    assert!(out.outputs.is_empty(), "{out:?}");
+    let (stage, cause, error) = failure(&out).unwrap();
+    assert_eq!((stage, cause), (Stage::Connect, Cause::NoPort));
+    assert!(error.ends_with("missing port in address"), "{error}");
+}
+
+#[test]
+fn what_is_offered_follows_from_what_find_says_and_the_strategy() {
+    let separate = || Document {
+        tls_routing: false,
+        tunnel_public_addr: String::from("tunnel.example.com:3024"),
+        ..document()
+    };
+    let dialled = |peering: bool, document: Document| {
+        let mut bench = started_in(|topology| {
+            topology.pool.teleport.mode = ListenerMode::Multiplex;
+            if peering {
+                topology.pool.teleport.strategy = Strategy::ProxyPeering { connections: 1 };
+            }
+        });
+        match answered(&mut bench, document).outputs.pop() {
+            Some(Output::Dial { address, alpn, .. }) => (address.to_string(), alpn.to_vec()),
+            other => panic!("{other:?}"),
+        }
+    };
+    let web = String::from("proxy.example.com:3080");
+    let raw = String::from("tunnel.example.com:3024");
+    assert_eq!(
+        dialled(false, document()),
+        (web.clone(), vec![alpn::REVERSE_TUNNEL])
+    );
+    let both = vec![alpn::REVERSE_TUNNEL_V2, alpn::REVERSE_TUNNEL];
+    assert_eq!(dialled(true, document()), (web, both));
+    assert_eq!(dialled(true, separate()), (raw, Vec::new()));
+}
+
+#[test]
+fn with_find_cache_0_find_is_asked_before_every_dial() {
+    let mut bench = started_in(|topology| topology.agents[0].find_cache = Span::ZERO);
+    let dial = dialled(&mut bench);
+    reach(&mut bench, dial, "proxy-id-1");
+    gossip(&mut bench, dial, &["proxy-id-1", "proxy-id-2"]);
+    let out = bench.wake();
+    assert!(matches!(out.outputs[..], [Output::Find { .. }]), "{out:?}");
+}
+
+#[test]
+fn with_peering_it_holds_so_many_tunnels_and_tells_whom_it_is_attached_to() {
+    let mut bench = started_in(|topology| {
+        topology.pool.teleport.strategy = Strategy::ProxyPeering { connections: 2 };
+    });
+    let ids = ["proxy-id-1", "proxy-id-2", "proxy-id-3"];
+    let first = dialled(&mut bench);
+    reach(&mut bench, first, ids[2]);
+    gossip(&mut bench, first, &ids);
+    let second = dialled(&mut bench);
+    let told = |dial, ids: &[&str]| Output::Heartbeat {
+        dial,
+        proxies: ids.iter().map(|id| Name::from(*id)).collect(),
+    };
+    let both = [ids[2], ids[0]];
+    assert_eq!(
+        reach(&mut bench, second, ids[0]).outputs,
+        [told(first, &both), told(second, &both)]
+    );
+    assert_eq!(bench.machine.attached().count(), 2);
+    rest(&mut bench);
+    let why = String::from("reset");
+    let out = bench.feed(Input::TunnelClosed { dial: first, why });
+    assert_eq!(out.outputs, [told(second, &ids[..1])]);
+}
+
+#[test]
+fn heartbeats_come_as_often_as_the_pool_says() {
+    let often = Span::from_secs(20);
+    let mut bench = started_in(|topology| topology.pool.teleport.keep_alive = often);
+    let dial = dialled(&mut bench);
+    reach(&mut bench, dial, "proxy-id-1");
+    gossip(&mut bench, dial, &["proxy-id-1"]);
+    let began = bench.now;
+    rest(&mut bench);
+    assert_eq!(bench.wake().outputs, [beat(dial)]);
+    assert_eq!(bench.now.since(began), often);
+}
+
+#[test]
+fn a_database_is_served_by_its_own_name_and_kind() {
+    let mut bench = meshed();
+    let orders = |name: &str| topology::Database {
+        name: name.into(),
+        protocol: "postgres".into(),
+        target: None,
+    };
+    bench.topology.agents[0].databases = vec![orders("other"), orders("ledger")];
+    let dial = DialId(1);
+    let mut ask = |kind, app: &str| {
+        let app = app.into();
+        bench.feed(Input::StreamAsked { dial, kind, app }).outputs
+    };
+    let kind = ConnType::Db;
+    assert_eq!(ask(kind, "ledger"), [Output::Serve { kind, place: 1 }]);
+    let why = String::from("this agent serves no database \"orders\"");
+    assert_eq!(ask(kind, "orders"), [Output::RefuseStream { why }]);
+    let why = String::from("this agent serves no app \"ledger\"");
+    assert_eq!(ask(ConnType::App, "ledger"), [Output::RefuseStream { why }]);
+}
+
+#[test]
+fn waits_are_of_the_agents_own_kind() {
+    let wait = Span::from_ms(700);
+    let mut bench = started_in(|topology| {
+        topology.agents[0].backoff = teleport::Backoff::Fixed { wait };
+    });
+    let dial = dialled(&mut bench);
+    let out = reach(&mut bench, dial, "proxy-id-1");
+    let waits = out.facts.iter().filter_map(|fact| match fact {
+        Kind::BackingOff { wait, .. } => Some(*wait),
+        _ => None,
+    });
+    assert_eq!(waits.collect::<Vec<_>>(), [wait]);
 }

@@ -100,7 +100,7 @@ fn a_proxy_lists_id_and_cluster_first_and_every_public_host() {
     let pool = Pool {
         name: "proxies".into(),
         proxies: Vec::new(),
-        teleport: crate::model::teleport::ProxyService::multiplexed(
+        teleport: ProxyService::multiplexed(
             vec![
                 host_port("external_proxy.example.com"),
                 host_port("internal_proxy.example.com"),
@@ -136,14 +136,164 @@ fn a_proxy_lists_id_and_cluster_first_and_every_public_host() {
 }
 
 #[test]
-fn the_web_certificate_has_every_public_host_and_one_label_below() {
-    let names = web(&[
-        host_port("proxy.example.com"),
-        host_port("127.0.0.1"),
-        host_port("proxy.example.com"),
-    ]);
+fn a_proxy_asks_for_every_host_of_every_list_in_order() {
+    let listen = |port, host: &str| (port, host_port(host));
+    let service = ProxyService {
+        listen: vec![
+            listen(Port::Web, "0.0.0.0"),
+            listen(Port::Tunnel, "10.0.0.3"),
+            listen(Port::Ssh, ""),
+            listen(Port::Postgres, "10.0.0.9"),
+            listen(Port::Mysql, "10.0.0.4"),
+            listen(Port::Peer, "10.0.0.5"),
+        ],
+        ssh_public: vec![host_port("s1"), host_port("s2")],
+        tunnel_public: vec![host_port("t1"), host_port("t2")],
+        kube_public: vec![host_port("k1")],
+        mysql_public: vec![host_port("m1")],
+        postgres_public: vec![host_port("p1")],
+        peer_public: Some(host_port("peer")),
+        ..ProxyService::multiplexed(vec![host_port("a"), host_port("b")], host_port("0.0.0.0"))
+    };
+    let asked = requested(&service, "Proxy-1");
     assert_eq!(
-        names,
-        ["proxy.example.com", "*.proxy.example.com", "127.0.0.1"]
+        asked,
+        [
+            "Proxy-1",
+            "proxy-1",
+            "a",
+            "b",
+            "0.0.0.0",
+            "0.0.0.0",
+            "10.0.0.3",
+            "10.0.0.4",
+            "10.0.0.5",
+            "localhost",
+            "127.0.0.1",
+            "::1",
+            "remote.kube.proxy.teleport.cluster.local",
+            "s1",
+            "s2",
+            "t1",
+            "t2",
+            "p1",
+            "m1",
+            "k1",
+            "peer",
+        ]
     );
+    assert_eq!(
+        issued(("0f3c", "Proxy-1"), "lab", asked),
+        [
+            "0f3c.lab",
+            "0f3c",
+            "Proxy-1.lab",
+            "Proxy-1",
+            "localhost",
+            "127.0.0.1",
+            "::1",
+            "proxy-1",
+            "a",
+            "b",
+            "10.0.0.3",
+            "10.0.0.4",
+            "10.0.0.5",
+            "remote.kube.proxy.teleport.cluster.local",
+            "s1",
+            "s2",
+            "t1",
+            "t2",
+            "p1",
+            "m1",
+            "k1",
+            "peer",
+        ]
+    );
+}
+
+#[test]
+fn names_of_the_identity_have_stars_where_kubernetes_is() {
+    let mut service = ProxyService::multiplexed(
+        vec![host_port("a.example"), host_port("10.0.0.1")],
+        host_port("0.0.0.0"),
+    );
+    let fixed = ["*.teleport.cluster.local", "teleport.cluster.local"];
+    assert_eq!(
+        identity_dns_names(&service),
+        [fixed[0], fixed[1], "*.a.example"]
+    );
+    service.version = Version::V1;
+    assert_eq!(identity_dns_names(&service), fixed);
+}
+
+#[test]
+fn the_web_certificate_follows_where_its_pair_is() {
+    let mut service = ProxyService::multiplexed(
+        vec![
+            host_port("proxy.example.com"),
+            host_port("127.0.0.1"),
+            host_port("proxy.example.com"),
+        ],
+        host_port("0.0.0.0"),
+    );
+    service.tunnel_public = vec![host_port("tunnel.example.com")];
+    service.ssh_public = vec![host_port("ssh.example.com")];
+    assert_eq!(
+        web(&service, "proxy-1"),
+        [
+            "proxy.example.com",
+            "*.proxy.example.com",
+            "127.0.0.1",
+            "tunnel.example.com",
+            "*.tunnel.example.com"
+        ]
+    );
+    service.certificate = WebCertificate::Read(vec!["*.example.com".into()]);
+    assert_eq!(web(&service, "proxy-1"), ["*.example.com"]);
+    service.certificate = WebCertificate::SelfSigned;
+    assert_eq!(
+        web(&service, "proxy-1"),
+        ["proxy-1", "localhost", "proxy.example.com", "127.0.0.1"]
+    );
+}
+
+#[test]
+fn a_star_stands_for_one_label() {
+    for (name, host, expected) in [
+        ("a.example", "a.example", true),
+        ("a.example", "A.Example.", true),
+        ("a.example", "b.a.example", false),
+        ("*.a.example", "b.a.example", true),
+        ("*.a.example", "a.example", false),
+        ("*.a.example", "c.b.a.example", false),
+    ] {
+        assert_eq!(covers(name, host), expected, "{name} for {host}");
+    }
+}
+
+#[test]
+fn a_stand_in_shows_a_user_certificate_in_its_own_name() {
+    let mut user = shown();
+    user.kind = ShownKind::UserCertificate;
+    user.principals = vec![String::from("stand-in")];
+    assert_eq!(check_user(&user, "stand-in", NOW), Ok(()));
+    assert!(matches!(
+        check_user(&user, "root", NOW),
+        Err(Refusal::Principal { .. })
+    ));
+    assert_eq!(
+        check_user(&user, "stand-in", NOW + 10),
+        Err(Refusal::Expired)
+    );
+    user.ca_known = false;
+    assert!(matches!(
+        check_user(&user, "stand-in", NOW),
+        Err(Refusal::UnknownAuthority(_))
+    ));
+    assert_eq!(
+        check_user(&shown(), "0f3c.lab", NOW),
+        Err(Refusal::HostCertificate)
+    );
+    user.kind = ShownKind::PlainKey;
+    assert_eq!(check_user(&user, "stand-in", NOW), Err(Refusal::PlainKey));
 }

@@ -379,10 +379,10 @@ fn a_stopped_proxy_takes_no_hello_and_says_no_good_bye() {
 #[test]
 fn an_offer_that_nothing_serves_is_refused_with_the_reason() {
     let mut bench = started();
-    let out = hello(&mut bench, &["teleport-tcp"]);
+    let out = hello(&mut bench, &["acme-tls/1"]);
     assert!(matches!(out.outputs[..], [Output::RefuseHello { .. }]));
     let told = out.facts.iter().any(
-        |fact| matches!(fact, Kind::ConnRefused { why, .. } if why.contains("[teleport-tcp]")),
+        |fact| matches!(fact, Kind::ConnRefused { why, .. } if why.contains("[acme-tls/1]")),
     );
     assert!(told, "{out:?}");
 }

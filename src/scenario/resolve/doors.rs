@@ -50,7 +50,11 @@ impl Resolver<'_> {
             }),
             timeout_connect,
             retries: balancer.retries.unwrap_or(3),
-            send_proxy: SendProxy::V2,
+            send_proxy: match balancer.send_proxy {
+                Some(file::SendProxy::None) => SendProxy::None,
+                Some(file::SendProxy::V1) => SendProxy::V1,
+                Some(file::SendProxy::V2) | None => SendProxy::V2,
+            },
         }
     }
 
@@ -97,6 +101,8 @@ impl Resolver<'_> {
         for proxy in pool.into_iter().flat_map(|pool| &pool.proxies) {
             let who = format!("proxy/{}", proxy.name);
             known.push((proxy.listen.0, who.clone()));
+            let further = proxy.further.iter();
+            known.extend(further.map(|(_, address)| (address.0, who.clone())));
             self.taken.insert(proxy.listen.ip(), who);
         }
         let range = shapes

@@ -1,25 +1,15 @@
-//! Agents and users: their networks, apps and visits.
+//! Agents and users: their networks, resolvers and visits.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use super::addresses::Addresses;
+use super::configured::Like;
 use super::fleets::Member;
 use super::{
-    Agent, App, EVERY_MIN, HostPort, LabNode, Name, Network, Resolver, Seed, Span, Start, Step,
-    User, file, format, hint, host_id, present, teleport, with,
+    Agent, EVERY_MIN, LabNode, Name, Network, Resolver, Seed, Span, Start, Step, Subject, User,
+    file, format, hint, host_id, present, with,
 };
 use Step::{Index as I, Key as K};
-
-use crate::model::teleport::{Backoff, FIND_CACHE};
-
-/// What all of an agent's entry have in common.
-struct Like {
-    network: Name,
-    resolver: Option<Name>,
-    proxy_server: HostPort,
-    apps: Vec<App>,
-}
 
 impl Resolver<'_> {
     pub(super) fn network(&self, name: &str) -> Option<&Network> {
@@ -71,6 +61,12 @@ impl Resolver<'_> {
             let name: Name = member.name.clone().unwrap_or_else(|| "?".into());
             // Without an address a mistake has been added; the apps are known all the same.
             let nowhere = IpAddr::from([0, 0, 0, 0]);
+            let keys = all.keys.clone();
+            self.places.put(Subject::Agent(name.clone()), keys);
+            if let Some(keys) = &all.environment {
+                let subject = Subject::Environment(name.clone());
+                self.places.put(subject, keys.clone());
+            }
             resolved.push(Agent {
                 id: host_id(seed, &LabNode::Agent(name.clone())),
                 name,
@@ -78,11 +74,11 @@ impl Resolver<'_> {
                 address: address.unwrap_or(nowhere),
                 resolver: all.resolver.clone(),
                 proxy_server: all.proxy_server.clone(),
-                tunnel_public_addr: None,
-                find_cache: FIND_CACHE,
-                backoff: Backoff::Teleport,
+                tunnel_public_addr: all.tunnel_public_addr.clone(),
+                find_cache: all.find_cache,
+                backoff: all.backoff,
                 apps: all.apps.clone(),
-                databases: Vec::new(),
+                databases: all.databases.clone(),
             });
         }
         // An unsound entry is an agent too, of unknown apps.
@@ -91,72 +87,16 @@ impl Resolver<'_> {
         resolved
     }
 
-    fn agent(&mut self, member: &Member<'_, file::Agent>) -> Option<Like> {
-        let agent = member.shape;
-        let steps = [K("agents"), I(member.index)];
-        let resolver = self.asks(&steps, agent.resolver.as_deref());
-        let path = agent.teleport.as_deref()?;
-        let (path, text) = self.file(&with(&steps, &[K("teleport")]), path)?;
-        let known = self.agent_files.get(&path).cloned();
-        let file = known.unwrap_or_else(|| {
-            let file = teleport::agent(&path, &text, &mut self.mistakes, &mut self.warnings);
-            let file = file.map(Arc::new);
-            self.agent_files.insert(path.clone(), file.clone());
-            file
-        })?;
-        for app in &file.apps {
-            let Some((other, from)) = self.apps.get(app) else {
-                let owner = member.name.clone().unwrap_or_else(|| "?".into());
-                self.apps.insert(app.clone(), (owner, path.clone()));
-                continue;
-            };
-            // One file for several agents says that they are alike; two files may be an accident.
-            if *from != path {
-                let what = format!("the app {app} is served by agent/{other} too, by another file");
-                let steps = with(&steps, &[K("teleport")]);
-                self.odd(
-                    &steps,
-                    what,
-                    "requests go to either; rename one if that is not meant",
-                );
-            }
-        }
-        let targets = agent.apps.iter().flatten();
-        for (name, _) in targets {
-            if !file.apps.iter().any(|app| **app == **name) {
-                let known: Vec<&str> = file.apps.iter().map(|app| &**app).collect();
-                let what = format!("{} has no app {name:?}", path.display());
-                let steps = with(&steps, &[K("apps"), K(name)]);
-                self.wrong(&steps, what, hint::cure(name, &known));
-            }
-        }
-        let target = |app: &Name| {
-            let targets = agent.apps.as_ref()?;
-            format::host_port(targets.get(&**app)?.as_deref()?).ok()
-        };
-        let apps = file.apps.iter().map(|app| App {
-            name: app.clone(),
-            target: target(app),
-            login: false,
-        });
-        Some(Like {
-            network: self.name_of(agent.network.as_deref()),
-            resolver,
-            proxy_server: file.proxy_server.clone(),
-            apps: apps.collect(),
-        })
-    }
-
     /// Gives the network's own name, shared by all who are in it; without a network a mistake has
     /// been added.
-    fn name_of(&self, network: Option<&str>) -> Name {
+    pub(super) fn name_of(&self, network: Option<&str>) -> Name {
         let network = network.unwrap_or_default();
         self.network(network)
             .map_or_else(|| network.into(), |network| network.name.clone())
     }
 
     /// Looks for the resolver that an agent or user asks.
-    fn asks(&mut self, steps: &[Step<'_>], resolver: Option<&str>) -> Option<Name> {
+    pub(super) fn asks(&mut self, steps: &[Step<'_>], resolver: Option<&str>) -> Option<Name> {
         let name = resolver?;
         if !self.names.resolvers.may_have(name) {
             let what = format!("there is no resolver {name:?}");
@@ -226,7 +166,7 @@ impl Resolver<'_> {
             network: self.name_of(Some(user.network.as_deref()?)),
             address: IpAddr::from([0, 0, 0, 0]),
             resolver,
-            proxy: None,
+            proxy: user.proxy.as_deref().map(Into::into),
             visits,
             every: every_span,
             start,

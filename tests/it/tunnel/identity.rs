@@ -268,7 +268,7 @@ async fn a_client_whose_protocols_are_not_served_gets_the_alert() {
     let (near, far) = duplex(64 * 1024);
     let proxy = async {
         let hello = tls::Hello::read(near).await.unwrap();
-        let classified = alpn::classify(hello.sni.as_deref(), &hello.alpn);
+        let classified = alpn::classify(Port::Web, hello.sni.as_deref(), &hello.alpn);
         assert!(classified.service.is_err());
         hello.refuse(&server).await;
     };
