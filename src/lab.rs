@@ -200,6 +200,18 @@ impl Lab {
             .map(|door| (&door.name, &*door.listen))
     }
 
+    /// Gives where each balancer is really bound: ports below 1024 may be moved.
+    pub fn doors_bound(&self) -> impl Iterator<Item = (&Name, Vec<SocketAddr>)> {
+        let bound = |listen: &ListenAddr| self.bound(listen.0);
+        self.doors()
+            .map(move |(name, listen)| (name, listen.iter().map(bound).collect()))
+    }
+
+    /// Gives where to connect to reach an address of the scenario.
+    pub fn bound(&self, real: SocketAddr) -> SocketAddr {
+        self.shared.ports.bound(real)
+    }
+
     /// Gives where each resolver listens.
     pub fn resolvers(&self) -> impl Iterator<Item = (&Name, SocketAddr)> {
         let resolvers = self.shared.topology.resolvers.iter();

@@ -364,7 +364,7 @@ fn write_ready(
         lab.dns(),
         folder.path().display()
     )?;
-    for (name, listen) in lab.doors() {
+    for (name, listen) in lab.doors_bound() {
         let listen: Vec<String> = listen.iter().map(ToString::to_string).collect();
         write!(out, " {name}={}", listen.join(","))?;
     }
@@ -411,7 +411,8 @@ fn write_help(
             ))
         });
         if let Some((user, door, app)) = visit {
-            let (port, ca) = (public.port, folder.path().join("ca.pem"));
+            let bound = lab.bound(SocketAddr::new(door, public.port));
+            let (port, ca) = (bound.port(), folder.path().join("ca.pem"));
             writeln!(
                 err,
                 "  as a user:    curl --interface {user} --cacert {} --resolve {app}:{port}:{door} \

@@ -17,13 +17,15 @@ use crate::live::dial::Dialer;
 use crate::live::dns::Dns;
 use crate::live::faults::InForce;
 use crate::live::gossip::Board;
+use crate::live::peer;
+use crate::live::ports::Ports;
 use crate::live::proxy::{self, Proxy};
 use crate::live::resolver::{Resolver, Sockets};
 use crate::live::runner::Shared;
 use crate::live::tasks::Tasks;
+use crate::live::tls;
 use crate::live::tunnel::Settings;
 use crate::live::user::User;
-use crate::live::{serve, tls};
 use crate::model::fact::{Act, Kind};
 use crate::model::id::{Name, Node, Seq};
 use crate::model::topology::Topology;
@@ -47,6 +49,7 @@ pub(super) async fn start(options: Options) -> Result<Lab, StartError> {
         clock,
         journal: journal.clone(),
         faults: InForce::default(),
+        ports: Ports::default(),
         tap,
     };
 
@@ -60,7 +63,12 @@ pub(super) async fn start(options: Options) -> Result<Lab, StartError> {
     let dns = bound.address();
     let mut pool = Vec::new();
     for proxy in &topology.pool.proxies {
-        pool.push(bind(Node::Proxy(proxy.name.clone()), proxy.listen.0)?);
+        let node = || Node::Proxy(proxy.name.clone());
+        let listeners: Result<Vec<_>, _> = proxy::listeners(proxy)
+            .into_iter()
+            .map(|(port, address)| Ok((port, bind(&shared.ports, node(), address)?)))
+            .collect();
+        pool.push(listeners?);
     }
     let mut caches = Vec::new();
     for resolver in &topology.resolvers {
@@ -74,7 +82,7 @@ pub(super) async fn start(options: Options) -> Result<Lab, StartError> {
         let listeners: Result<Vec<_>, _> = door
             .listen
             .iter()
-            .map(|address| bind(node(), address.0))
+            .map(|address| bind(&shared.ports, node(), address.0))
             .collect();
         doors.push(listeners?);
     }
@@ -88,7 +96,7 @@ pub(super) async fn start(options: Options) -> Result<Lab, StartError> {
     let authority = Authority::new(now).map_err(|e| issuing(&e))?;
     let names = principals::web(&topology.pool.teleport, &topology.pool.name);
     let web = authority.issue_web(&names, now).map_err(|e| issuing(&e))?;
-    let web = tls::Server::new(web);
+    let web = tls::Server::asking(web, Arc::new(authority.user_roots()));
     let known_hosts = authority.known_hosts_line("*").map_err(|e| issuing(&e))?;
     let roots = Arc::new(authority.roots());
     let asked: Vec<SocketAddr> = caches.iter().map(Sockets::address).collect();
@@ -97,29 +105,34 @@ pub(super) async fn start(options: Options) -> Result<Lab, StartError> {
         let mut asked = names.zip(&asked);
         let own = asked.find(|(name, _)| Some(*name) == resolver.as_ref());
         let dns = own.map_or(dns, |(_, address)| *address);
-        Dialer::new(from, dns, Arc::clone(&roots)).map_err(|error| StartError::System {
+        let dialer = Dialer::new(from, dns, Arc::clone(&roots));
+        let dialer = dialer.map_err(|error| StartError::System {
             what: "a resolver",
             error: error.to_string(),
-        })
+        })?;
+        Ok::<_, StartError>(dialer.knowing(shared.ports.clone()))
     };
 
     // Make the nodes.
     let tasks = Tasks::new();
     let board = Board::default();
     let cluster = topology.cluster();
+    let settings = Settings::of(&topology.pool.teleport);
+    let peering = peer::Authority::new(now).map_err(|e| issuing(&e))?;
     let mut proxies = Vec::new();
-    for (index, (config, listener)) in topology.pool.proxies.iter().zip(pool).enumerate() {
+    for (index, (config, listeners)) in topology.pool.proxies.iter().zip(pool).enumerate() {
         let names = principals::proxy(&topology.pool, config, cluster);
         let name = principals::proxy_nodename(config);
         let identity = authority.issue_host(HostRole::Proxy, &name, &names, now);
         let means = proxy::Means {
+            peers: peering.issue(&config.id, now).map_err(|e| issuing(&e))?,
             tls: web.clone(),
             identity: identity.map_err(|e| issuing(&e))?,
             trust: authority.trust(),
-            settings: Settings::default(),
+            settings: settings.clone(),
             board: board.clone(),
         };
-        proxies.push(Proxy::new(index, shared.clone(), means, listener, &tasks));
+        proxies.push(Proxy::new(index, shared.clone(), means, listeners, &tasks));
     }
     let balancers: Vec<Balancer> = (0..topology.balancers.len())
         .map(|index| Balancer::new(index, shared.clone()))
@@ -132,7 +145,7 @@ pub(super) async fn start(options: Options) -> Result<Lab, StartError> {
             dialer: dialer(config.address, &config.resolver)?,
             identity: identity.map_err(|e| issuing(&e))?,
             trust: authority.trust(),
-            settings: Settings::default(),
+            settings: settings.clone(),
         };
         agents.push(Agent::new(index, shared.clone(), means, &tasks));
     }
@@ -237,8 +250,9 @@ async fn watch_mesh(
     }
 }
 
-fn bind(what: Node, address: SocketAddr) -> Result<TcpListener, StartError> {
-    serve::listen(address).map_err(|error| bind_error(what, address, error))
+fn bind(ports: &Ports, what: Node, address: SocketAddr) -> Result<TcpListener, StartError> {
+    let bound = ports.listen(address);
+    bound.map_err(|error| bind_error(what, address, error))
 }
 
 #[expect(

@@ -135,15 +135,31 @@ impl Decisions {
             }
             Kind::DialFailed {
                 stage,
-                cause: _,
+                cause,
                 error,
                 ..
-            } => (own(), "failure", format!("{stage}: {error}")),
+            } => (own(), "failure", format!("{stage}, {cause}: {error}")),
             Kind::TunnelLost { proxy, tunnels, .. } => {
                 (own(), "loss", format!("{proxy}, {tunnels} now"))
             }
             Kind::BackingOff { wait, step } => (own(), "backoff", format!("{wait}, step {step}")),
             Kind::ProxiesKnown { known, why } => (own(), "lease", format!("{known}: {why}")),
+            Kind::Pinged { asked, web, .. } => (own(), "ping", format!("{asked}: go to {web}")),
+            Kind::Redirected { app, to, .. } => (own(), "login", format!("{app}, by {to}")),
+            Kind::Peered {
+                client,
+                app,
+                peer,
+                why,
+                ..
+            } => {
+                let entity = format!("{node} for {}", client.ip());
+                (entity, "peer", format!("{app} by proxy/{peer}: {why}"))
+            }
+            Kind::SessionBegun { client, app, user } => {
+                let entity = format!("{node} for {}", client.ip());
+                (entity, "session", format!("{app} for {user}"))
+            }
             Kind::ClientRefused { client, why, .. } => {
                 let entity = format!("{node} for {}", client.ip());
                 (entity, "refusal", format!("{why:?}"))
@@ -165,13 +181,14 @@ impl Decisions {
                 return;
             }
             Kind::ServiceChosen {
+                listener,
                 client,
                 service,
                 why,
                 ..
             } => {
                 let entity = format!("{node} for {}", client.ip());
-                (entity, "service", format!("{service:?}: {why}"))
+                (entity, "service", format!("{listener}: {service:?}: {why}"))
             }
             Kind::TunnelRegistered { agent, .. } => (
                 format!("{node} of agent/{agent}"),

@@ -5,10 +5,11 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
 
@@ -23,8 +24,11 @@ use super::{cut, resource, webapi};
 use crate::model::addr::{HostPort, ListenAddr};
 use crate::model::fact::{Act, Cause, Purpose, Stage};
 use crate::model::id::{DialId, Name};
+use crate::model::teleport::ConnType;
+use crate::model::topology;
 use crate::policy::agent::{Agent as Machine, Input, Output, TIMEOUT};
 use crate::policy::principals::Shown;
+use crate::policy::proxy::Serves;
 use crate::policy::{alpn, machines};
 
 /// An agent at work. Clones are the same agent.
@@ -49,7 +53,7 @@ struct Inner {
     runner: Runner<Machine>,
     index: usize,
     means: Means,
-    apps: Vec<String>,
+    serves: Serves,
     tasks: Tasks,
     work: Mutex<Work>,
 }
@@ -73,7 +77,12 @@ impl Agent {
     /// Makes the agent with this place in the topology and starts its clockwork.
     pub fn new(index: usize, shared: Shared, means: Means, tasks: &Tasks) -> Self {
         let config = &shared.topology.agents[index];
-        let apps = config.apps.iter().map(|app| app.name.to_string()).collect();
+        let databases = config.databases.iter().map(|known| known.name.clone());
+        let serves = Serves {
+            apps: config.apps.iter().map(|app| app.name.clone()).collect(),
+            databases: databases.collect(),
+            proxies: Vec::new(),
+        };
         let machine = machines::agent(&shared.topology, index);
         let work = Mutex::new(Work {
             tasks: tasks.child(),
@@ -87,7 +96,7 @@ impl Agent {
                 runner,
                 index,
                 means,
-                apps,
+                serves,
                 tasks,
                 work,
             }),
@@ -147,17 +156,21 @@ impl Agent {
             Output::Dial {
                 dial,
                 address,
-                alpn: _,
+                alpn,
             } => self.spawn(move |agent, life| async move {
-                agent.dial(dial, &address, &life).await;
+                agent.dial(dial, &address, alpn, &life).await;
             }),
             Output::Find { dial, seed } => self.spawn(move |agent, life| async move {
                 agent.find(dial, &seed, &life).await;
             }),
-            Output::Heartbeat { dial, proxies: _ } => {
+            Output::Heartbeat { dial, proxies } => {
                 let now = self.inner.runner.shared().clock.unix_seconds();
+                let serves = Serves {
+                    proxies,
+                    ..self.inner.serves.clone()
+                };
                 if let Some(tunnel) = self.work().tunnels.get(&dial)
-                    && !tunnel.heartbeat(now, &self.inner.apps)
+                    && !tunnel.heartbeat(now, &serves)
                 {
                     tracing::debug!(%dial, "a heartbeat was left out: earlier ones still wait");
                 }
@@ -197,7 +210,7 @@ impl Agent {
     async fn find(&self, dial: DialId, seed: &HostPort, life: &Life) {
         let found = async {
             let stream = self
-                .connect((dial, Purpose::Find), seed, alpn::HTTP, life)
+                .connect((dial, Purpose::Find), seed, &[alpn::HTTP], life)
                 .await?;
             let found = webapi::find(stream, &seed.to_string(), &life.tasks).await;
             found.map_err(|error| DialError {
@@ -228,32 +241,33 @@ impl Agent {
         &self,
         (dial, purpose): (DialId, Purpose),
         to: &HostPort,
-        protocol: &str,
+        offered: &[&str],
         life: &Life,
     ) -> Result<TlsStream<cut::Stream>, DialError> {
-        let connected = |address| {
-            let host = to.host.to_string();
-            self.feed(Input::Connected {
-                dial,
-                purpose,
-                host,
-                address,
-            });
-        };
-        self.inner
-            .means
-            .dialer
-            .dial(
-                (&to.host, to.port),
-                &[protocol],
-                life.group.clone(),
-                connected,
-            )
-            .await
+        let connected = |address| self.connected((dial, purpose), to, address);
+        let dialer = &self.inner.means.dialer;
+        let (to, group) = ((&*to.host, to.port), life.group.clone());
+        dialer.dial(to, offered, group, connected).await
     }
 
-    async fn dial(&self, dial: DialId, address: &HostPort, life: &Life) {
-        match self.tunnel(dial, address, life).await {
+    fn connected(&self, (dial, purpose): (DialId, Purpose), to: &HostPort, address: ListenAddr) {
+        let host = to.host.to_string();
+        self.feed(Input::Connected {
+            dial,
+            purpose,
+            host,
+            address,
+        });
+    }
+
+    async fn dial(&self, dial: DialId, address: &HostPort, alpn: &[&str], life: &Life) {
+        // Without TLS routing SSH is spoken at once (reference 3.3).
+        let dialled = if alpn.is_empty() {
+            self.raw_tunnel(dial, address, life).await
+        } else {
+            self.tls_tunnel(dial, address, alpn, life).await
+        };
+        match dialled {
             Ok((tunnel, address)) => {
                 let ClientTunnel { events, control } = tunnel;
                 self.work().tunnels.insert(dial, control);
@@ -264,29 +278,50 @@ impl Agent {
         }
     }
 
-    async fn tunnel(
+    /// Dials with TLS, offers these protocols, and goes on when the one for tunnels was chosen.
+    async fn tls_tunnel(
+        &self,
+        dial: DialId,
+        to: &HostPort,
+        offered: &[&str],
+        life: &Life,
+    ) -> Result<(ClientTunnel, ListenAddr), DialError> {
+        let stream = self
+            .connect((dial, Purpose::Tunnel), to, offered, life)
+            .await?;
+        check_protocol(stream.get_ref().1.alpn_protocol()).map_err(|error| DialError {
+            stage: Stage::Tls,
+            cause: Cause::Alpn,
+            error,
+        })?;
+        let peer = peer_of(stream.get_ref().0)?;
+        Ok((self.shake_hands(dial, stream, life).await?, peer))
+    }
+
+    /// Dials and speaks SSH at once.
+    async fn raw_tunnel(
         &self,
         dial: DialId,
         to: &HostPort,
         life: &Life,
     ) -> Result<(ClientTunnel, ListenAddr), DialError> {
-        let stream = self
-            .connect((dial, Purpose::Tunnel), to, alpn::REVERSE_TUNNEL, life)
-            .await?;
-        if stream.get_ref().1.alpn_protocol() != Some(alpn::REVERSE_TUNNEL.as_bytes()) {
-            let error = format!("the proxy did not choose {}", alpn::REVERSE_TUNNEL);
-            return Err(DialError {
-                stage: Stage::Tls,
-                cause: Cause::Alpn,
-                error,
-            });
-        }
-        let peer = stream.get_ref().0.peer_addr();
-        let peer = peer.map_err(|e| DialError {
-            stage: Stage::Connect,
-            cause: Cause::Connect,
-            error: e.to_string(),
-        })?;
+        let dialer = &self.inner.means.dialer;
+        let address = SocketAddr::new(dialer.resolve(&to.host).await?, to.port);
+        let stream = life.group.clone().holds(dialer.connect(address).await?);
+        self.connected((dial, Purpose::Tunnel), to, ListenAddr(address));
+        let peer = peer_of(&stream)?;
+        Ok((self.shake_hands(dial, stream, life).await?, peer))
+    }
+
+    async fn shake_hands<S>(
+        &self,
+        dial: DialId,
+        stream: S,
+        life: &Life,
+    ) -> Result<ClientTunnel, DialError>
+    where
+        S: AsyncRead + AsyncWrite + Send + 'static,
+    {
         let agent = self.clone();
         let judge = move |shown| agent.judge(dial, shown);
         let Means {
@@ -296,7 +331,17 @@ impl Agent {
             ..
         } = &self.inner.means;
         let tunnel = tunnel::connect(stream, identity, trust, judge, settings, &life.tasks).await;
-        let tunnel = tunnel.map_err(|error| {
+        tunnel.map_err(|error| {
+            let cause = match &error {
+                TunnelError::Timeout(_) => Cause::Timeout,
+                // A refused host key has its own cause, which the machine has given it already.
+                TunnelError::Heartbeat(_)
+                | TunnelError::HostKey(_)
+                | TunnelError::Login
+                | TunnelError::LoginRefused(_)
+                | TunnelError::Ssh(_)
+                | TunnelError::Stopped => Cause::Ssh,
+            };
             let error = if let TunnelError::HostKey(why) = error {
                 format!("ssh: handshake failed: {why}")
             } else {
@@ -304,11 +349,10 @@ impl Agent {
             };
             DialError {
                 stage: Stage::Ssh,
-                cause: Cause::Ssh,
+                cause,
                 error,
             }
-        })?;
-        Ok((tunnel, ListenAddr(peer)))
+        })
     }
 
     /// Asks the machine what to make of a host key, inside the handshake.
@@ -367,16 +411,24 @@ impl Agent {
     }
 
     fn stream_asked(&self, dial: DialId, request: TransportRequest, life: &Life) {
-        let app = request.dial.address.as_str().into();
+        let asked = &request.dial;
+        let Some(kind) = ConnType::read(&asked.conn_type) else {
+            let why = format!("this agent has no tunnels of type {:?}", asked.conn_type);
+            request.refuse(&why);
+            return;
+        };
+        let app = asked.address.as_str().into();
         let mut request = Some(request);
-        let kind = crate::model::teleport::ConnType::App;
         let input = Input::StreamAsked { dial, kind, app };
         for output in self.inner.runner.feed(input) {
             match (output, request.take()) {
-                (Output::Serve { place: app, .. }, Some(request)) => {
+                (Output::Serve { kind, place }, Some(request)) => {
                     let (agent, group) = (self.clone(), life.group.clone());
                     life.tasks.spawn(async move {
-                        agent.serve(app, request, group).await;
+                        match kind {
+                            ConnType::App => agent.serve_app(place, request, group).await,
+                            ConnType::Db => agent.serve_database(place, request, group).await,
+                        }
                         agent.feed(Input::StreamEnded { dial });
                     });
                 }
@@ -386,10 +438,13 @@ impl Agent {
         }
     }
 
-    async fn serve(&self, app: usize, request: TransportRequest, group: cut::Group) {
-        let topology = &self.inner.runner.shared().topology;
-        let config = &topology.agents[self.inner.index];
-        let Some(app) = config.apps.get(app) else {
+    fn config(&self) -> &topology::Agent {
+        &self.inner.runner.shared().topology.agents[self.inner.index]
+    }
+
+    async fn serve_app(&self, place: usize, request: TransportRequest, group: cut::Group) {
+        let config = self.config();
+        let Some(app) = config.apps.get(place) else {
             request.refuse("no such app");
             return;
         };
@@ -409,5 +464,76 @@ impl Agent {
                 }
             }
         }
+    }
+
+    /// Connects before it accepts: whoever asks for a database is told why there is none.
+    async fn serve_database(&self, place: usize, request: TransportRequest, group: cut::Group) {
+        let Some(database) = self.config().databases.get(place) else {
+            request.refuse("no such database");
+            return;
+        };
+        let name = &database.name;
+        let Some(target) = &database.target else {
+            let why = format!(
+                "the database {name:?} has no target: the scenario's agents[].databases names one"
+            );
+            request.refuse(&why);
+            return;
+        };
+        let connected = tokio::select! {
+            connected = resource::connect(target, self.inner.means.dialer.from()) => connected,
+            () = request.closed() => return,
+        };
+        match connected {
+            Ok(connected) => {
+                let relayed = resource::pump(request.accept(), group.holds(connected)).await;
+                if let Err(error) = relayed {
+                    tracing::debug!(%error, database = %name, %target, "a stream broke");
+                }
+            }
+            Err(error) => request.refuse(&format!("{name} at {target}: {error}")),
+        }
+    }
+}
+
+/// Tells whether what the proxy chose is what tunnels are spoken with; an offered
+/// `teleport-reversetunnelv2` is a hint to balancers, which a proxy never chooses.
+fn check_protocol(chosen: Option<&[u8]>) -> Result<(), String> {
+    let wanted = alpn::REVERSE_TUNNEL;
+    match chosen {
+        Some(chosen) if chosen == wanted.as_bytes() => Ok(()),
+        Some(chosen) => {
+            let chosen = String::from_utf8_lossy(chosen);
+            Err(format!(
+                "ALPN: {wanted:?} was wanted and {chosen:?} chosen: this is no listener for tunnels"
+            ))
+        }
+        None => Err(format!(
+            "ALPN: {wanted:?} was offered and nothing chosen: something on the way ends TLS, or is \
+             no Teleport proxy"
+        )),
+    }
+}
+
+fn peer_of(stream: &cut::Stream) -> Result<ListenAddr, DialError> {
+    let peer = stream.peer_addr().map_err(|error| DialError {
+        stage: Stage::Connect,
+        cause: Cause::Connect,
+        error: error.to_string(),
+    })?;
+    Ok(ListenAddr(peer))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check_protocol;
+
+    #[test]
+    fn no_protocol_and_another_one_have_their_own_words() {
+        assert_eq!(check_protocol(Some(b"teleport-reversetunnel")), Ok(()));
+        let other = check_protocol(Some(b"http/1.1")).unwrap_err();
+        assert!(other.contains("\"http/1.1\" chosen"), "{other}");
+        let none = check_protocol(None).unwrap_err();
+        assert!(none.contains("nothing chosen"), "{none}");
     }
 }

@@ -2,7 +2,9 @@
 //!
 //! In go names and the time (Unix seconds); out come TLS certificates of an X.509 authority and SSH
 //! host certificates of an SSH authority, what to trust them by, and plain data about what the
-//! other side showed. It keeps nothing on disk and its keys never leave it; `Debug` masks them.
+//! other side showed. Users have an authority of their own (`authority/user`). It keeps nothing on disk and its keys never leave it; `Debug` masks them.
+
+mod user;
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,6 +20,9 @@ use rustls::sign::CertifiedKey;
 use thiserror::Error;
 
 use crate::policy::principals::{Shown, ShownKind};
+
+use self::user::Users;
+pub use self::user::{UserCertificate, read_user};
 
 /// How long before its making a certificate is valid: clocks of test machines differ a little.
 pub const BACKDATING: u64 = 3_600;
@@ -64,12 +69,13 @@ impl HostRole {
     }
 }
 
-/// The two authorities of one lab.
+/// The authorities of one lab.
 pub struct Authority {
     issuer: rcgen::Issuer<'static, rcgen::KeyPair>,
     ca_pem: String,
     ca_der: rustls::pki_types::CertificateDer<'static>,
     ssh: PrivateKey,
+    users: Users,
     random: SystemRandom,
 }
 
@@ -106,7 +112,7 @@ impl fmt::Debug for HostIdentity {
 }
 
 impl Authority {
-    /// Makes both authorities at the time `now` (Unix seconds).
+    /// Makes the authorities at the time `now` (Unix seconds).
     pub fn new(now: u64) -> Result<Self, AuthorityError> {
         let random = SystemRandom::new();
         let mut params = rcgen::CertificateParams::new(Vec::new())?;
@@ -125,6 +131,7 @@ impl Authority {
             ca_der: certificate.der().clone(),
             issuer: rcgen::Issuer::new(params, key),
             ssh,
+            users: Users::new(now)?,
             random,
         })
     }

@@ -66,8 +66,9 @@ impl Cutting {
 struct Running {
     tasks: Tasks,
     relay: Relay,
-    /// Where the listeners were bound, so that a start takes the same ports again.
-    bound: Vec<SocketAddr>,
+    /// Where the listeners are for the scenario, with the port that was taken for one of 0, so that
+    /// a start takes the same ports again.
+    real: Vec<SocketAddr>,
 }
 
 impl Balancer {
@@ -97,8 +98,12 @@ impl Balancer {
 
     /// Begins to accept, and to check the pool at once; called once, inside the runtime.
     pub fn start(&self, listeners: Vec<TcpListener>, tasks: &Tasks) -> io::Result<()> {
-        let bound = listeners.iter().map(TcpListener::local_addr);
-        let bound = bound.collect::<io::Result<Vec<_>>>()?;
+        let real = listeners.iter().zip(&self.config().listen);
+        let real = real.map(|(listener, listen)| match listen.0.port() {
+            0 => listener.local_addr(),
+            _ => Ok(listen.0),
+        });
+        let real = real.collect::<io::Result<Vec<_>>>()?;
         let shared = self.inner.runner.shared();
         let means = Means {
             clock: shared.clock,
@@ -113,7 +118,7 @@ impl Balancer {
         let running = Running {
             tasks: tasks.clone(),
             relay,
-            bound,
+            real,
         };
         if self.inner.running.set(running).is_err() {
             return Err(io::Error::other("a balancer is started once"));
@@ -142,8 +147,9 @@ impl Balancer {
         let closed = lock(&self.inner.accepting).is_none();
         let mut listeners = Vec::new();
         if act == Act::Start && closed {
-            for address in &self.running().bound {
-                listeners.push(serve::listen(*address)?);
+            let ports = &self.inner.runner.shared().ports;
+            for address in &self.running().real {
+                listeners.push(ports.listen(*address)?);
             }
         }
         let mut closing = None;
@@ -200,7 +206,7 @@ impl Balancer {
 
     fn accept(&self, listeners: Vec<TcpListener>) {
         let accepting = self.running().tasks.child();
-        for (listener, address) in listeners.into_iter().zip(&self.running().bound) {
+        for (listener, address) in listeners.into_iter().zip(&self.running().real) {
             let this = self.clone();
             let listener_address = ListenAddr(*address);
             accepting.spawn(async move {
@@ -225,6 +231,8 @@ impl Balancer {
         }
         // A door that listens everywhere was still reached at one address.
         let destination = client.local_addr().unwrap_or(listener.0);
+        // The port of the scenario: a lower one may be bound elsewhere.
+        let destination = SocketAddr::new(destination.ip(), listener.0.port());
         if self.is_reset(source.ip(), destination.ip().to_canonical()) {
             if let Some(Output::Connect { flow, .. } | Output::Close { flow }) = outputs.first() {
                 self.ended(Event {
@@ -263,7 +271,8 @@ impl Balancer {
                     backend,
                     attempt,
                 } => {
-                    let header = proxy_protocol::header(flow.source, flow.destination);
+                    let send = self.config().send_proxy;
+                    let header = proxy_protocol::opening(send, flow.source, flow.destination);
                     let way = self.way(&id.to_string(), u64::from(attempt), proxy);
                     let timeout = self.config().timeout_connect;
                     let connect = connect::open(&way, flow.own, backend, &header, timeout);
@@ -359,7 +368,8 @@ impl Balancer {
         let way = self.way("check", check, proxy);
         let timeout = self.config().check.timeout;
         let own = self.config().listen.first().map(|listen| listen.ip());
-        connect::open(&way, own, backend, &proxy_protocol::local(), timeout)
+        let header = proxy_protocol::checking(self.config().send_proxy);
+        connect::open(&way, own, backend, &header, timeout)
             .await
             .map(drop)
     }

@@ -16,6 +16,9 @@ use tokio::net::TcpStream;
 use super::serve;
 use crate::model::fact::Cut;
 
+/// How much is looked at with one read.
+const PEEK_STEP: usize = 64;
+
 /// A group of connections that are cut together. Clones are the same group.
 #[derive(Clone, Debug, Default)]
 pub struct Group {
@@ -27,6 +30,10 @@ pub struct Group {
 pub struct Stream {
     tcp: TcpStream,
     group: Group,
+    /// What was looked at and belongs to the next reads; short, see [`Stream::peek`].
+    ahead: Vec<u8>,
+    /// Whom it reached, where that is not the address that the system has.
+    reached: Option<SocketAddr>,
 }
 
 impl Group {
@@ -43,7 +50,12 @@ impl Group {
 
     /// Takes a connection in.
     pub const fn holds(self, tcp: TcpStream) -> Stream {
-        Stream { tcp, group: self }
+        Stream {
+            tcp,
+            group: self,
+            ahead: Vec::new(),
+            reached: None,
+        }
     }
 }
 
@@ -53,9 +65,37 @@ impl Stream {
         &self.tcp
     }
 
-    /// Gives the other side's address.
+    /// Gives the other side's address, as the scenario knows it.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        self.tcp.peer_addr()
+        self.reached.map_or_else(|| self.tcp.peer_addr(), Ok)
+    }
+
+    /// Says whom it reached: a port below 1024 may be bound elsewhere.
+    #[must_use]
+    pub const fn reached(mut self, address: SocketAddr) -> Self {
+        self.reached = Some(address);
+        self
+    }
+
+    /// Waits until this many bytes are there, and leaves them to be read; gives fewer at the end.
+    ///
+    /// May be dropped at any await. A bound is the caller's: what is looked at is kept.
+    pub async fn peek(&mut self, count: usize) -> io::Result<&[u8]> {
+        while self.ahead.len() < count {
+            let mut more = [0; PEEK_STEP];
+            let most = (count - self.ahead.len()).min(PEEK_STEP);
+            let read = tokio::io::AsyncReadExt::read(&mut self.tcp, &mut more[..most]).await?;
+            if read == 0 {
+                break;
+            }
+            self.ahead.extend_from_slice(&more[..read]);
+        }
+        Ok(&self.ahead)
+    }
+
+    /// Throws away what was looked at, up to this many bytes.
+    pub fn skip(&mut self, count: usize) {
+        self.ahead.drain(..count.min(self.ahead.len()));
     }
 }
 
@@ -75,6 +115,12 @@ impl AsyncRead for Stream {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.ahead.is_empty() {
+            let most = buffer.remaining().min(self.ahead.len());
+            buffer.put_slice(&self.ahead[..most]);
+            self.ahead.drain(..most);
+            return Poll::Ready(Ok(()));
+        }
         Pin::new(&mut self.tcp).poll_read(cx, buffer)
     }
 }
@@ -128,6 +174,24 @@ mod tests {
         group.cut(how);
         drop(stream);
         client.read(&mut [0]).await
+    }
+
+    #[tokio::test]
+    async fn what_is_looked_at_is_read_afterwards_in_its_place() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap())
+            .await
+            .unwrap();
+        let mut stream = Group::default().holds(listener.accept().await.unwrap().0);
+        client.write_all(b"headbody").await.unwrap();
+        drop(client);
+        assert_eq!(stream.peek(4).await.unwrap(), b"head");
+        assert_eq!(stream.peek(2).await.unwrap(), b"head");
+        stream.skip(1);
+        let mut rest = String::new();
+        stream.read_to_string(&mut rest).await.unwrap();
+        assert_eq!(rest, "eadbody");
+        assert_eq!(stream.peek(1).await.unwrap(), b"", "the end is no byte");
     }
 
     #[tokio::test]

@@ -15,15 +15,19 @@ use hickory_resolver::config::{
     ConnectionConfig, LookupIpStrategy, NameServerConfig, ResolveHosts, ResolverConfig,
 };
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::net::{DnsError, NetError};
+use hickory_resolver::proto::op::ResponseCode;
 use rustls::RootCertStore;
 use thiserror::Error;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
 
+use super::ports::Ports;
 use super::{cut, tls};
 use crate::model::addr::ListenAddr;
 use crate::model::fact::{Cause, Stage};
+use crate::policy::answer::rcode_word;
 
 /// How long a stub resolver waits for one answer, and how often it asks (resolv.conf's defaults).
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -38,6 +42,7 @@ pub struct Dialer {
     place: Arc<ArcSwap<Place>>,
     dns: SocketAddr,
     roots: Arc<RootCertStore>,
+    ports: Ports,
 }
 
 /// Where it is.
@@ -66,7 +71,15 @@ impl Dialer {
             place: Arc::new(place),
             dns,
             roots,
+            ports: Ports::default(),
         })
+    }
+
+    /// Knows which listeners of the lab are not where the scenario says.
+    #[must_use]
+    pub fn knowing(mut self, ports: Ports) -> Self {
+        self.ports = ports;
+        self
     }
 
     /// Asks and connects from another address from now on; what is open or under way stays.
@@ -86,26 +99,28 @@ impl Dialer {
             return Ok(address);
         }
         let absolute = format!("{}.", host.trim_end_matches('.'));
-        let failed = |error: String| DialError {
+        let failed = |cause, why: &str| DialError {
             stage: Stage::Resolve,
-            cause: Cause::DnsFailed,
-            error,
+            cause,
+            error: format!("{host}: {why}"),
         };
         let place = self.place.load_full();
         let answer = place.resolver.lookup_ip(absolute).await;
-        let answer = answer.map_err(|error| failed(format!("{host}: {error}")))?;
-        answer
-            .iter()
-            .next()
-            .ok_or_else(|| failed(format!("{host}: the answer holds no address")))
+        let answer = answer.map_err(|error| {
+            let (cause, why) = unresolved(&error);
+            failed(cause, &why)
+        })?;
+        let none = || failed(Cause::NoAddress, "the answer holds no address");
+        answer.iter().next().ok_or_else(none)
     }
 
-    /// Connects from the node's own address.
+    /// Connects from the node's own address to one of the scenario, wherever that is bound.
     pub async fn connect(&self, to: SocketAddr) -> Result<TcpStream, DialError> {
         let from = self.from();
-        let failed = |error: String| DialError {
+        let bound = self.ports.bound(to);
+        let failed = |cause, error: String| DialError {
             stage: Stage::Connect,
-            cause: Cause::Connect,
+            cause,
             error,
         };
         let connect = async {
@@ -117,17 +132,17 @@ impl Dialer {
             if from.is_ipv4() == to.is_ipv4() {
                 socket.bind(SocketAddr::new(from, 0))?;
             }
-            let stream = socket.connect(to).await?;
+            let stream = socket.connect(bound).await?;
             stream.set_nodelay(true)?;
             Ok::<_, io::Error>(stream)
         };
         match timeout(TIMEOUT_CONNECT, connect).await {
             Ok(Ok(stream)) => Ok(stream),
-            Ok(Err(error)) => Err(failed(format!("{to}: {error}"))),
-            Err(_) => Err(failed(format!(
-                "{to}: no answer in {}s",
-                TIMEOUT_CONNECT.as_secs()
-            ))),
+            Ok(Err(error)) => Err(failed(unconnected(&error), format!("{to}: {error}"))),
+            Err(_) => Err(failed(
+                Cause::ConnectTimeout,
+                format!("{to}: no answer in {}s", TIMEOUT_CONNECT.as_secs()),
+            )),
         }
     }
 
@@ -140,16 +155,40 @@ impl Dialer {
         group: cut::Group,
         connected: impl FnOnce(ListenAddr),
     ) -> Result<TlsStream<cut::Stream>, DialError> {
-        let address = SocketAddr::new(self.resolve(host).await?, port);
-        let stream = group.holds(self.connect(address).await?);
-        connected(ListenAddr(address));
-        tls::connect(stream, host, alpn, Arc::clone(&self.roots))
+        self.dial_as((host, port), alpn, group, None, connected)
+            .await
+    }
+
+    /// Dials as [`Self::dial`] does, and shows this certificate when it is asked for one.
+    pub async fn dial_as(
+        &self,
+        (host, port): (&str, u16),
+        alpn: &[&str],
+        group: cut::Group,
+        own: Option<&tls::Own>,
+        connected: impl FnOnce(ListenAddr),
+    ) -> Result<TlsStream<cut::Stream>, DialError> {
+        let stream = self.dial_raw((host, port), group, connected).await?;
+        tls::connect_as(stream, host, alpn, Arc::clone(&self.roots), own)
             .await
             .map_err(|error| DialError {
                 stage: Stage::Tls,
-                cause: Cause::Tls,
+                cause: error.cause(),
                 error: error.to_string(),
             })
+    }
+
+    /// Resolves, connects and says where to; what is spoken there is the caller's.
+    pub async fn dial_raw(
+        &self,
+        (host, port): (&str, u16),
+        group: cut::Group,
+        connected: impl FnOnce(ListenAddr),
+    ) -> Result<cut::Stream, DialError> {
+        let address = SocketAddr::new(self.resolve(host).await?, port);
+        let stream = group.holds(self.connect(address).await?);
+        connected(ListenAddr(address));
+        Ok(stream.reached(address))
     }
 }
 
@@ -173,5 +212,111 @@ impl Place {
         options.edns0 = true;
         let resolver = builder.build().map_err(io::Error::other)?;
         Ok(Self { from, resolver })
+    }
+}
+
+/// Tells what kind of failure it is that a name has no address, and says so.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a library's list of errors, of which a few have a cure of their own"
+)]
+fn unresolved(error: &NetError) -> (Cause, String) {
+    match error {
+        NetError::Dns(DnsError::NoRecordsFound(none)) => match none.response_code {
+            ResponseCode::NXDomain => (Cause::NoSuchName, String::from("no such name (NXDOMAIN)")),
+            ResponseCode::NoError => (
+                Cause::NoAddress,
+                String::from("the name has no address (NODATA)"),
+            ),
+            code => by_code(code),
+        },
+        NetError::Dns(DnsError::ResponseCode(code)) => by_code(*code),
+        NetError::Timeout => (
+            Cause::DnsTimeout,
+            String::from("the DNS server did not answer in time"),
+        ),
+        NetError::Io(error) if error.kind() == io::ErrorKind::TimedOut => (
+            Cause::DnsTimeout,
+            String::from("the DNS server did not answer in time"),
+        ),
+        error => (Cause::DnsFailed, error.to_string()),
+    }
+}
+
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a library's list of codes, of which one has a cure of its own"
+)]
+fn by_code(code: ResponseCode) -> (Cause, String) {
+    match code {
+        ResponseCode::Refused => (
+            Cause::DnsRefused,
+            String::from("the DNS server refused (REFUSED): no view or zone for this source"),
+        ),
+        code => (
+            Cause::DnsFailed,
+            format!("the DNS server failed ({})", rcode_word(code)),
+        ),
+    }
+}
+
+/// Tells what kind of failure it is that no connection stands.
+fn unconnected(error: &io::Error) -> Cause {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => Cause::ConnectRefused,
+        io::ErrorKind::TimedOut => Cause::ConnectTimeout,
+        _ => Cause::Connect,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hickory_resolver::net::NoRecords;
+    use hickory_resolver::proto::op::Query;
+
+    use super::*;
+
+    fn check(error: impl Into<NetError>, expected: Cause) {
+        let error = error.into();
+        assert_eq!(unresolved(&error).0, expected, "{error:?}");
+    }
+
+    #[test]
+    fn each_failure_of_dns_has_its_own_cause() {
+        let none = |code| DnsError::NoRecordsFound(NoRecords::new(Query::default(), code));
+        check(none(ResponseCode::NXDomain), Cause::NoSuchName);
+        check(none(ResponseCode::NoError), Cause::NoAddress);
+        check(none(ResponseCode::Refused), Cause::DnsRefused);
+        check(
+            DnsError::ResponseCode(ResponseCode::Refused),
+            Cause::DnsRefused,
+        );
+        check(
+            DnsError::ResponseCode(ResponseCode::ServFail),
+            Cause::DnsFailed,
+        );
+        check(NetError::Timeout, Cause::DnsTimeout);
+        check(NetError::Busy, Cause::DnsFailed);
+    }
+
+    #[tokio::test]
+    async fn each_failure_of_tcp_has_its_own_cause() {
+        // The port was free a moment ago and stays so: nothing listens on it.
+        let listener = super::super::serve::listen(([127, 0, 0, 1], 0).into()).unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(listener);
+        let dns = ([127, 0, 0, 1], 1).into();
+        let roots = Arc::new(RootCertStore::empty());
+        let dialer = Dialer::new(IpAddr::from([127, 0, 0, 1]), dns, roots).unwrap();
+        let error = dialer.connect(address).await.unwrap_err();
+        assert_eq!(error.cause, Cause::ConnectRefused, "{error}");
+        assert_eq!(
+            unconnected(&io::ErrorKind::TimedOut.into()),
+            Cause::ConnectTimeout
+        );
+        assert_eq!(
+            unconnected(&io::ErrorKind::HostUnreachable.into()),
+            Cause::Connect
+        );
     }
 }

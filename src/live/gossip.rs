@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use super::session::Sessions;
 use crate::model::id::Name;
 use crate::policy::proxy::{Input, Serves};
 
@@ -14,6 +15,8 @@ use crate::policy::proxy::{Input, Serves};
 #[derive(Clone, Default)]
 pub struct Board {
     inner: Arc<Mutex<Inner>>,
+    /// A login that begins at one instance ends at another.
+    sessions: Sessions,
 }
 
 #[derive(Default)]
@@ -36,6 +39,11 @@ pub type Deliver = Arc<dyn Fn(Input) + Send + Sync>;
 pub type Delivery = (Deliver, Input);
 
 impl Board {
+    /// Gives the sessions of the pool's users.
+    pub const fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+
     /// Adds an instance, which has not yet said that it is alive.
     pub fn join(&self, id: &Name, deliver: Deliver) {
         self.lock().members.insert(

@@ -1,8 +1,17 @@
 //! An instance of the pool on real sockets.
 //!
-//! A connection's way: PROXY header, ClientHello, the machine's choice of service, the rest of TLS;
-//! then SSH for an agent, or HTTP/1.1 for the web API and the apps (`proxy/web`).
+//! A connection's way: PROXY header, first bytes, ClientHello, the machine's choice of service, the
+//! rest of TLS (`proxy/arrive`); then SSH for an agent, or HTTP for the web API and the apps
+//! (`proxy/web`), and on the tunnel listener for find alone (`proxy/minimal`).
 
+mod admission;
+mod arrive;
+mod database;
+mod minimal;
+mod sniff;
+mod ssh;
+mod streams;
+mod tunnels;
 mod web;
 
 use std::collections::BTreeMap;
@@ -10,24 +19,23 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use tokio::net::TcpStream;
-use tokio::sync::{Semaphore, mpsc};
-use tokio_rustls::server::TlsStream;
+use hyper::body::Bytes;
+use tokio::sync::Semaphore;
 
 use super::authority::{HostIdentity, Trust};
 use super::gossip::{Board, Delivery};
 use super::runner::{Runner, Shared};
 use super::serve::gate::{self, Gate};
 use super::tasks::Tasks;
-use super::tls::{self, Hello, TlsError};
-use super::tunnel::{self, ServerControl, ServerEvent, ServerTunnel, Settings};
-use super::{cut, proxy_protocol, serve, webapi};
+use super::tunnel::{ServerControl, Settings};
+use super::{cut, peer, tls, webapi};
 use crate::model::addr::ClientAddr;
-use crate::model::fact::{Act, Kind, Service};
+use crate::model::fact::{Act, Kind};
 use crate::model::id::{ConnId, Name};
 use crate::model::teleport::Port;
-use crate::policy::proxy::{Input, Output, Proxy as Machine, Serves};
-use crate::policy::{alpn, machines};
+use crate::model::topology;
+use crate::policy::machines;
+use crate::policy::proxy::{Input, Output, Proxy as Machine};
 
 pub use web::{HEADER_AGENT, HEADER_PROXY, HEADER_REFUSAL};
 
@@ -48,6 +56,8 @@ pub struct Means {
     pub identity: HostIdentity,
     /// Whom it believes.
     pub trust: Trust,
+    /// What it shows to the other instances, and asks of them.
+    pub peers: peer::Identity,
     /// Times and bounds of its tunnels.
     pub settings: Settings,
     /// Where it hears of the other instances.
@@ -56,13 +66,16 @@ pub struct Means {
 
 struct Inner {
     runner: Runner<Machine>,
+    index: usize,
     name: Name,
     id: Name,
     cluster: Name,
     listen: SocketAddr,
     means: Means,
-    document: Vec<u8>,
+    answers: webapi::Answers,
     pending: Arc<Semaphore>,
+    /// How many requests of peers there may be.
+    peering: Semaphore,
     tasks: Tasks,
     /// Held for one operator's act at a time: the cut of a stop must not hit what a start began.
     acting: tokio::sync::Mutex<()>,
@@ -71,11 +84,11 @@ struct Inner {
 
 /// What lives until the instance is stopped.
 struct Work {
-    /// A listener that is bound and not yet used.
-    bound: Option<TcpListener>,
-    /// The accept loop.
+    /// Listeners that are bound and not yet used: all of them, or none.
+    bound: Vec<(Port, TcpListener)>,
+    /// The accept loops.
     accepting: Option<Tasks>,
-    /// An accept loop that was told to end, whose listener may still be open.
+    /// Accept loops that were told to end, whose listeners may still be open.
     closing: Option<Tasks>,
     /// Every connection; cut all at once.
     conns: Tasks,
@@ -87,21 +100,20 @@ struct Work {
 impl Proxy {
     /// Makes the instance with this place in the pool and starts its clockwork.
     ///
-    /// `bound` is its listener; after a stop it binds the address again by itself.
+    /// `bound` are its listeners, those of [`listeners`]; after a stop it binds them again by itself.
     pub fn new(
         index: usize,
         shared: Shared,
         means: Means,
-        bound: TcpListener,
+        bound: Vec<(Port, TcpListener)>,
         tasks: &Tasks,
     ) -> Self {
         let config = &shared.topology.pool.proxies[index];
         let (name, id, listen) = (config.name.clone(), config.id.clone(), config.listen.0);
-        let document = webapi::document(&shared.topology);
         let cluster = shared.topology.cluster().into();
         let machine = machines::proxy(&shared.topology, index);
         let work = Work {
-            bound: Some(bound),
+            bound,
             accepting: None,
             closing: None,
             conns: tasks.child(),
@@ -111,13 +123,15 @@ impl Proxy {
         let proxy = Self {
             inner: Arc::new(Inner {
                 runner: Runner::new(machine, shared),
+                index,
                 name,
                 id,
                 cluster,
                 listen,
                 means,
-                document,
+                answers: webapi::Answers::default(),
                 pending: Arc::new(Semaphore::new(PENDING_MAX)),
+                peering: Semaphore::new(peer::PEERS_MAX),
                 tasks: tasks.clone(),
                 acting: tokio::sync::Mutex::default(),
                 work: Mutex::new(work),
@@ -145,8 +159,15 @@ impl Proxy {
         let _one = self.inner.acting.lock().await;
         if act == Act::Start {
             let mut work = self.work();
-            if work.bound.is_none() && work.accepting.is_none() {
-                work.bound = Some(serve::listen(self.inner.listen)?);
+            if work.bound.is_empty() && work.accepting.is_none() {
+                let shared = self.inner.runner.shared();
+                let own = &shared.topology.pool.proxies[self.inner.index];
+                // All or none: those that were bound are closed when a later one fails.
+                let bound = listeners(own).into_iter().map(|(port, address)| {
+                    let listener = shared.ports.listen(address)?;
+                    Ok((port, listener))
+                });
+                work.bound = bound.collect::<io::Result<_>>()?;
             }
         }
         self.feed(Input::Operate(act));
@@ -210,13 +231,13 @@ impl Proxy {
             Output::Presence { alive } => deliver(board.presence(&self.inner.id, alive)),
             Output::StopListening => {
                 let mut work = self.work();
-                work.bound = None;
+                work.bound.clear();
                 if let Some(accepting) = work.accepting.take() {
                     accepting.cancel();
                     work.closing = Some(accepting);
                 }
             }
-            // Choices go back to whoever asked: see `serve_conn` and `web`.
+            // Choices go back to whoever asked: see `arrive` and `web`.
             Output::AskPeers { .. }
             | Output::Redirect { .. }
             | Output::RefuseHello { .. }
@@ -229,71 +250,24 @@ impl Proxy {
 
     fn begin_listening(&self) {
         let mut work = self.work();
-        let Some(listener) = work.bound.take() else {
+        let bound = std::mem::take(&mut work.bound);
+        if bound.is_empty() {
             return;
-        };
-        let accepting = self.inner.tasks.child();
-        let proxy = self.clone();
-        let gate = Gate::new(self.inner.runner.node(), &self.inner.runner.shared().faults);
-        let accepted = gate::accept(listener, gate, move |stream, source| {
-            proxy.accepted(stream, source);
-        });
-        accepting.spawn(async move {
-            if let Err(error) = accepted.await {
-                tracing::error!(%error, "a listener of the pool failed");
-            }
-        });
-        work.accepting = Some(accepting);
-    }
-
-    fn accepted(&self, stream: TcpStream, source: SocketAddr) {
-        let Ok(permit) = Arc::clone(&self.inner.pending).try_acquire_owned() else {
-            tracing::warn!(proxy = %self.inner.name, "closed at accept: too many are pending");
-            return;
-        };
-        let proxy = self.clone();
-        let (conns, stream) = {
-            let work = self.work();
-            (work.conns.clone(), work.group.clone().holds(stream))
-        };
-        let own = conns.clone();
-        conns.spawn(async move {
-            let Some((client, hello)) = proxy.hello(stream, ClientAddr(source)).await else {
-                return;
-            };
-            drop(permit);
-            Box::pin(proxy.serve_conn(client, hello, &own)).await;
-        });
-    }
-
-    /// Reads the PROXY header and the ClientHello.
-    async fn hello(
-        &self,
-        mut stream: cut::Stream,
-        source: ClientAddr,
-    ) -> Option<(ClientAddr, Hello<cut::Stream>)> {
-        let _ = stream.tcp().set_nodelay(true);
-        let header = async {
-            let header = proxy_protocol::read(&mut stream).await?;
-            proxy_protocol::refuse_duplicate(stream.tcp()).await?;
-            Ok::<_, proxy_protocol::Error>(header)
-        };
-        let header = match header.await {
-            Ok(header) => header,
-            Err(error) => {
-                self.refused(ConnId(0), Some(source), error.to_string());
-                return None;
-            }
-        };
-        match Hello::read(stream).await {
-            Ok(hello) => Some((header.client.unwrap_or(source), hello)),
-            // A health check speaks for itself and says no more.
-            Err(TlsError::Hello(_)) if header.client.is_none() => None,
-            Err(error) => {
-                self.refused(ConnId(0), header.client, error.to_string());
-                None
-            }
         }
+        let accepting = self.inner.tasks.child();
+        for (port, listener) in bound {
+            let proxy = self.clone();
+            let gate = Gate::new(self.inner.runner.node(), &self.inner.runner.shared().faults);
+            let accepted = gate::accept(listener, gate, move |stream, source| {
+                proxy.accepted(port, stream, source);
+            });
+            accepting.spawn(async move {
+                if let Err(error) = accepted.await {
+                    tracing::error!(%error, %port, "a listener of the pool failed");
+                }
+            });
+        }
+        work.accepting = Some(accepting);
     }
 
     fn refused(&self, conn: ConnId, client: Option<ClientAddr>, why: String) {
@@ -302,123 +276,26 @@ impl Proxy {
             .measured(Kind::ConnRefused { conn, client, why });
     }
 
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "the others do not answer this input"
-    )]
-    async fn serve_conn(&self, client: ClientAddr, hello: Hello<cut::Stream>, tasks: &Tasks) {
-        let input = Input::HelloRead {
-            listener: Port::Web,
-            client,
-            sni: hello.sni.as_deref().map(Into::into),
-            alpn: hello
-                .alpn
-                .iter()
-                .take(alpn::OFFERED_MAX)
-                .map(|name| Name::from(name.as_str()))
-                .collect(),
-        };
-        for output in self.inner.runner.feed(input) {
-            match output {
-                Output::RefuseHello { .. } => {
-                    hello.refuse(&self.inner.means.tls).await;
-                    return;
-                }
-                Output::Serve {
-                    conn,
-                    service,
-                    protocol,
-                } => {
-                    match hello.finish(&self.inner.means.tls, protocol).await {
-                        Ok(stream) => {
-                            self.serve_service(conn, client, service, stream, tasks)
-                                .await;
-                        }
-                        Err(error) => self.refused(conn, Some(client), error.to_string()),
-                    }
-                    self.feed(Input::ConnClosed { conn });
-                    return;
-                }
-                other => tracing::error!(?other, "no answer to this input"),
-            }
-        }
+    /// Gives what the web API says at a path: find, at most ten seconds old, or ping.
+    fn web_api_body(&self, path: &str) -> Option<Bytes> {
+        let shared = self.inner.runner.shared();
+        let teleport = &shared.topology.pool.teleport;
+        let cluster = shared.topology.cluster();
+        let write = || webapi::document(teleport, cluster);
+        self.inner.answers.at(path, shared.clock.now(), write)
     }
+}
 
-    async fn serve_service(
-        &self,
-        conn: ConnId,
-        client: ClientAddr,
-        service: Service,
-        stream: TlsStream<cut::Stream>,
-        tasks: &Tasks,
-    ) {
-        match service {
-            Service::ReverseTunnel => self.serve_tunnel(conn, client, stream, tasks).await,
-            Service::Web | Service::WebMinimal => self.serve_web(client, stream, tasks).await,
-            Service::Database | Service::Peer | Service::Ssh | Service::Tcp => {
-                self.refused(conn, Some(client), format!("{service} is not served here"));
-            }
+/// Gives where an instance listens, and for what: an address that two listeners share once, for the
+/// first of them (reference 3.3, first row).
+pub fn listeners(proxy: &topology::Proxy) -> Vec<(Port, SocketAddr)> {
+    let mut listeners = vec![(Port::Web, proxy.listen.0)];
+    for (port, address) in &proxy.further {
+        if listeners.iter().all(|(_, known)| *known != address.0) {
+            listeners.push((*port, address.0));
         }
     }
-
-    async fn serve_tunnel(
-        &self,
-        conn: ConnId,
-        client: ClientAddr,
-        stream: TlsStream<cut::Stream>,
-        tasks: &Tasks,
-    ) {
-        let Means {
-            identity,
-            trust,
-            settings,
-            ..
-        } = &self.inner.means;
-        let now = self.inner.runner.shared().clock.unix_seconds();
-        match tunnel::accept(stream, identity, trust, now, settings, tasks).await {
-            Ok(ServerTunnel {
-                agent,
-                events,
-                control,
-            }) => {
-                self.work().tunnels.insert(conn, control);
-                self.feed(Input::TunnelOpened {
-                    conn,
-                    host_id: agent.host_id.into(),
-                });
-                self.hold(conn, events).await;
-            }
-            Err(error) => self.refused(conn, Some(client), error.to_string()),
-        }
-    }
-
-    /// Takes what happens on a tunnel until it ends.
-    async fn hold(&self, conn: ConnId, mut events: mpsc::Receiver<ServerEvent>) {
-        let mut why = String::from("the tunnel ended");
-        while let Some(event) = events.recv().await {
-            match event {
-                ServerEvent::Closed { why: cause } => {
-                    why = cause;
-                    break;
-                }
-                ServerEvent::Heartbeat { resources } => {
-                    let serves = Serves {
-                        apps: resources.into_iter().map(Into::into).collect(),
-                        ..Serves::default()
-                    };
-                    self.feed(Input::Heartbeat { conn, serves });
-                }
-                ServerEvent::StreamCut { address, why } => {
-                    self.inner.runner.measured(Kind::StreamCut {
-                        app: address.into(),
-                        why,
-                    });
-                }
-            }
-        }
-        self.work().tunnels.remove(&conn);
-        self.feed(Input::TunnelClosed { conn, why });
-    }
+    listeners
 }
 
 fn deliver(deliveries: Vec<Delivery>) {

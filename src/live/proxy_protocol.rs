@@ -1,8 +1,8 @@
 //! PROXY protocol: the header that a door sends, and its reader for the pool's side.
 //!
-//! A door sends version 2: PROXY for a client, LOCAL for its own checks. The reader takes versions
-//! 1 and 2, needs a header (Teleport's `proxy_protocol: on`), reads exactly its bytes, and is done
-//! within a deadline. It does not look at what follows except to refuse a second header.
+//! A door sends what its `send_proxy` says: version 2 (PROXY for a client, LOCAL for its own checks),
+//! version 1 (UNKNOWN for checks), or nothing. The reader takes both versions and reads exactly a
+//! header's bytes; whether there may or must be one is not its question (reference 3.7).
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,9 +11,10 @@ use std::time::Duration;
 use ppp::v2::{Addresses, Builder, Command, PROTOCOL_PREFIX, Protocol, Version};
 use ppp::{v1, v2};
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::net::TcpStream;
 
+use super::cut;
 use crate::model::addr::ClientAddr;
+use crate::model::teleport::SendProxy;
 
 /// How long the header may take to arrive; Teleport's detection deadline.
 pub const DEADLINE: Duration = Duration::from_secs(10);
@@ -38,6 +39,8 @@ pub struct Header {
     pub client: Option<ClientAddr>,
     /// Where the client had connected to, under the same condition.
     pub destination: Option<SocketAddr>,
+    /// Whether it is version 2's LOCAL, which every mode takes.
+    pub local: bool,
 }
 
 /// Why no header was read.
@@ -49,9 +52,6 @@ pub enum Error {
         /// Its first bytes.
         found: Vec<u8>,
     },
-    /// A second header follows.
-    #[error("a second PROXY header follows the first")]
-    Duplicate,
     /// The connection ended or broke before the header was complete.
     #[error("reading the PROXY header: {0}")]
     Io(#[from] io::Error),
@@ -69,12 +69,48 @@ pub enum Error {
     Malformed(String),
 }
 
-/// Gives the header for a client's connection to `destination`.
-///
-/// Addresses of different families are both sent as IPv6, IPv4 ones mapped.
+/// Gives what a door says first on a client's connection to `destination`.
+pub fn opening(send: SendProxy, client: SocketAddr, destination: SocketAddr) -> Vec<u8> {
+    match send {
+        SendProxy::None => Vec::new(),
+        SendProxy::V1 => line(client, destination),
+        SendProxy::V2 => header(client, destination),
+    }
+}
+
+/// Gives what a door says first on a check's connection.
+pub fn checking(send: SendProxy) -> Vec<u8> {
+    match send {
+        SendProxy::None => Vec::new(),
+        SendProxy::V1 => b"PROXY UNKNOWN\r\n".to_vec(),
+        SendProxy::V2 => local(),
+    }
+}
+
+/// Gives the version 1 header for a client's connection to `destination`.
+pub fn line(client: SocketAddr, destination: SocketAddr) -> Vec<u8> {
+    let (client, destination) = one_family(client, destination);
+    let family = if client.is_ipv4() { "TCP4" } else { "TCP6" };
+    let (from, to) = (client.ip(), destination.ip());
+    let ports = (client.port(), destination.port());
+    format!("PROXY {family} {from} {to} {} {}\r\n", ports.0, ports.1).into_bytes()
+}
+
+/// Gives the version 2 header for a client's connection to `destination`.
 pub fn header(client: SocketAddr, destination: SocketAddr) -> Vec<u8> {
+    Builder::with_addresses(
+        Version::Two | Command::Proxy,
+        Protocol::Stream,
+        one_family(client, destination),
+    )
+    .build()
+    .expect("two addresses fit a header")
+}
+
+/// Makes addresses of different families both IPv6, IPv4 ones mapped.
+fn one_family(client: SocketAddr, destination: SocketAddr) -> (SocketAddr, SocketAddr) {
     let plain = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
-    let (client, destination) = match (plain(client), plain(destination)) {
+    match (plain(client), plain(destination)) {
         (SocketAddr::V4(client), SocketAddr::V6(destination)) => (
             SocketAddr::new(client.ip().to_ipv6_mapped().into(), client.port()),
             SocketAddr::V6(destination),
@@ -84,14 +120,7 @@ pub fn header(client: SocketAddr, destination: SocketAddr) -> Vec<u8> {
             SocketAddr::new(destination.ip().to_ipv6_mapped().into(), destination.port()),
         ),
         same => same,
-    };
-    Builder::with_addresses(
-        Version::Two | Command::Proxy,
-        Protocol::Stream,
-        (client, destination),
-    )
-    .build()
-    .expect("two addresses fit a header")
+    }
 }
 
 /// Gives the header for a connection that the sender makes for itself.
@@ -113,17 +142,16 @@ pub async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Result<Header, Error
     }
 }
 
-/// Waits for what follows a header and refuses a second one; an end of data is no mistake here.
-///
-/// The first byte decides: nothing that a proxy serves begins with `P` or a carriage return.
-pub async fn refuse_duplicate(stream: &TcpStream) -> Result<(), Error> {
-    let mut first = [0; 1];
-    match tokio::time::timeout(DEADLINE, stream.peek(&mut first)).await {
-        Ok(Ok(1)) if first[0] == b'P' || first[0] == PROTOCOL_PREFIX[0] => Err(Error::Duplicate),
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(error)) => Err(error.into()),
-        Err(_) => Err(Error::Late),
+/// Reads a header if the connection begins with one, and nothing else; the deadline is the caller's.
+pub async fn read_any(stream: &mut cut::Stream) -> Result<Option<Header>, Error> {
+    for count in 1..=DETECT {
+        let seen = stream.peek(count).await?;
+        let begins = b"PROXY ".starts_with(seen) || PROTOCOL_PREFIX.starts_with(seen);
+        if seen.len() < count || !begins {
+            return Ok(None);
+        }
     }
+    detect(stream).await.map(Some)
 }
 
 async fn detect(stream: &mut (impl AsyncRead + Unpin)) -> Result<Header, Error> {
@@ -182,7 +210,7 @@ async fn read_binary(
     let header = v2::Header::try_from(bytes.as_slice())
         .map_err(|error| Error::Malformed(error.to_string()))?;
     if header.command == Command::Local {
-        return Ok(Header::NOBODY);
+        return Ok(Header::LOCAL);
     }
     Ok(match header.addresses {
         Addresses::IPv4(a) => Header::of(
@@ -202,12 +230,20 @@ impl Header {
     const NOBODY: Self = Self {
         client: None,
         destination: None,
+        local: false,
+    };
+
+    /// As [`Self::NOBODY`], said in the way that every mode takes.
+    const LOCAL: Self = Self {
+        local: true,
+        ..Self::NOBODY
     };
 
     fn of(client: SocketAddr, destination: SocketAddr) -> Self {
         Self {
             client: Some(ClientAddr(client)),
             destination: Some(destination),
+            local: false,
         }
     }
 }

@@ -60,23 +60,36 @@ pub async fn serve_builtin(
 /// left: an app that says nothing would not see that, and be waited for. The connection to the app
 /// ends with its group.
 pub async fn relay(
-    mut stream: TunnelStream,
+    stream: TunnelStream,
     target: &HostPort,
     from: IpAddr,
     group: cut::Group,
 ) -> io::Result<()> {
     let closed = stream.closed();
-    let relaying = async {
-        let mut target = group.holds(connect(target, from).await?);
-        tokio::io::copy_bidirectional(&mut stream, &mut target).await
+    let connecting = async {
+        tokio::select! {
+            connected = connect(target, from) => connected.map(Some),
+            () = closed => Ok(None),
+        }
     };
+    match connecting.await? {
+        Some(target) => pump(stream, group.holds(target)).await,
+        None => Ok(()),
+    }
+}
+
+/// Moves bytes both ways, each end on its own, until both sides have ended, or the other side of the
+/// stream has left.
+pub async fn pump(mut stream: TunnelStream, mut target: cut::Stream) -> io::Result<()> {
+    let closed = stream.closed();
     tokio::select! {
-        relayed = relaying => relayed.map(|_| ()),
+        pumped = tokio::io::copy_bidirectional(&mut stream, &mut target) => pumped.map(|_| ()),
         () = closed => Ok(()),
     }
 }
 
-async fn connect(target: &HostPort, from: IpAddr) -> io::Result<TcpStream> {
+/// Connects to a real app or database from the agent's own address.
+pub async fn connect(target: &HostPort, from: IpAddr) -> io::Result<TcpStream> {
     let connecting = async {
         let address = match target.host.parse::<IpAddr>() {
             Ok(ip) => SocketAddr::new(ip, target.port),

@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 
 use super::clock::Clock;
 use super::faults::InForce;
+use super::ports::Ports;
 use crate::journal::Journal;
 use crate::model::fact::Kind;
 use crate::model::id::Node;
@@ -31,6 +32,8 @@ pub struct Shared {
     pub journal: Journal,
     /// What is wrong on purpose.
     pub faults: InForce,
+    /// Which listeners are not where the scenario says.
+    pub ports: Ports,
     /// Who sees each call.
     pub tap: Option<Arc<dyn Tap>>,
 }

@@ -2,7 +2,8 @@
 //!
 //! In goes a stream; out comes what the client asks for (server name, ALPN list), and after the
 //! caller has decided, a TLS stream whose handshake offered exactly the one protocol that he chose.
-//! Deciding is `policy/alpn`'s work. A refused client gets the alert `no_application_protocol`.
+//! Deciding is `policy/alpn`'s work. A server may ask for a certificate of the lab's users and never
+//! demands one (reference 3.5, rule 6). A refused client gets the alert `no_application_protocol`.
 //! A ClientHello is at most 64 KiB, rustls's own bound.
 
 use std::io;
@@ -11,14 +12,17 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use rustls::crypto::ring;
-use rustls::pki_types::ServerName;
-use rustls::server::Acceptor;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::server::{Acceptor, WebPkiClientVerifier};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::{AlertDescription, CertificateError, ClientConfig, RootCertStore, ServerConfig};
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 use tokio_rustls::{LazyConfigAcceptor, StartHandshake, TlsConnector, client, server};
+
+use crate::model::fact::Cause;
 
 /// How long a client may take to send its ClientHello (Teleport `lib/srv/alpnproxy/proxy.go`).
 pub const TIMEOUT_HELLO: Duration = Duration::from_secs(15);
@@ -38,6 +42,9 @@ pub enum TlsError {
     /// No ClientHello came in time, or something else than one.
     #[error("no TLS ClientHello: {0}")]
     Hello(io::Error),
+    /// A certificate or key of one's own cannot be used.
+    #[error("the own certificate: {0}")]
+    Own(String),
     /// The name to verify is neither a DNS name nor an address.
     #[error("{0:?} is neither a DNS name nor an address")]
     Name(String),
@@ -46,23 +53,108 @@ pub enum TlsError {
     Timeout(Duration),
 }
 
+impl TlsError {
+    /// Tells what kind of failure it is, to a client.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "a library's list of errors, of which a few have a cure of their own"
+    )]
+    pub fn cause(&self) -> Cause {
+        let error = match self {
+            Self::Handshake(error) | Self::Hello(error) => error,
+            Self::Name(_) => return Cause::TlsName,
+            Self::Own(_) => return Cause::Tls,
+            Self::Timeout(_) => return Cause::Timeout,
+        };
+        let inner = error.get_ref();
+        match inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+            Some(rustls::Error::InvalidCertificate(
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+            )) => Cause::TlsName,
+            Some(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
+                Cause::TlsAuthority
+            }
+            Some(
+                rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol)
+                | rustls::Error::NoApplicationProtocol,
+            ) => Cause::Alpn,
+            Some(_) => Cause::Tls,
+            // It ended, or was reset, without a word of TLS: a refusing proxy behind a door does so.
+            None => match error.kind() {
+                io::ErrorKind::BrokenPipe
+                | io::ErrorKind::ConnectionAborted
+                | io::ErrorKind::ConnectionReset
+                | io::ErrorKind::UnexpectedEof => Cause::Connect,
+                _ => Cause::Tls,
+            },
+        }
+    }
+}
+
+/// A client's own certificate with its key. Clones are the same one.
+#[derive(Clone)]
+pub struct Own {
+    chain: Vec<CertificateDer<'static>>,
+    key: Arc<PrivateKeyDer<'static>>,
+}
+
+impl std::fmt::Debug for Own {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Own")
+            .field("key", &"***")
+            .finish_non_exhaustive()
+    }
+}
+
+impl Own {
+    /// Reads what [`super::authority::Authority::issue_user`] gives.
+    pub fn from_pem(certificate: &str, key: &str) -> Result<Self, TlsError> {
+        let chain: Result<Vec<_>, _> =
+            CertificateDer::pem_slice_iter(certificate.as_bytes()).collect();
+        let chain = chain.map_err(|error| TlsError::Own(error.to_string()))?;
+        if chain.is_empty() {
+            return Err(TlsError::Own(String::from("no certificate is in the text")));
+        }
+        let key = PrivateKeyDer::from_pem_slice(key.as_bytes());
+        let key = key.map_err(|error| TlsError::Own(error.to_string()))?;
+        Ok(Self {
+            chain,
+            key: Arc::new(key),
+        })
+    }
+}
+
 /// The certificate that servers show, ready for handshakes. Clones show the same one.
 #[derive(Clone, Debug)]
 pub struct Server {
     base: Arc<ArcSwap<ServerConfig>>,
+    /// Whose certificates clients may show; nobody is asked without it.
+    clients: Option<Arc<RootCertStore>>,
 }
 
 impl Server {
     /// Makes a server that shows this certificate to everyone.
     pub fn new(certificate: CertifiedKey) -> Self {
         Self {
-            base: Arc::new(ArcSwap::from(showing(certificate))),
+            base: Arc::new(ArcSwap::from(showing(certificate, None))),
+            clients: None,
+        }
+    }
+
+    /// Makes a server that also asks clients for a certificate of this authority, and takes those
+    /// who have none.
+    pub fn asking(certificate: CertifiedKey, clients: Arc<RootCertStore>) -> Self {
+        let base = showing(certificate, Some(&clients));
+        Self {
+            base: Arc::new(ArcSwap::from(base)),
+            clients: Some(clients),
         }
     }
 
     /// Shows this certificate from the next handshake on; what stands is not touched.
     pub fn show(&self, certificate: CertifiedKey) {
-        self.base.store(showing(certificate));
+        let base = showing(certificate, self.clients.as_ref());
+        self.base.store(base);
     }
 
     fn offering(&self, protocol: Option<&[u8]>) -> Arc<ServerConfig> {
@@ -76,13 +168,23 @@ impl Server {
     }
 }
 
-fn showing(certificate: CertifiedKey) -> Arc<ServerConfig> {
-    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+fn showing(certificate: CertifiedKey, clients: Option<&Arc<RootCertStore>>) -> Arc<ServerConfig> {
+    let provider = Arc::new(ring::default_provider());
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
-        .expect("ring has cipher suites of TLS 1.2 and 1.3")
-        .with_no_client_auth()
-        .with_cert_resolver(Arc::new(SingleCertAndKey::from(certificate)));
-    Arc::new(config)
+        .expect("ring has cipher suites of TLS 1.2 and 1.3");
+    let builder = match clients {
+        None => builder.with_no_client_auth(),
+        Some(roots) => {
+            let roots = Arc::clone(roots);
+            let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider)
+                .allow_unauthenticated()
+                .build()
+                .expect("the lab's own authority is a valid trust anchor");
+            builder.with_client_cert_verifier(verifier)
+        }
+    };
+    Arc::new(builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(certificate))))
 }
 
 /// A connection whose ClientHello has been read and not yet been answered.
@@ -152,13 +254,29 @@ pub async fn connect<S: AsyncRead + AsyncWrite + Unpin>(
     alpn: &[&str],
     roots: Arc<RootCertStore>,
 ) -> Result<client::TlsStream<S>, TlsError> {
+    connect_as(stream, name, alpn, roots, None).await
+}
+
+/// Connects as [`connect`] does, and shows this certificate to a server that asks for one.
+pub async fn connect_as<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    name: &str,
+    alpn: &[&str],
+    roots: Arc<RootCertStore>,
+    own: Option<&Own>,
+) -> Result<client::TlsStream<S>, TlsError> {
     let server_name =
         ServerName::try_from(name.to_owned()).map_err(|_| TlsError::Name(name.to_owned()))?;
-    let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .expect("ring has cipher suites of TLS 1.2 and 1.3")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+        .with_root_certificates(roots);
+    let mut config = match own {
+        None => builder.with_no_client_auth(),
+        Some(own) => builder
+            .with_client_auth_cert(own.chain.clone(), own.key.clone_key())
+            .map_err(|error| TlsError::Own(error.to_string()))?,
+    };
     config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
     let connecting = TlsConnector::from(Arc::new(config)).connect(server_name, stream);
     timeout(TIMEOUT_HANDSHAKE, connecting)

@@ -21,6 +21,7 @@
 mod blocks;
 mod client;
 mod ending;
+mod forwards;
 pub mod message;
 mod server;
 mod stream;
@@ -30,9 +31,11 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::model::teleport::ProxyService;
+
 pub use client::{ClientControl, ClientEvent, ClientTunnel, TransportRequest, connect};
 pub use message::DialReq;
-pub use server::{AgentLogin, Refused, ServerControl, ServerEvent, ServerTunnel, accept};
+pub use server::{AgentLogin, Login, Refused, ServerControl, ServerEvent, ServerTunnel, accept};
 pub use stream::TunnelStream;
 
 /// How many streams one tunnel carries at a time; a browser opens six per host.
@@ -120,6 +123,15 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// Gives the settings of a pool: how often it looks for life, and how patient it is.
+    pub fn of(pool: &ProxyService) -> Self {
+        Self {
+            keepalive_interval: pool.keep_alive.into(),
+            keepalive_max: usize::try_from(pool.keep_alive_max).unwrap_or(usize::MAX),
+            ..Self::default()
+        }
+    }
+
     /// How long a session may stand still altogether: a backstop for a peer that reads nothing while
     /// something is to be sent, when keepalives cannot be sent either.
     fn inactivity(&self) -> Duration {

@@ -1,25 +1,29 @@
 //! A user on real sockets: resolves, dials the door that the answer names, asks the app by HTTPS.
+//!
+//! It pings as tsh does, keeps a session for each app, and is led to the login where the machine
+//! says so; every decision is `policy/user`'s.
 
 use std::io;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Empty};
-use hyper::body::Bytes;
-use hyper::{HeaderMap, Request, header};
-use hyper_util::rt::TokioIo;
-use tokio::time::timeout;
+use hyper::HeaderMap;
+use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout};
 
-use super::cut;
-use super::dial::{DialError, Dialer};
+use super::browser::{Browser, Failed, Fetched, Launch, Life};
+use super::dial::Dialer;
 use super::proxy::{HEADER_AGENT, HEADER_PROXY, HEADER_REFUSAL};
 use super::runner::{Runner, Shared};
 use super::tasks::Tasks;
-use crate::model::fact::{Act, Failure, Purpose, Stage};
+use super::{cut, webapi};
+use crate::model::addr::{HostPort, ListenAddr};
+use crate::model::fact::{Act, Failure, Purpose};
 use crate::model::id::{Name, RequestId};
+use crate::policy::address::Document;
 use crate::policy::machines;
-use crate::policy::user::{Input, Output, TIMEOUT, User as Machine};
+use crate::policy::user::{Input, Output, PING_EVERY, TIMEOUT, User as Machine};
 
 /// A user at work. Clones are the same user.
 #[derive(Clone)]
@@ -29,24 +33,17 @@ pub struct User {
 
 struct Inner {
     runner: Runner<Machine>,
-    dialer: Dialer,
+    browser: Browser,
     tasks: Tasks,
-    /// The open visit, given up whole on stop.
-    visit: Mutex<Option<Visit>>,
+    /// The open step of a visit, given up whole on stop.
+    open: Mutex<Open>,
 }
 
-/// What a visit is made of, and how its connection ends when it is cut.
-#[derive(Clone)]
-struct Visit {
-    tasks: Tasks,
-    group: cut::Group,
-}
-
-/// What an answer said.
-struct Answered {
-    status: u16,
-    bytes: u64,
-    headers: HeaderMap,
+#[derive(Default)]
+struct Open {
+    life: Option<Life>,
+    /// Where the last visit was led, and for which app's host.
+    led: Option<(Launch, HostPort)>,
 }
 
 impl User {
@@ -54,13 +51,12 @@ impl User {
     pub fn new(index: usize, shared: Shared, dialer: Dialer, tasks: &Tasks) -> Self {
         let machine = machines::user(&shared.topology, index);
         let runner = Runner::new(machine, shared);
-        let visit = Mutex::new(None);
         let user = Self {
             inner: Arc::new(Inner {
                 runner,
-                dialer,
+                browser: Browser::new(dialer),
                 tasks: tasks.clone(),
-                visit,
+                open: Mutex::default(),
             }),
         };
         let act = |inner, output| Self { inner }.act(output);
@@ -82,7 +78,7 @@ impl User {
 
     /// Moves the user to another network; what was open is gone.
     pub fn roam(&self, network: &Name, address: IpAddr) -> io::Result<()> {
-        self.inner.dialer.roam(address)?;
+        self.inner.browser.dialer().roam(address)?;
         self.feed(Input::Roamed {
             network: network.clone(),
             address,
@@ -97,127 +93,215 @@ impl User {
     fn act(&self, output: Output) {
         match output {
             Output::CutAll { how } => {
-                if let Some(visit) = self.visit_slot().take() {
-                    visit.group.cut(how);
-                    visit.tasks.cancel();
+                let life = self.open().life.take();
+                if let Some(life) = life {
+                    life.group.cut(how);
+                    life.tasks.cancel();
                 }
             }
-            // No user pings or logs in yet.
-            Output::LogIn { .. } | Output::Ping { .. } => {}
+            Output::LogIn { request, to } => {
+                let led = self.open().led.take();
+                self.spawn(move |user, life| async move {
+                    match led {
+                        Some((launch, app)) => user.log_in(request, &launch, &app, &life).await,
+                        None => user.failed(request, no_launch(&to)),
+                    }
+                });
+            }
+            Output::Ping {
+                attempt,
+                candidates,
+            } => self.spawn(move |user, life| async move {
+                user.ping(attempt, candidates, &life).await;
+            }),
             Output::Visit {
                 request,
                 host,
                 port,
-            } => {
-                let visit = Visit {
-                    tasks: self.inner.tasks.child(),
-                    group: cut::Group::default(),
-                };
-                *self.visit_slot() = Some(visit.clone());
-                let user = self.clone();
-                let tasks = visit.tasks.clone();
-                tasks.spawn(async move { user.visit(request, (&host, port), &visit).await });
-            }
+            } => self.spawn(move |user, life| async move {
+                let host = host.as_str().into();
+                user.visit(request, HostPort { host, port }, &life).await;
+            }),
         }
     }
 
-    fn visit_slot(&self) -> std::sync::MutexGuard<'_, Option<Visit>> {
+    fn open(&self) -> MutexGuard<'_, Open> {
         self.inner
-            .visit
+            .open
             .lock()
-            .expect("the slot is only set and taken")
+            .expect("what is kept here is only put in and taken out")
     }
 
-    async fn visit(&self, request: RequestId, to: (&str, u16), visit: &Visit) {
-        let whole = self.ask(request, to, visit);
-        let result = timeout(Duration::from(TIMEOUT), whole)
-            .await
-            .unwrap_or_else(|_| {
-                Err((
-                    Failure::Timeout,
-                    format!("no answer in {}s", Duration::from(TIMEOUT).as_secs()),
-                ))
-            });
-        let input = match result {
-            Ok(answered) => Input::Answered {
-                request,
-                status: answered.status,
-                bytes: answered.bytes,
-                proxy: name(&answered.headers, HEADER_PROXY),
-                agent: name(&answered.headers, HEADER_AGENT),
-                no_tunnel: answered
-                    .headers
-                    .get(HEADER_REFUSAL)
-                    .is_some_and(|v| v == "no_tunnel"),
-            },
-            Err((reason, error)) => Input::Failed {
-                request,
-                reason,
-                error,
-            },
+    /// Begins a step; the one before has ended.
+    fn spawn<F>(&self, run: impl FnOnce(Self, Life) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let life = Life {
+            tasks: self.inner.tasks.child(),
+            group: cut::Group::default(),
         };
-        self.feed(input);
+        self.open().life = Some(life.clone());
+        let tasks = life.tasks.clone();
+        tasks.spawn(run(self.clone(), life));
     }
 
-    async fn ask(
-        &self,
-        request: RequestId,
-        (host, port): (&str, u16),
-        visit: &Visit,
-    ) -> Result<Answered, (Failure, String)> {
-        let connected = |address| {
-            self.feed(Input::Connected {
-                request,
-                purpose: Purpose::Visit,
-                host: host.to_owned(),
-                address,
-            });
-        };
-        let stream = self
-            .inner
-            .dialer
-            .dial((host, port), &["http/1.1"], visit.group.clone(), connected)
-            .await;
-        let stream = stream.map_err(dial_failure)?;
-        // There was a connection, end to end, so whatever happens to the request now is a cut.
-        let before = |error: hyper::Error| (Failure::Cut, format!("no answer: {error}"));
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-            .await
-            .map_err(before)?;
-        visit.tasks.spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a visit's connection ended");
-            }
+    fn failed(&self, request: RequestId, (reason, error): Failed) {
+        self.feed(Input::Failed {
+            request,
+            reason,
+            error,
         });
-        let get = Request::get("/")
-            .header(header::HOST, format!("{host}:{port}"))
-            .header(header::USER_AGENT, "twodoors-user")
-            .header(header::CONNECTION, "close")
-            .body(Empty::<Bytes>::new())
-            .map_err(|error| (Failure::Connect, error.to_string()))?;
-        let answer = sender.send_request(get).await.map_err(before)?;
-        let (parts, mut body) = answer.into_parts();
-        let mut bytes = 0;
-        while let Some(frame) = body.frame().await {
-            let frame =
-                frame.map_err(|error| (Failure::Cut, format!("after {bytes} bytes: {error}")))?;
-            bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+    }
+
+    fn connected(&self, request: RequestId, purpose: Purpose, host: &str, address: ListenAddr) {
+        self.feed(Input::Connected {
+            request,
+            purpose,
+            host: host.to_owned(),
+            address,
+        });
+    }
+
+    async fn visit(&self, request: RequestId, to: HostPort, life: &Life) {
+        let connected = |address| self.connected(request, Purpose::Visit, &to.host, address);
+        match limited(self.inner.browser.get(&to, "/", life, connected)).await {
+            Ok(answer) => match answer.launch() {
+                Some(launch) => {
+                    let at = launch.at.clone();
+                    self.open().led = Some((launch, to));
+                    self.feed(Input::Redirected { request, to: at });
+                }
+                None => self.feed(answered(request, &answer)),
+            },
+            Err(failed) => self.failed(request, failed),
         }
-        Ok(Answered {
-            status: parts.status.as_u16(),
-            bytes,
-            headers: parts.headers,
-        })
+    }
+
+    async fn log_in(&self, request: RequestId, launch: &Launch, app: &HostPort, life: &Life) {
+        let connected =
+            |host: &str, address| self.connected(request, Purpose::Launch, host, address);
+        let way = self
+            .inner
+            .browser
+            .log_in(launch, &app.host, life, connected);
+        match limited(way).await {
+            Ok(()) => self.feed(Input::LoggedIn { request }),
+            Err(failed) => self.failed(request, failed),
+        }
+    }
+
+    /// Asks the candidates, the next begun after a while whatever the one before does; the first
+    /// good answer wins.
+    async fn ping(&self, attempt: u64, candidates: Vec<HostPort>, life: &Life) {
+        let tasks = life.tasks.child();
+        let (told, mut heard) = mpsc::channel(candidates.len().max(1));
+        for (place, candidate) in (0..).zip(candidates) {
+            let (user, told) = (self.clone(), told.clone());
+            let own = Life {
+                tasks: tasks.clone(),
+                group: life.group.clone(),
+            };
+            tasks.spawn(async move {
+                sleep(Duration::from(PING_EVERY.times(place))).await;
+                let answer = limited(user.ping_one(attempt, &candidate, &own)).await;
+                // Nobody listens any more when another candidate has won.
+                let _ = told.send((candidate, answer)).await;
+            });
+        }
+        drop(told);
+        let (mut furthest, mut errors) = (Failure::Resolve, Vec::new());
+        while let Some((asked, answer)) = heard.recv().await {
+            match answer {
+                Ok(document) => {
+                    tasks.cancel();
+                    self.feed(Input::PingAnswered {
+                        attempt,
+                        asked,
+                        document: document.into(),
+                    });
+                    return;
+                }
+                Err((reason, error)) => {
+                    furthest = further(furthest, reason);
+                    errors.push(format!("{asked}: {error}"));
+                }
+            }
+        }
+        self.feed(Input::PingFailed {
+            attempt,
+            reason: furthest,
+            error: errors.join("; "),
+        });
+    }
+
+    async fn ping_one(
+        &self,
+        attempt: u64,
+        candidate: &HostPort,
+        life: &Life,
+    ) -> Result<Document, Failed> {
+        let request = RequestId(attempt);
+        let connected = |address| self.connected(request, Purpose::Ping, &candidate.host, address);
+        let browser = &self.inner.browser;
+        let answer = browser
+            .get(candidate, webapi::PING, life, connected)
+            .await?;
+        ping_answer(&answer)
     }
 }
 
-fn dial_failure(error: DialError) -> (Failure, String) {
-    let reason = match error.stage {
-        Stage::Resolve => Failure::Resolve,
-        Stage::Connect => Failure::Connect,
-        Stage::Tls | Stage::Find | Stage::Ssh | Stage::Claim => Failure::Tls,
-    };
-    (reason, error.error)
+/// Reads the answer to ping; one that is not 200 is an error (Teleport's `Ping`, unlike its `Find`).
+pub fn ping_answer(answer: &Fetched) -> Result<Document, Failed> {
+    if answer.status != 200 {
+        return Err((Failure::Status, format!("status {}", answer.status)));
+    }
+    webapi::read(&answer.body).map_err(|error| (Failure::Status, error))
+}
+
+/// Does one step of a visit, for at most [`TIMEOUT`].
+async fn limited<T>(step: impl Future<Output = Result<T, Failed>>) -> Result<T, Failed> {
+    let limit = Duration::from(TIMEOUT);
+    timeout(limit, step).await.unwrap_or_else(|_| {
+        let error = format!("no answer in {}s", limit.as_secs());
+        Err((Failure::Timeout, error))
+    })
+}
+
+/// Gives the reason that came further on the way to an answer.
+fn further(one: Failure, other: Failure) -> Failure {
+    let way = [
+        Failure::Resolve,
+        Failure::Connect,
+        Failure::Tls,
+        Failure::Timeout,
+        Failure::Cut,
+        Failure::Status,
+        Failure::NoTunnel,
+    ];
+    let place = |reason| way.iter().position(|known| *known == reason);
+    if place(one) < place(other) {
+        other
+    } else {
+        one
+    }
+}
+
+fn no_launch(to: &HostPort) -> Failed {
+    (Failure::Status, format!("no launch page at {to} is known"))
+}
+
+fn answered(request: RequestId, answer: &Fetched) -> Input {
+    let headers = &answer.headers;
+    let refusal = headers.get(HEADER_REFUSAL);
+    Input::Answered {
+        request,
+        status: answer.status,
+        bytes: answer.bytes,
+        proxy: name(headers, HEADER_PROXY),
+        agent: name(headers, HEADER_AGENT),
+        no_tunnel: refusal.is_some_and(|value| value == "no_tunnel"),
+    }
 }
 
 fn name(headers: &HeaderMap, header: &str) -> Option<Name> {

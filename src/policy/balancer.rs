@@ -18,7 +18,7 @@ pub use self::message::{Input, Output};
 use self::watch::Watch;
 use super::balance::{self, Seen, Turn};
 use super::{Context, Machine, Outbox};
-use crate::model::addr::{ClientAddr, ListenAddr};
+use crate::model::addr::{BackendAddr, ClientAddr, ListenAddr};
 use crate::model::fact::{Act, Cut, Ended, Health, Kind, Refused};
 use crate::model::id::{FlowId, Name, Node};
 use crate::model::network::{self, Verdict};
@@ -111,7 +111,7 @@ impl Balancer {
             network,
             listener,
         });
-        self.place(cx, id, Vec::new(), out);
+        self.place(cx, (id, listener), Vec::new(), out);
     }
 
     /// Decides whether a client is let in; the error is what turned it away.
@@ -134,10 +134,12 @@ impl Balancer {
     }
 
     /// Asks for a connect to the next candidate; without one the flow ends.
+    ///
+    /// The door's own port chooses the instances' listener; an instance without it fails at once.
     fn place(
         &mut self,
         cx: &Context<'_>,
-        id: FlowId,
+        (id, listener): (FlowId, ListenAddr),
         mut tried: Vec<usize>,
         out: &mut Outbox<Output>,
     ) {
@@ -161,14 +163,27 @@ impl Balancer {
             out.push(Output::Close { flow: id });
             return self.ended(cx, id, (0, 0), Ended::BackendError, out);
         };
+        let backend = match behind(cx, choice.backend, listener) {
+            Ok(backend) => backend,
+            Err(error) => {
+                tried.push(choice.backend);
+                out.fact(Kind::ConnectFailed {
+                    flow: id,
+                    proxy: proxy_name(cx, choice.backend),
+                    error,
+                });
+                // Each round tries one more, so this ends.
+                return self.place(cx, (id, listener), tried, out);
+            }
+        };
         self.open[choice.backend] += 1;
         tried.push(choice.backend);
-        let flow = Flow::connecting(choice, tried);
+        let flow = Flow::connecting(choice, listener, tried);
         self.flows.insert(id, flow);
         out.push(Output::Connect {
             flow: id,
             proxy: number(choice.backend),
-            backend: cx.topology.pool.proxies[choice.backend].listen,
+            backend,
             attempt: attempts + 1,
         });
     }
@@ -213,7 +228,7 @@ impl Balancer {
             proxy: proxy_name(cx, flow.proxy),
             error,
         });
-        self.place(cx, id, flow.into_tried(), out);
+        self.place(cx, (id, flow.listener), flow.into_tried(), out);
     }
 
     /// Takes a flow from an instance's count.
@@ -353,9 +368,21 @@ impl Machine for Balancer {
         if self.admin == Admin::Stopped {
             return;
         }
-        self.watch
-            .wake(cx, &cx.topology.balancers[self.index].check, out);
+        self.watch.wake(cx, &cx.topology.balancers[self.index], out);
     }
+}
+
+/// Gives the listener of an instance that a door's address leads to: the one with the same port, else
+/// the web listener. The error is in words.
+fn behind(cx: &Context<'_>, proxy: usize, listener: ListenAddr) -> Result<BackendAddr, String> {
+    let pool = &cx.topology.pool;
+    let port = pool.teleport.behind(listener.0.port());
+    pool.proxies[proxy].at(port).ok_or_else(|| {
+        format!(
+            "the instance has no {port} listener ({}), to which {listener} leads",
+            port.key()
+        )
+    })
 }
 
 fn proxy_name(cx: &Context<'_>, index: usize) -> Name {

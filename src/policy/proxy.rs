@@ -5,8 +5,13 @@
 //! What the instances of a pool know of each other goes through Teleport's auth server; here an
 //! instance announces itself and its apps, and the driver tells the others.
 
+mod arrival;
+mod liveness;
+mod login;
 mod message;
+mod peers;
 mod requests;
+mod routing;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +23,16 @@ use crate::model::time::{Span, Time};
 use crate::model::topology;
 use crate::policy::{Context, Machine, Outbox, alpn};
 
-pub use self::message::{Input, Output, Serves};
+use self::arrival::{Asked, Chosen};
+use self::liveness::Holder;
+use self::peers::Announced;
+use self::routing::Routed;
+
+pub use self::liveness::FORWARDS_MAX;
+pub use self::login::{AUTH, GUEST, LAUNCH, location, name_of};
+pub use self::message::{Input, Login, Output, Serves};
+pub use self::peers::RESOURCES_MAX;
+pub use self::requests::POSTGRES;
 
 /// From one list of proxies to the next when nothing changed: two thirds of the agents' three
 /// minutes (Teleport `discovery`).
@@ -30,18 +44,12 @@ pub const PRESENCE_EVERY: Span = Span::from_secs(60);
 /// How long an instance counts as alive after its last sign of life (Teleport, from memory).
 pub const PRESENCE_FOR: Span = Span::from_secs(600);
 
-/// A tunnel without a heartbeat for so long is invalid: interval times count (Teleport `srv`).
-pub const OFFLINE_AFTER: Span = Span::from_secs(900);
-
 /// How long a drain waits for open requests (Teleport's graceful timeout).
 pub const DRAIN_FOR: Span = Span::from_secs(300);
 
 /// How many connections are open at most at one instance; two descriptors each, with the tunnels. A
 /// lab with more agents takes two of each agent.
 pub const CONNS_MAX: usize = 4_096;
-
-/// How many apps the pool remembers; announcements are input.
-pub const APPS_MAX: usize = 10_000;
 
 /// An instance of the pool.
 #[derive(Debug)]
@@ -54,8 +62,9 @@ pub struct Proxy {
     tunnels: BTreeMap<ConnId, Tunnel>,
     /// Other instances by id, and until when they count as alive.
     peers: BTreeMap<Name, Time>,
-    /// Host ids by app.
-    apps: BTreeMap<Name, BTreeSet<Name>>,
+    announced: Announced,
+    /// When to look at tunnels for late heartbeats.
+    watched: BTreeSet<(Time, ConnId)>,
     requests: u64,
     routed: BTreeMap<RequestId, Routed>,
     gossip_at: Option<Time>,
@@ -74,18 +83,14 @@ enum Work {
 #[derive(Debug)]
 struct Tunnel {
     agent: Name,
-    host_id: Name,
+    holder: Holder,
+    since: Time,
     beat: Option<Time>,
+    /// When it is looked at: its entry in `watched`.
+    look: Option<Time>,
+    offline: bool,
     refused: bool,
     open: u32,
-}
-
-#[derive(Debug)]
-struct Routed {
-    conn: ConnId,
-    client: ClientAddr,
-    app: Name,
-    since: Time,
 }
 
 impl Proxy {
@@ -99,7 +104,8 @@ impl Proxy {
             open: BTreeSet::new(),
             tunnels: BTreeMap::new(),
             peers: BTreeMap::new(),
-            apps: BTreeMap::new(),
+            announced: Announced::default(),
+            watched: BTreeSet::new(),
             requests: 0,
             routed: BTreeMap::new(),
             gossip_at: None,
@@ -119,20 +125,64 @@ impl Proxy {
         (sni, alpn): (Option<Name>, Vec<Name>),
         out: &mut Outbox<Output>,
     ) {
-        self.conns += 1;
-        let conn = ConnId(self.conns);
-        let full = self.open.len() >= CONNS_MAX.max(2 * cx.topology.agents.len());
         let classified = alpn::classify(listener, sni.as_deref(), &alpn);
-        let (service, why) = match (&classified.service, self.work) {
-            (_, Work::Stopped) => (None, "the proxy is stopped"),
-            _ if full => (None, "too many connections are open"),
-            (Ok(service), _) => (Some(*service), classified.why),
-            (Err(_), _) => (None, classified.why),
-        };
         let alpn = alpn::shown(&alpn)
             .iter()
             .map(|name| name.as_str().into())
             .collect();
+        let asked = Asked {
+            listener,
+            client,
+            sni,
+            alpn,
+        };
+        let chosen = Chosen {
+            service: classified.service.map_err(|refusal| refusal.to_string()),
+            protocol: classified.protocol,
+            why: classified.why,
+        };
+        self.arrived(cx, asked, chosen, out);
+    }
+
+    fn ssh_read(
+        &mut self,
+        cx: &Context<'_>,
+        (listener, client): (Port, ClientAddr),
+        out: &mut Outbox<Output>,
+    ) {
+        let asked = Asked {
+            listener,
+            client,
+            sni: None,
+            alpn: Vec::new(),
+        };
+        let chosen = arrival::ssh(listener, &cx.topology.pool.teleport);
+        self.arrived(cx, asked, chosen, out);
+    }
+
+    /// Gives a connection its service, when this instance has room for it.
+    fn arrived(
+        &mut self,
+        cx: &Context<'_>,
+        asked: Asked,
+        chosen: Chosen,
+        out: &mut Outbox<Output>,
+    ) {
+        self.conns += 1;
+        let conn = ConnId(self.conns);
+        let full = self.open.len() >= CONNS_MAX.max(2 * cx.topology.agents.len());
+        let (service, why) = match (&chosen.service, self.work) {
+            (_, Work::Stopped) => (None, "the proxy is stopped"),
+            _ if full => (None, "too many connections are open"),
+            (Ok(service), _) => (Some(*service), chosen.why),
+            (Err(_), _) => (None, chosen.why),
+        };
+        let Asked {
+            listener,
+            client,
+            sni,
+            alpn,
+        } = asked;
         out.fact(Kind::ServiceChosen {
             conn,
             listener,
@@ -144,10 +194,7 @@ impl Proxy {
         });
         let Some(service) = service else {
             let client = Some(client);
-            let why = classified
-                .service
-                .err()
-                .map_or_else(|| why.to_owned(), |e| e.to_string());
+            let why = chosen.service.err().unwrap_or_else(|| why.to_owned());
             out.fact(Kind::ConnRefused { conn, client, why });
             out.push(Output::RefuseHello { conn });
             return;
@@ -156,7 +203,7 @@ impl Proxy {
         out.push(Output::Serve {
             conn,
             service,
-            protocol: classified.protocol,
+            protocol: chosen.protocol,
         });
     }
 
@@ -187,14 +234,9 @@ impl Proxy {
             conn,
             agent: agent.clone(),
         });
-        let tunnel = Tunnel {
-            agent,
-            host_id,
-            beat: None,
-            refused: false,
-            open: 0,
-        };
+        let tunnel = Tunnel::new(agent, Holder::Agent(host_id), cx.now);
         self.tunnels.insert(conn, tunnel);
+        self.watch(cx, conn);
         if matches!(self.work, Work::Draining { .. }) {
             // It came too late for the advice that the others got.
             out.push(Output::Advise { conns: vec![conn] });
@@ -229,31 +271,20 @@ impl Proxy {
         let Some(tunnel) = self.tunnels.get_mut(&conn) else {
             return;
         };
+        let Some(host_id) = tunnel.host_id().cloned() else {
+            return;
+        };
         let first = tunnel.beat.is_none();
+        let late = std::mem::replace(&mut tunnel.offline, false);
         tunnel.beat = Some(cx.now);
         tunnel.refused = false;
-        let host_id = tunnel.host_id.clone();
-        self.announced(&host_id, &serves);
+        if late {
+            self.watch(cx, conn);
+        }
+        self.announced.take(&host_id, &serves);
         out.push(Output::Announce { host_id, serves });
         if first {
             self.gossip(cx, vec![conn], out);
-        }
-    }
-
-    fn announced(&mut self, host_id: &Name, serves: &Serves) {
-        let apps = &serves.apps;
-        for (app, servers) in &mut self.apps {
-            if !apps.contains(app) {
-                servers.remove(host_id);
-            }
-        }
-        for app in apps {
-            if self.apps.len() < APPS_MAX || self.apps.contains_key(app) {
-                self.apps
-                    .entry(app.clone())
-                    .or_default()
-                    .insert(host_id.clone());
-            }
         }
     }
 
@@ -322,8 +353,7 @@ impl Proxy {
                     until: cx.now + DRAIN_FOR,
                 };
                 out.push(Output::StopListening);
-                let conns = self.tunnels.keys().copied().collect();
-                out.push(Output::Advise { conns });
+                self.advise_all(out);
                 self.note_drained(out);
             }
             Act::Kill | Act::Stop => {
@@ -353,7 +383,8 @@ impl Proxy {
         self.presence_at = None;
         self.gossip_at = None;
         self.peers.clear();
-        self.apps.clear();
+        self.announced.clear();
+        self.watched.clear();
         // Their ends are not told one by one when they are cut.
         self.open.clear();
     }
@@ -382,7 +413,7 @@ impl Machine for Proxy {
         match input {
             Input::Announced { host_id, serves } => {
                 if self.work != Work::Stopped {
-                    self.announced(&host_id, &serves);
+                    self.announced.take(&host_id, &serves);
                 }
             }
             Input::ConnClosed { conn } => {
@@ -395,10 +426,16 @@ impl Machine for Proxy {
                 sni,
                 alpn,
             } => self.hello_read(cx, (listener, client), (sni, alpn), out),
-            Input::DatabaseAsked { .. }
-            | Input::PeerAsked { .. }
-            | Input::SshRead { .. }
-            | Input::StandInOpened { .. } => {}
+            Input::SshRead { listener, client } => self.ssh_read(cx, (listener, client), out),
+            Input::DatabaseAsked { client, route } => {
+                self.database_asked(cx, client, &route, out);
+            }
+            Input::PeerAsked { .. } | Input::PeerTook { .. } => self.peering(cx, input, out),
+            Input::StandInOpened {
+                conn,
+                name,
+                resources,
+            } => self.stand_in_opened(cx, conn, (name, resources), out),
             Input::Operate(act) => self.operate(cx, act, out),
             Input::PeerGone { id } => {
                 if self.peers.remove(&id).is_some() {
@@ -417,18 +454,14 @@ impl Machine for Proxy {
                 status,
                 bytes,
             } => {
-                if let Some(routed) = self.finish(request) {
-                    let took = cx.now.since(routed.since);
-                    out.fact(Kind::RequestEnded {
-                        request,
-                        status,
-                        bytes,
-                        took,
-                    });
-                    self.note_drained(out);
-                }
+                self.request_ended(cx, request, (status, bytes), out);
             }
-            Input::RequestRead { client, host, .. } => self.request_read(cx, client, &host, out),
+            Input::RequestRead {
+                client,
+                host,
+                path,
+                session,
+            } => self.request_read(cx, client, (&host, &path), session, out),
             Input::StreamRefused {
                 request,
                 why,
@@ -468,7 +501,8 @@ impl Machine for Proxy {
         };
         let gossip = self.gossip_at.map(|at| (at, "gossip"));
         let presence = self.presence_at.map(|at| (at, "sign of life"));
-        [drain, gossip, presence].into_iter().flatten().min()
+        let late = self.late_at().map(|at| (at, "late heartbeat"));
+        [drain, gossip, presence, late].into_iter().flatten().min()
     }
 
     fn wake(&mut self, cx: &Context<'_>, out: &mut Outbox<Output>) {
@@ -478,6 +512,9 @@ impl Machine for Proxy {
         }
         if self.gossip_at.is_some_and(|at| at <= cx.now) {
             self.gossip_to_all(cx, out);
+        }
+        if self.late_at().is_some_and(|at| at <= cx.now) {
+            self.note_late(cx, out);
         }
         if let Work::Draining { until } = self.work
             && until <= cx.now

@@ -5,6 +5,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::dial::Manner;
 use super::event::{Event, Id, Message, Side, Way};
 use super::network::{ClientStage, LinkId};
 use super::world::{CALENDAR_START, World};
@@ -13,7 +14,7 @@ use crate::model::fact::{Act, Cause, Cut, Purpose, Stage};
 use crate::model::id::{DialId, Node};
 use crate::model::time::Time;
 use crate::policy::agent::{Agent as Machine, Input, Output, TIMEOUT};
-use crate::policy::{Context, Machine as _, Outbox};
+use crate::policy::{Context, Machine as _, Outbox, alpn};
 
 /// An agent. At rest it has no more than its machine, and the places of its tunnels.
 #[derive(Debug)]
@@ -125,15 +126,28 @@ impl World<'_> {
                     self.close(link, Side::Client, last.clone());
                 }
             }
-            Output::Dial { dial, address, .. } => {
-                self.dial(id, (Purpose::Tunnel, dial.0), address, None);
+            Output::Dial {
+                dial,
+                address,
+                alpn,
+            } => {
+                let manner = Manner {
+                    alpn,
+                    ..Manner::default()
+                };
+                self.dial(id, (Purpose::Tunnel, dial.0), address, manner);
             }
             Output::Find { dial, seed } => {
-                self.dial(id, (Purpose::Find, dial.0), seed, Some(TIMEOUT));
+                let manner = Manner {
+                    whole: Some(self.now + TIMEOUT),
+                    alpn: &[alpn::HTTP],
+                    head: None,
+                };
+                self.dial(id, (Purpose::Find, dial.0), seed, manner);
             }
-            Output::Heartbeat { dial, proxies: _ } => {
+            Output::Heartbeat { dial, proxies } => {
                 if let Some(link) = self.tunnel_of(index, dial) {
-                    self.send(link, Way::Up, Message::Heartbeat);
+                    self.send(link, Way::Up, Message::Heartbeat(proxies.into()));
                 }
             }
             Output::AcceptHostKey
@@ -174,7 +188,7 @@ impl World<'_> {
             (Message::HelloDone, _, ClientStage::Tls) => self.tls_done(id),
             (Message::HelloRefused, _, ClientStage::Tls) => {
                 let error = "TLS handshake: received fatal alert: NoApplicationProtocol";
-                self.give_up(id, Stage::Tls, error.to_owned());
+                self.give_up(id, (Stage::Tls, Cause::Alpn), error.to_owned());
             }
             (Message::Document, Some(index), ClientStage::Asking) => {
                 self.close(id, Side::Client, Message::Fin);
@@ -183,7 +197,7 @@ impl World<'_> {
             }
             (Message::NoDocument(status), Some(_), ClientStage::Asking) => {
                 let error = format!("status {status}: the answer to find: no document");
-                self.give_up(id, Stage::Find, error);
+                self.give_up(id, (Stage::Find, Cause::Find), error);
             }
             (Message::HostKey, Some(index), ClientStage::Ssh) => self.judge(id, index, dial),
             (Message::LoggedIn, Some(_), ClientStage::Ssh) => {
@@ -197,15 +211,9 @@ impl World<'_> {
                 let proxies = ids.to_vec();
                 self.feed_agent(index, Input::Gossip { dial, proxies });
             }
-            (Message::StreamOpen(request, app), Some(index), ClientStage::Up) => {
-                let answer = self.feed_agent(
-                    index,
-                    Input::StreamAsked {
-                        dial,
-                        kind: crate::model::teleport::ConnType::App,
-                        app,
-                    },
-                );
+            (Message::StreamOpen(request, asked), Some(index), ClientStage::Up) => {
+                let (kind, app) = *asked;
+                let answer = self.feed_agent(index, Input::StreamAsked { dial, kind, app });
                 let message = match answer {
                     Some(Output::Serve { .. }) => Message::StreamTaken(request),
                     Some(Output::RefuseStream { why }) => {
@@ -223,9 +231,7 @@ impl World<'_> {
             (Message::StreamEnd, Some(index), ClientStage::Up) => {
                 self.feed_agent(index, Input::StreamEnded { dial });
             }
-            (Message::Answer(answer), None, ClientStage::Asking) => {
-                self.visit_answered(id, *answer);
-            }
+            (message, None, ClientStage::Asking) => self.user_heard(id, message),
             _ => {}
         }
     }
@@ -254,7 +260,7 @@ impl World<'_> {
             Some(Output::AcceptHostKey) => self.send(id, Way::Up, Message::Login),
             Some(Output::RefuseHostKey { why }) => {
                 let error = format!("ssh: handshake failed: {why}");
-                self.give_up(id, Stage::Ssh, error);
+                self.give_up(id, (Stage::Ssh, Cause::Ssh), error);
             }
             _ => {}
         }
@@ -290,7 +296,9 @@ impl World<'_> {
                 };
                 self.feed_agent(index, input);
             }
-            Id::User(index) => self.visit_connected(index, attempt, host, address),
+            Id::User(index) => {
+                self.user_connected(index, (purpose, attempt), host, address);
+            }
             Id::Lab | Id::Dns | Id::Balancer(_) | Id::Proxy(_) | Id::Resolver(_) => {}
         }
     }
@@ -298,8 +306,8 @@ impl World<'_> {
     /// Tells a client that its attempt failed.
     pub(super) fn tell_failed(
         &mut self,
-        client: Id,
-        (_, attempt): (Purpose, u64),
+        (client, id): (Id, LinkId),
+        (purpose, attempt): (Purpose, u64),
         (stage, cause): (Stage, Cause),
         error: String,
     ) {
@@ -314,7 +322,9 @@ impl World<'_> {
                 };
                 self.tell_outcome(index, input);
             }
-            Id::User(index) => self.visit_failed(index, attempt, stage, error),
+            Id::User(index) => {
+                self.user_failed((index, id), (purpose, attempt), (stage, cause), error);
+            }
             Id::Lab | Id::Dns | Id::Balancer(_) | Id::Proxy(_) | Id::Resolver(_) => {}
         }
     }
@@ -339,7 +349,7 @@ impl World<'_> {
     pub(super) fn remember_link(&mut self, client: Id, id: LinkId) {
         match client {
             Id::Agent(index) => self.agents[index as usize].links.push(id),
-            Id::User(index) => self.users[index as usize].link = Some(id),
+            Id::User(index) => self.users[index as usize].links.push(id),
             Id::Lab | Id::Dns | Id::Balancer(_) | Id::Proxy(_) | Id::Resolver(_) => {}
         }
     }
@@ -348,10 +358,7 @@ impl World<'_> {
     pub(super) fn forget_link(&mut self, client: Id, id: LinkId) {
         match client {
             Id::Agent(index) => self.agents[index as usize].links.retain(|link| *link != id),
-            Id::User(index) => {
-                let user = &mut self.users[index as usize];
-                user.link = user.link.filter(|link| *link != id);
-            }
+            Id::User(index) => self.users[index as usize].links.retain(|link| *link != id),
             Id::Lab | Id::Dns | Id::Balancer(_) | Id::Proxy(_) | Id::Resolver(_) => {}
         }
     }

@@ -5,13 +5,24 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::event::{Event, Id, Message, Side, Way};
+use super::event::{Event, Head, Id, Message, Side, Way};
 use super::network::{Cause, ClientStage, Dialing, LinkId, TIMEOUT_CONNECT, TIMEOUT_HANDSHAKE};
 use super::world::World;
 use crate::model::addr::{ClientAddr, HostPort, ListenAddr};
 use crate::model::fact::{Cause as Failing, Purpose, Stage};
-use crate::model::time::Span;
+use crate::model::time::Time;
 use crate::policy::principals::covers;
+
+/// What is said on the way, and how long it may take.
+#[derive(Debug, Default)]
+pub(super) struct Manner {
+    /// Until when the whole may take, where it has a limit as a whole.
+    pub(super) whole: Option<Time>,
+    /// What is offered in TLS; nothing means raw SSH for a tunnel.
+    pub(super) alpn: &'static [&'static str],
+    /// What the request says.
+    pub(super) head: Option<Box<Head>>,
+}
 
 /// The first of the ports that Linux gives to clients, and how many there are.
 const PORTS: (u16, u16) = (32_768, 28_232);
@@ -30,7 +41,7 @@ impl World<'_> {
         client: Id,
         (purpose, attempt): (Purpose, u64),
         to: HostPort,
-        whole: Option<Span>,
+        manner: Manner,
     ) {
         let Some(source) = self.source(client) else {
             return;
@@ -38,8 +49,10 @@ impl World<'_> {
         let own: Option<IpAddr> = to.host.parse().ok();
         let dialing = Dialing {
             to,
-            whole: whole.map(|whole| self.now + whole),
+            whole: manner.whole,
             began: self.now,
+            alpn: manner.alpn,
+            head: manner.head,
         };
         let id = self
             .links
@@ -53,7 +66,7 @@ impl World<'_> {
     }
 
     /// Takes the answer to the name and sends the SYN.
-    pub(super) fn resolved(&mut self, id: LinkId, result: Result<IpAddr, String>) {
+    pub(super) fn resolved(&mut self, id: LinkId, result: Result<IpAddr, (Failing, String)>) {
         let now = self.now;
         let Some(link) = self.links.get_mut(id) else {
             return;
@@ -75,7 +88,7 @@ impl World<'_> {
                 let at = now + self.topology.model.latency;
                 self.queue.push(at, client, Event::Syn(id, 0));
             }
-            (Err(error), _) => self.give_up(id, Stage::Resolve, error),
+            (Err((cause, error)), _) => self.give_up(id, (Stage::Resolve, cause), error),
             (Ok(_), None) => {}
         }
     }
@@ -88,7 +101,13 @@ impl World<'_> {
         if link.client_stage != ClientStage::Connecting {
             return;
         }
-        link.client_stage = ClientStage::Tls;
+        let dialing = link.dialing.as_ref();
+        let raw = link.purpose == Purpose::Tunnel && dialing.is_some_and(|d| d.alpn.is_empty());
+        let (stage, first) = match raw {
+            true => (ClientStage::Ssh, Message::Ssh),
+            false => (ClientStage::Tls, Message::Hello),
+        };
+        link.client_stage = stage;
         let host = link.dialing.as_ref().map(|dialing| &dialing.to.host);
         let host = host.map_or_else(String::new, ToString::to_string);
         let (client, purpose, attempt) = (link.client, link.purpose, link.attempt);
@@ -96,7 +115,7 @@ impl World<'_> {
         self.tell_connected(client, (purpose, attempt), host, address);
         self.expect(id, Side::Client, Some(TIMEOUT_HANDSHAKE));
         self.shape(id);
-        self.send(id, Way::Up, Message::Hello);
+        self.send(id, Way::Up, first);
     }
 
     /// The SYN was answered with RST.
@@ -106,7 +125,7 @@ impl World<'_> {
         };
         if link.client_stage == ClientStage::Connecting {
             let error = format!("{}: Connection refused (os error 111)", link.listener);
-            self.give_up(id, Stage::Connect, error);
+            self.give_up(id, (Stage::Connect, Failing::ConnectRefused), error);
         }
     }
 
@@ -127,12 +146,12 @@ impl World<'_> {
                  \"{host}\"; certificate is only valid for {}",
                 self.web_names.join(" or ")
             );
-            return self.give_up(id, Stage::Tls, error);
+            return self.give_up(id, (Stage::Tls, Failing::TlsName), error);
         }
         let (stage, message) = match link.purpose {
-            Purpose::Find | Purpose::Launch | Purpose::Ping => (ClientStage::Asking, Message::Find),
+            Purpose::Find | Purpose::Ping => (ClientStage::Asking, Message::Find),
+            Purpose::Launch | Purpose::Visit => (ClientStage::Asking, Message::Request),
             Purpose::Tunnel => (ClientStage::Ssh, Message::Ssh),
-            Purpose::Visit => (ClientStage::Asking, Message::Request),
         };
         link.client_stage = stage;
         self.expect(id, Side::Client, Some(TIMEOUT_HANDSHAKE));
@@ -146,47 +165,49 @@ impl World<'_> {
         };
         let whole = link.dialing.as_ref().is_some_and(|d| d.whole.is_some());
         let seconds = TIMEOUT_HANDSHAKE.as_us() / 1_000_000;
-        let (stage, error) = match link.client_stage {
-            _ if whole => (Stage::Find, format!("no answer in {seconds}s")),
-            ClientStage::Resolving => (Stage::Resolve, String::from("request timed out")),
+        let ((stage, cause), error) = match link.client_stage {
+            _ if whole => (
+                (Stage::Find, Failing::Timeout),
+                format!("no answer in {seconds}s"),
+            ),
+            ClientStage::Resolving => (
+                (Stage::Resolve, Failing::DnsTimeout),
+                String::from("request timed out"),
+            ),
             ClientStage::Connecting => {
                 let words = format!("{}: no answer in {seconds}s", link.listener);
-                (Stage::Connect, words)
+                ((Stage::Connect, Failing::ConnectTimeout), words)
             }
             ClientStage::Tls => {
                 let words = format!("TLS handshake: nothing came for {seconds}s");
-                (Stage::Tls, words)
+                ((Stage::Tls, Failing::Timeout), words)
             }
-            ClientStage::Asking | ClientStage::Ssh => {
-                (Stage::Ssh, format!("no login within {seconds}s"))
-            }
+            ClientStage::Asking | ClientStage::Ssh => (
+                (Stage::Ssh, Failing::Timeout),
+                format!("no login within {seconds}s"),
+            ),
             ClientStage::Up | ClientStage::Closed => return,
         };
-        if whole && link.purpose == Purpose::Visit {
-            return self.visit_timed_out(id, error);
+        if whole && matches!(link.client, Id::User(_)) {
+            return self.user_timed_out(id, error);
         }
-        self.give_up(id, stage, error);
+        self.give_up(id, (stage, cause), error);
     }
 
     /// Ends an attempt by the client's own will and says why.
-    pub(super) fn give_up(&mut self, id: LinkId, stage: Stage, error: String) {
+    pub(super) fn give_up(&mut self, id: LinkId, failed: (Stage, Failing), error: String) {
         let Some(link) = self.links.get(id) else {
             return;
         };
         let (client, purpose, attempt) = (link.client, link.purpose, link.attempt);
         self.close(id, Side::Client, Message::Fin);
-        self.tell_failed(
-            client,
-            (purpose, attempt),
-            (stage, plain_cause(stage)),
-            error,
-        );
+        self.tell_failed((client, id), (purpose, attempt), failed, error);
     }
 
     /// The other side ended a connection before its purpose was reached, or a tunnel.
     pub(super) fn client_lost(
         &mut self,
-        client: Id,
+        (client, id): (Id, LinkId),
         (purpose, attempt): (Purpose, u64),
         stage: ClientStage,
         cause: Cause,
@@ -196,8 +217,8 @@ impl World<'_> {
             ClientStage::Resolving => Stage::Resolve,
             ClientStage::Connecting => Stage::Connect,
             ClientStage::Tls => Stage::Tls,
-            ClientStage::Asking if purpose == Purpose::Visit => {
-                return self.tell_visit_cut(client, attempt, cause.words());
+            ClientStage::Asking if matches!(client, Id::User(_)) => {
+                return self.tell_user_cut((client, id), (purpose, attempt), cause.words());
             }
             ClientStage::Asking => Stage::Find,
             ClientStage::Ssh => Stage::Ssh,
@@ -209,12 +230,8 @@ impl World<'_> {
             Stage::Ssh => format!("ssh: {words}"),
             Stage::Resolve | Stage::Connect | Stage::Find | Stage::Claim => words.to_owned(),
         };
-        self.tell_failed(
-            client,
-            (purpose, attempt),
-            (stage, plain_cause(stage)),
-            error,
-        );
+        let failed = (stage, cause_at(stage));
+        self.tell_failed((client, id), (purpose, attempt), failed, error);
     }
 
     /// Gives the address that a client sends from, with the next port.
@@ -234,12 +251,12 @@ impl World<'_> {
     }
 }
 
-/// Gives the kind of failure where nothing more is known than how far it came.
-const fn plain_cause(stage: Stage) -> Failing {
+/// Gives the kind of failure that an end by the other side is, by how far it came (as `live/tls`).
+const fn cause_at(stage: Stage) -> Failing {
     match stage {
         Stage::Resolve => Failing::DnsFailed,
-        Stage::Connect => Failing::Connect,
-        Stage::Tls => Failing::Tls,
+        // Before a word of TLS: whoever lets nobody in does so, and so do refusing proxies.
+        Stage::Connect | Stage::Tls => Failing::Connect,
         Stage::Find => Failing::Find,
         Stage::Ssh => Failing::Ssh,
         Stage::Claim => Failing::Claimed,

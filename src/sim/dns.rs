@@ -14,7 +14,7 @@ use super::network::{ClientStage, LinkId};
 use super::world::World;
 use crate::model::addr::{ClientAddr, ListenAddr};
 use crate::model::expect::Check;
-use crate::model::fact::{DnsAnswered, Kind, Probed};
+use crate::model::fact::{Cause, DnsAnswered, Kind, Probed};
 use crate::model::id::{Name, Node};
 use crate::model::time::{Span, Time};
 use crate::policy::answer::{self, Answer, Edns, PAYLOAD_MAX, Question, Transport, rcode_word};
@@ -62,6 +62,26 @@ impl Heard {
     }
 }
 
+/// Tells what kind of failure it is that an answer holds no address, in the words of `live/dial`.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a library's list of codes, of which a few have a cure of their own"
+)]
+fn unresolved(rcode: ResponseCode) -> (Cause, String) {
+    match rcode {
+        ResponseCode::NXDomain => (Cause::NoSuchName, "no such name (NXDOMAIN)".into()),
+        ResponseCode::NoError => (Cause::NoAddress, "the name has no address (NODATA)".into()),
+        ResponseCode::Refused => (
+            Cause::DnsRefused,
+            "the DNS server refused (REFUSED): no view or zone for this source".into(),
+        ),
+        code => (
+            Cause::DnsFailed,
+            format!("the DNS server failed ({})", rcode_word(code)),
+        ),
+    }
+}
+
 impl World<'_> {
     /// Sends a client's question.
     pub(super) fn ask(&mut self, id: LinkId) {
@@ -89,7 +109,7 @@ impl World<'_> {
         };
         let Ok(name) = read_name(&host) else {
             let error = format!("{host}: not a name");
-            return self.hear(Id::Dns, id, Span::ZERO, Err(error));
+            return self.hear(Id::Dns, id, Span::ZERO, Err((Cause::DnsFailed, error)));
         };
         if let Some(resolver) = self.resolver_of(client) {
             return self.ask_resolver(resolver, (id, tried), source, (name, rtype));
@@ -114,8 +134,9 @@ impl World<'_> {
             let (at, client) = (self.now + left, link.client);
             self.queue.push(at, client, Event::Question(id, tried + 1));
         } else if let Some(dialing) = &link.dialing {
-            let error = format!("{}: request timed out", dialing.to.host);
-            self.hear(Id::Dns, id, left, Err(error));
+            let host = &dialing.to.host;
+            let error = format!("{host}: the DNS server did not answer in time");
+            self.hear(Id::Dns, id, left, Err((Cause::DnsTimeout, error)));
         }
     }
 
@@ -135,15 +156,14 @@ impl World<'_> {
                 self.queue.push(at, client, Event::Question(id, IPV6));
             }
             Heard::Nothing(rcode) => {
-                let rcode = rcode_word(rcode);
-                let host = &dialing.to.host;
-                let error = format!("{host}: the answer holds no address ({rcode})");
-                self.hear(from, id, delay, Err(error));
+                let (cause, why) = unresolved(rcode);
+                let error = format!("{}: {why}", dialing.to.host);
+                self.hear(from, id, delay, Err((cause, error)));
             }
         }
     }
 
-    fn hear(&mut self, from: Id, id: LinkId, delay: Span, result: Result<IpAddr, String>) {
+    fn hear(&mut self, from: Id, id: LinkId, delay: Span, result: Result<IpAddr, (Cause, String)>) {
         let at = self.now + self.topology.model.latency + delay;
         self.queue
             .push(at, from, Event::Resolved(id, Box::new(result)));

@@ -4,7 +4,9 @@ use std::rc::Rc;
 
 use super::network::{Cause, LinkId};
 use crate::model::addr::HostPort;
+use crate::model::fact::Cause as Failing;
 use crate::model::id::{FlowId, Name, RequestId};
+use crate::model::teleport::ConnType;
 use crate::model::time::Time;
 use crate::policy::proxy;
 
@@ -135,12 +137,16 @@ pub(super) enum Event {
     Gossip(Box<[LinkId]>, Rc<[Name]>),
     /// An end of a silent connection looks whether it has waited enough.
     Liveness(LinkId, Side),
+    /// A user begins to ask the candidate with this place, in the ping of this number.
+    NextPing(u32, u64, usize),
     /// An agent learns what came of a dial, at the recorded instant.
     Outcome(u32, Box<crate::policy::agent::Input>),
+    /// Something between two instances, about a request that one passes on to the other.
+    Peer(Box<super::proxy::PeerWord>),
     /// A client's question is at the DNS server or at its resolver, or the time for its answer is over.
     Question(LinkId, u8),
     /// A client has its answer.
-    Resolved(LinkId, Box<Result<std::net::IpAddr, String>>),
+    Resolved(LinkId, Box<Result<std::net::IpAddr, (Failing, String)>>),
     /// A client's SYN was refused.
     Refused(LinkId),
     /// An instance has finished a handshake's work.
@@ -175,7 +181,9 @@ impl Event {
             Self::Forward(_) | Self::Forwarded(..) => "dns_forward",
             Self::Gossip(..) => "gossip",
             Self::Liveness(..) => "liveness",
+            Self::NextPing(..) => "ping",
             Self::Outcome(..) => "outcome",
+            Self::Peer(_) => "peer",
             Self::Question(..) => "dns_question",
             Self::Resolved(..) => "dns_answer",
             Self::Refused(_) => "refused",
@@ -204,14 +212,14 @@ pub(super) enum Message {
     Document,
     /// An end of data.
     Fin,
-    /// A request for find.
+    /// A request for find or ping.
     Find,
     /// SSH's good-bye, with its words.
     Goodbye(&'static str),
     /// The list of proxies.
     Gossip(Rc<[Name]>),
-    /// A sign of life, with the agent's apps.
-    Heartbeat,
+    /// A sign of life, with what the agent serves, and the proxies that it reports.
+    Heartbeat(Box<[Name]>),
     /// A ClientHello.
     Hello,
     /// The server's part of TLS.
@@ -224,6 +232,8 @@ pub(super) enum Message {
     Login,
     /// The login is through.
     LoggedIn,
+    /// Elsewhere, perhaps with what the way to a session brings.
+    Redirect(Box<Redirection>),
     /// A user's request.
     Request,
     /// A reset.
@@ -238,12 +248,32 @@ pub(super) enum Message {
     StreamAsk(RequestId, Box<(std::net::IpAddr, HostPort)>),
     /// A stream is done with.
     StreamEnd,
-    /// A stream for an app is asked for.
-    StreamOpen(RequestId, Name),
+    /// A stream for an app or a database is asked for.
+    StreamOpen(RequestId, Box<(ConnType, Name)>),
     /// The agent takes the stream.
     StreamTaken(RequestId),
     /// The agent does not take it.
     StreamRefused(RequestId, Box<str>),
+}
+
+/// A redirect, with what live is a token or a cookie.
+#[derive(Clone, Debug)]
+pub(super) struct Redirection {
+    /// Where.
+    pub(super) to: HostPort,
+    /// The path there, with its query.
+    pub(super) path: String,
+    /// Who is logged in, at the app of this host.
+    pub(super) login: Option<(Name, String)>,
+}
+
+/// What a request says of itself beside where it goes.
+#[derive(Clone, Debug)]
+pub(super) struct Head {
+    /// The path, with its query.
+    pub(super) path: String,
+    /// Whose session or token it has.
+    pub(super) session: Option<Name>,
 }
 
 /// An answer to a visit.
@@ -278,13 +308,15 @@ impl Message {
         match self {
             Self::Advice | Self::BeatOpen | Self::BeatOpened | Self::StreamEnd => 100,
             Self::NoDocument(_) => 200,
+            Self::Redirect(redirection) => 200 + redirection.path.len() as u64,
             Self::Answer(answer) => 200 + answer.bytes,
             Self::Document => 500,
             Self::Fin | Self::Rst => 0,
             Self::Find | Self::Request | Self::StreamAsk(..) => 250,
             Self::Goodbye(_) | Self::HelloRefused => 50,
             Self::Gossip(proxies) => 60 + 80 * proxies.len() as u64,
-            Self::Heartbeat | Self::LoggedIn => 120,
+            Self::Heartbeat(proxies) => 120 + 40 * proxies.len() as u64,
+            Self::LoggedIn => 120,
             Self::Hello => 250,
             Self::HelloDone | Self::HostKey | Self::Login | Self::Ssh => 1_200,
             Self::StreamAnswer(_, bytes) => 150 + bytes,

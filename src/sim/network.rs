@@ -264,11 +264,11 @@ impl World<'_> {
                 let stage = link.client_stage;
                 let (client, purpose, attempt) = (link.client, link.purpose, link.attempt);
                 self.mark_closed(id, side);
-                self.client_lost(client, (purpose, attempt), stage, cause);
+                self.client_lost((client, id), (purpose, attempt), stage, cause);
             }
             Side::Server => {
                 let stage = link.server_stage;
-                let lost = (link.proxy, link.conn, link.source, link.request);
+                let lost = (link.proxy, link.conn, link.client_seen(), link.request);
                 self.mark_closed(id, side);
                 self.server_lost(id, lost, stage, cause);
             }

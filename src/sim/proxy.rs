@@ -3,24 +3,28 @@
 //! The counterpart of `live/proxy` and the proxy's end of `live/tunnel`. Handshakes wait in one
 //! queue for `model.servers` servers; everything else costs nothing.
 
+mod ends;
+mod handshake;
+mod peers;
 mod requests;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
+use self::peers::Passed;
+pub(super) use self::peers::PeerWord;
 use self::requests::Request;
 use super::event::{Event, Id, Job, Message, Side, Way};
 use super::follow::Heard;
 use super::network::{Cause, ClientStage, LinkId, ServerStage, TIMEOUT_HANDSHAKE};
 use super::world::World;
 use crate::model::addr::ClientAddr;
-use crate::model::fact::{Act, Cut, Kind, Purpose, Service};
+use crate::model::fact::{Act, Cut, Kind};
 use crate::model::id::{ConnId, Name, Node, RequestId};
-use crate::model::teleport::Port;
 use crate::model::time::Time;
 use crate::policy::principals::Shown;
 use crate::policy::proxy::{Input, Output, Proxy as Machine, Serves};
-use crate::policy::{Context, Machine as _, Outbox, alpn};
+use crate::policy::{Context, Machine as _, Outbox};
 
 /// An instance.
 #[derive(Debug)]
@@ -35,6 +39,8 @@ pub(super) struct Proxy {
     /// Connections whose service is chosen.
     pub(super) conns: BTreeMap<ConnId, LinkId>,
     requests: BTreeMap<RequestId, Request>,
+    /// Requests of its own users that peers are asked to take.
+    passed: BTreeMap<RequestId, Passed>,
     /// Handshakes that are worked on, and those that wait.
     busy: u32,
     waiting: VecDeque<(LinkId, Job)>,
@@ -51,6 +57,7 @@ impl Proxy {
             listening: false,
             conns: BTreeMap::new(),
             requests: BTreeMap::new(),
+            passed: BTreeMap::new(),
             busy: 0,
             waiting: VecDeque::new(),
         }
@@ -201,6 +208,7 @@ impl World<'_> {
         let proxy = &mut self.proxies[index as usize];
         proxy.conns.clear();
         proxy.requests.clear();
+        proxy.passed.clear();
         proxy.waiting.clear();
         self.board.ended(index);
     }
@@ -218,7 +226,10 @@ impl World<'_> {
         let (index, conn) = (link.proxy, link.conn);
         match (message, link.server_stage) {
             (Message::Hello, ServerStage::Hello) => self.hello(id, index),
-            (Message::Find | Message::Request, ServerStage::Tls) => self.request(id, index),
+            (Message::Ssh, ServerStage::Hello) => self.raw_ssh(id, index),
+            (message @ (Message::Find | Message::Request), ServerStage::Tls) => {
+                self.request(id, index, message);
+            }
             (Message::Ssh, ServerStage::Tls) => {
                 self.set_stage(id, ServerStage::Ssh);
                 self.expect(id, Side::Server, Some(TIMEOUT_HANDSHAKE));
@@ -228,13 +239,10 @@ impl World<'_> {
             (Message::BeatOpen, ServerStage::Tunnel) => {
                 self.send(id, Way::Down, Message::BeatOpened);
             }
-            (Message::Heartbeat, ServerStage::Tunnel) => {
-                let serves = Serves {
-                    apps: self.apps_of(id),
-                    ..Serves::default()
-                };
+            (Message::Heartbeat(proxies), ServerStage::Tunnel) => {
+                let serves = self.serves_of(id, &proxies);
                 if let Some(at) = self.hold_back(index, &Heard::Heartbeat(serves.apps.clone())) {
-                    let again = Event::Arrive(id, Way::Up, Message::Heartbeat);
+                    let again = Event::Arrive(id, Way::Up, Message::Heartbeat(proxies));
                     return self.queue.push(at, Id::Proxy(index), again);
                 }
                 self.feed_proxy(index, Input::Heartbeat { conn, serves });
@@ -250,194 +258,6 @@ impl World<'_> {
             }
             _ => {}
         }
-    }
-
-    fn set_stage(&mut self, id: LinkId, stage: ServerStage) {
-        if let Some(link) = self.links.get_mut(id) {
-            link.server_stage = stage;
-        }
-    }
-
-    fn apps_of(&self, id: LinkId) -> Vec<Name> {
-        let Some(Id::Agent(agent)) = self.links.get(id).map(|link| link.client) else {
-            return Vec::new();
-        };
-        let apps = &self.topology.agents[agent as usize].apps;
-        apps.iter().map(|app| app.name.clone()).collect()
-    }
-
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "what is no choice is acted upon"
-    )]
-    fn hello(&mut self, id: LinkId, index: u32) {
-        let Some(link) = self.links.get(id) else {
-            return;
-        };
-        let host = link.dialing.as_ref().map(|dialing| dialing.to.host.clone());
-        let sni = host.filter(|host| host.parse::<std::net::IpAddr>().is_err());
-        let offered = match link.purpose {
-            Purpose::Tunnel => alpn::REVERSE_TUNNEL,
-            Purpose::Find | Purpose::Launch | Purpose::Ping | Purpose::Visit => alpn::HTTP,
-        };
-        let input = Input::HelloRead {
-            listener: Port::Web,
-            client: link.source,
-            sni,
-            alpn: vec![offered.into()],
-        };
-        for output in self.feed_proxy(index, input) {
-            match output {
-                Output::RefuseHello { .. } => {
-                    self.send(id, Way::Down, Message::HelloRefused);
-                    self.close(id, Side::Server, Message::Fin);
-                }
-                Output::Serve { conn, service, .. } => {
-                    debug_assert_eq!(service == Service::ReverseTunnel, offered != alpn::HTTP);
-                    if let Some(link) = self.links.get_mut(id) {
-                        link.conn = conn;
-                    }
-                    self.proxies[index as usize].conns.insert(conn, id);
-                    self.set_stage(id, ServerStage::Tls);
-                    self.expect(id, Side::Server, Some(TIMEOUT_HANDSHAKE));
-                    self.work(index, id, Job::Tls);
-                }
-                other => self.act_proxy(index, other),
-            }
-        }
-    }
-
-    /// Gives a handshake to a free server, or has it wait.
-    fn work(&mut self, index: u32, id: LinkId, job: Job) {
-        let servers = self.topology.model.servers.max(1);
-        let proxy = &mut self.proxies[index as usize];
-        if proxy.busy < servers {
-            proxy.busy += 1;
-            self.begin_job(index, id, job);
-        } else {
-            proxy.waiting.push_back((id, job));
-        }
-    }
-
-    fn begin_job(&mut self, index: u32, id: LinkId, job: Job) {
-        let cost = match job {
-            Job::Ssh => self.topology.model.ssh,
-            Job::Tls => self.topology.model.tls,
-        };
-        let event = Event::Served(index, id, job);
-        self.queue.push(self.now + cost, Id::Proxy(index), event);
-    }
-
-    /// A handshake's work is done; the server takes the next that is still wanted.
-    pub(super) fn served(&mut self, index: u32, id: LinkId, job: Job) {
-        let proxy = &mut self.proxies[index as usize];
-        proxy.busy -= 1;
-        while let Some((next, job)) = proxy.waiting.pop_front() {
-            if self
-                .links
-                .get(next)
-                .is_some_and(|link| link.is_open(Side::Server))
-            {
-                proxy.busy += 1;
-                self.begin_job(index, next, job);
-                break;
-            }
-        }
-        if !self
-            .links
-            .get(id)
-            .is_some_and(|link| link.is_open(Side::Server))
-        {
-            return;
-        }
-        let message = match job {
-            Job::Ssh => Message::HostKey,
-            Job::Tls => Message::HelloDone,
-        };
-        self.send(id, Way::Down, message);
-    }
-
-    fn login(&mut self, id: LinkId, index: u32, conn: ConnId) {
-        let Some(Id::Agent(agent)) = self.links.get(id).map(|link| link.client) else {
-            return;
-        };
-        let host_id = self.topology.agents[agent as usize].id.clone();
-        if let Some(at) = self.hold_back(index, &Heard::Login(host_id.clone())) {
-            let again = Event::Arrive(id, Way::Up, Message::Login);
-            return self.queue.push(at, Id::Agent(agent), again);
-        }
-        self.set_stage(id, ServerStage::Tunnel);
-        self.expect(id, Side::Server, None);
-        self.send(id, Way::Down, Message::LoggedIn);
-        self.feed_proxy(index, Input::TunnelOpened { conn, host_id });
-    }
-
-    /// An instance's end of a connection is gone, not by its own will.
-    pub(super) fn server_lost(
-        &mut self,
-        id: LinkId,
-        (index, conn, client, request): (u32, ConnId, ClientAddr, Option<RequestId>),
-        stage: ServerStage,
-        cause: Cause,
-    ) {
-        let words = cause.words();
-        match stage {
-            ServerStage::Nothing | ServerStage::Closed => return,
-            ServerStage::Hello => {
-                let why = format!("no TLS ClientHello: {words}");
-                return self.refused_conn(index, ConnId(0), client, why);
-            }
-            ServerStage::Tls => {
-                self.refused_conn(index, conn, client, format!("TLS handshake: {words}"));
-            }
-            ServerStage::Ssh => self.refused_conn(index, conn, client, format!("ssh: {words}")),
-            ServerStage::Web => self.leave(index, request),
-            ServerStage::Tunnel => {
-                let why = words.to_owned();
-                self.feed_proxy(index, Input::TunnelClosed { conn, why });
-                self.break_streams(index, id);
-            }
-        }
-        self.feed_proxy(index, Input::ConnClosed { conn });
-    }
-
-    /// Tells an instance that a tunnel which it closed is over.
-    pub(super) fn tunnel_over(&mut self, index: u32, conn: ConnId, why: &str) {
-        let why = why.to_owned();
-        self.feed_proxy(index, Input::TunnelClosed { conn, why });
-        self.feed_proxy(index, Input::ConnClosed { conn });
-    }
-
-    fn refused_conn(&mut self, index: u32, conn: ConnId, client: ClientAddr, why: String) {
-        let node = self.proxies[index as usize].node.clone();
-        let client = Some(client);
-        self.emit(&node, vec![Kind::ConnRefused { conn, client, why }]);
-    }
-
-    /// An instance waited long enough.
-    pub(super) fn server_timed_out(&mut self, id: LinkId) {
-        let Some(link) = self.links.get(id) else {
-            return;
-        };
-        let (index, conn, client) = (link.proxy, link.conn, link.source);
-        let (stage, request) = (link.server_stage, link.request);
-        self.close(id, Side::Server, Message::Fin);
-        match stage {
-            ServerStage::Hello => {
-                let why = String::from("TLS handshake: nothing came for 15s");
-                return self.refused_conn(index, ConnId(0), client, why);
-            }
-            ServerStage::Tls => {
-                let why = String::from("TLS handshake: nothing came for 30s");
-                self.refused_conn(index, conn, client, why);
-            }
-            ServerStage::Ssh => {
-                self.refused_conn(index, conn, client, String::from("no login within 30s"));
-            }
-            ServerStage::Web => self.leave(index, request),
-            ServerStage::Nothing | ServerStage::Tunnel | ServerStage::Closed => return,
-        }
-        self.feed_proxy(index, Input::ConnClosed { conn });
     }
 
     /// The agents of many tunnels hear the same gossip.

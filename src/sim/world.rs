@@ -225,7 +225,9 @@ impl<'a> World<'a> {
             }
             Event::Gossip(links, proxies) => self.gossip_heard(&links, &proxies),
             Event::Liveness(link, side) => self.liveness(link, side),
+            Event::NextPing(user, attempt, place) => self.next_ping(user, attempt, place),
             Event::Outcome(agent, input) => self.outcome(agent, *input),
+            Event::Peer(word) => self.peer_heard(*word),
             Event::Question(link, tried) => self.asked(link, tried),
             Event::Resolved(link, result) => self.resolved(link, *result),
             Event::Refused(link) => self.refused(link),
@@ -267,6 +269,8 @@ impl<'a> World<'a> {
             }
             Event::Arrive(link, way, _) => self.end(*link, way.leads_to()),
             Event::Outcome(agent, _) | Event::TunnelClosed(agent, ..) => Some(Id::Agent(*agent)),
+            Event::NextPing(user, ..) => Some(Id::User(*user)),
+            Event::Peer(word) => Some(Id::Proxy(word.to())),
             Event::Wake(id) => Some(*id),
             // Resolvers are not paused.
             Event::BackendSyn(_)

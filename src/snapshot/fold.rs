@@ -206,6 +206,10 @@ impl Snapshot {
         };
         match &fact.kind {
             Kind::TunnelRegistered { .. } => proxy.tunnels += 1,
+            // One is told of anew with each name that it forwards.
+            Kind::StandInRegistered { resources, .. } if resources.len() == 1 => {
+                proxy.tunnels += 1;
+            }
             Kind::TunnelRemoved { .. } => proxy.tunnels = proxy.tunnels.saturating_sub(1),
             Kind::Routed { .. } => proxy.routed += 1,
             Kind::NoTunnel { .. } => proxy.no_tunnel += 1,

@@ -21,10 +21,11 @@ use twodoors::live::authority::{Authority, HostIdentity, HostRole, Trust};
 use twodoors::live::tasks::Tasks;
 use twodoors::live::tls;
 use twodoors::live::tunnel::{
-    self, ClientEvent, ClientTunnel, DialReq, ServerEvent, ServerTunnel, Settings,
-    TransportRequest, TunnelError, TunnelStream,
+    self, AgentLogin, ClientEvent, ClientTunnel, DialReq, Login, ServerEvent, ServerTunnel,
+    Settings, TransportRequest, TunnelError, TunnelStream,
 };
 use twodoors::model::teleport::Port;
+use twodoors::policy::proxy::Serves;
 use twodoors::policy::{alpn, principals};
 
 /// How long anything here may take before the test has failed.
@@ -113,6 +114,20 @@ fn soon<T>(future: impl Future<Output = T>) -> Pin<Box<impl Future<Output = T>>>
     })
 }
 
+fn agent_of(tunnel: &ServerTunnel) -> &AgentLogin {
+    match &tunnel.login {
+        Login::Agent(agent) => agent,
+        Login::StandIn { name } => panic!("{name} is a stand-in"),
+    }
+}
+
+fn serving(app: &str) -> Serves {
+    Serves {
+        apps: vec![app.into()],
+        ..Serves::default()
+    }
+}
+
 fn dial(address: &str) -> DialReq {
     DialReq {
         address: address.to_owned(),
@@ -159,14 +174,14 @@ async fn a_tunnel_over_tls_carries_a_heartbeat_and_a_stream() {
         lab.connect(stream).await.unwrap()
     };
     let (mut server, mut client) = soon(async { tokio::join!(proxy, agent) }).await;
-    assert_eq!(server.agent.host_id, "a1");
-    assert_eq!(server.agent.name, "orders");
+    assert_eq!(agent_of(&server).host_id, "a1");
+    assert_eq!(agent_of(&server).name, "orders");
 
-    client.control.heartbeat(now(), &[String::from("orders")]);
+    client.control.heartbeat(now(), &serving("orders"));
     assert_eq!(
         soon(server.events.recv()).await,
         Some(ServerEvent::Heartbeat {
-            resources: vec![String::from("orders")]
+            serves: serving("orders")
         })
     );
 

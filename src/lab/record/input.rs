@@ -207,6 +207,11 @@ enum ProxyShape {
         resource: Name,
         host_id: Name,
     },
+    PeerTook {
+        #[serde(with = "plain")]
+        request: RequestId,
+        peer: Name,
+    },
     PeerGone {
         id: Name,
     },
@@ -341,6 +346,8 @@ enum UserShape {
     },
     PingFailed {
         attempt: u64,
+        #[serde(with = "word")]
+        reason: Failure,
         error: String,
     },
     Redirected {

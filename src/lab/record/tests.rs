@@ -154,6 +154,10 @@ fn proxy_inputs() -> Vec<AnyInput> {
         Input::PeerSeen {
             id: Arc::clone(&id),
         },
+        Input::PeerTook {
+            request: RequestId(4),
+            peer: "2".into(),
+        },
         Input::RequestEnded {
             request,
             status: 200,
@@ -279,6 +283,7 @@ fn user_inputs() -> Vec<AnyInput> {
         },
         Input::PingFailed {
             attempt: 2,
+            reason: Failure::Resolve,
             error: String::from("e"),
         },
         Input::Redirected {

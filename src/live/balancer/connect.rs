@@ -66,7 +66,8 @@ pub(super) async fn open(
 ) -> Result<TcpStream, String> {
     let open = async {
         way.pass().await?;
-        let mut stream = connect_from(own, backend.0).await.map_err(|e| words(&e))?;
+        let bound = way.shared.ports.bound(backend.0);
+        let mut stream = connect_from(own, bound).await.map_err(|e| words(&e))?;
         stream.write_all(header).await.map_err(|e| words(&e))?;
         Ok(stream)
     };

@@ -4,30 +4,31 @@
 //! HTTP/1.1; the answer's body is passed on as it comes and counted. A request that the machine
 //! refuses gets its words, and is never sent elsewhere.
 
+mod counted;
 mod headers;
+mod login;
 
 use std::convert::Infallible;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
-use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
+use hyper::body::{Bytes, Incoming};
 use hyper::header;
+use hyper::http::uri::Authority;
 use hyper::service::service_fn;
-use hyper::{Request, Response, StatusCode};
+use hyper::{Request, Response, StatusCode, Version};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio_rustls::server::TlsStream;
 
+use self::counted::{Counted, Open};
 use self::headers::{inward, outward, set};
 use super::Proxy;
+use super::streams::{NoStream, Wanted};
 use crate::live::cut;
 use crate::live::tasks::Tasks;
-use crate::live::tunnel::{DialReq, Refused};
-use crate::live::webapi;
 use crate::model::addr::ClientAddr;
-use crate::model::id::{ConnId, Name, RequestId};
+use crate::policy::alpn;
 use crate::policy::proxy::{Input, Output};
 
 /// Names the proxy that answered.
@@ -45,18 +46,39 @@ const HOST_MAX: usize = 260;
 /// How long the head of a request may take.
 const TIMEOUT_HEAD: Duration = Duration::from_secs(30);
 
+/// How many requests one HTTP/2 connection may have open; browsers expect about a hundred.
+const STREAMS_MAX: u32 = 100;
+
+/// How long the headers of a request in HTTP/2 may be together; HTTP/1.1 has hyper's own bound.
+const HEADERS_MAX: u32 = 16 * 1024;
+
+/// How many bytes of answers wait for each stream of a connection whose client reads slowly.
+const SEND_BUFFER_MAX: usize = 256 * 1024;
+
+/// How many streams a client may have reset before we saw them (the "rapid reset" attack).
+const RESETS_MAX: usize = 20;
+
+/// From one sign of life that an HTTP/2 connection asks for to the next.
+const PING_EVERY: Duration = Duration::from_secs(60);
+
 type Answer = Response<UnsyncBoxBody<Bytes, hyper::Error>>;
 
-/// A request that has its tunnel.
-struct Route {
-    conn: ConnId,
-    app: Name,
-    agent: Name,
-    host_id: Name,
+/// Runs the streams of an HTTP/2 connection as tasks of the instance.
+#[derive(Clone)]
+struct OnTasks(Tasks);
+
+impl<F> hyper::rt::Executor<F> for OnTasks
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    fn execute(&self, future: F) {
+        self.0.spawn(future);
+    }
 }
 
 impl Proxy {
-    /// Serves HTTP/1.1 on a TLS stream until it ends.
+    /// Serves HTTP on a TLS stream until it ends: HTTP/2 where the handshake chose it.
     pub(super) async fn serve_web(
         &self,
         client: ClientAddr,
@@ -67,11 +89,27 @@ impl Proxy {
             let (proxy, tasks) = (self.clone(), tasks.clone());
             async move { Ok::<_, Infallible>(proxy.answer(client, request, &tasks).await) }
         });
-        let served = hyper::server::conn::http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(TIMEOUT_HEAD)
-            .serve_connection(TokioIo::new(stream), service)
-            .await;
+        let two = stream.get_ref().1.alpn_protocol() == Some(alpn::H2.as_bytes());
+        let io = TokioIo::new(stream);
+        let served = if two {
+            // Streams are no tasks that outlive the connection: they stop with this instance.
+            hyper::server::conn::http2::Builder::new(OnTasks(tasks.clone()))
+                .timer(TokioTimer::new())
+                .max_concurrent_streams(STREAMS_MAX)
+                .max_header_list_size(HEADERS_MAX)
+                .max_send_buf_size(SEND_BUFFER_MAX)
+                .max_pending_accept_reset_streams(RESETS_MAX)
+                .keep_alive_interval(PING_EVERY)
+                .keep_alive_timeout(TIMEOUT_HEAD)
+                .serve_connection(io, service)
+                .await
+        } else {
+            hyper::server::conn::http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(TIMEOUT_HEAD)
+                .serve_connection(io, service)
+                .await
+        };
         if let Err(error) = served {
             tracing::debug!(%error, %client, "a web connection ended");
         }
@@ -87,11 +125,12 @@ impl Proxy {
             let words = String::from("a request names one host (RFC 9112 section 3.2)\n");
             return refusal(400, false, words);
         };
+        let (path, session) = self.session_of(&request, &host);
         let outputs = self.inner.runner.feed(Input::RequestRead {
             client,
             host,
-            path: request.uri().path().to_owned(),
-            session: None,
+            path,
+            session,
         });
         let mut answer = self.choose(outputs, client, request, tasks).await;
         set(answer.headers_mut(), HEADER_PROXY, &self.inner.name);
@@ -110,6 +149,11 @@ impl Proxy {
         tasks: &Tasks,
     ) -> Answer {
         for output in outputs {
+            if let Some(wanted) = Wanted::of(self, &output) {
+                // From here on the user may leave at any time, and all below is dropped.
+                let open = Open::new(self.clone(), wanted.request);
+                return self.forward(open, wanted, client, request, tasks).await;
+            }
             match output {
                 Output::RefuseRequest {
                     status,
@@ -118,23 +162,8 @@ impl Proxy {
                 } => {
                     return refusal(status, no_tunnel, text);
                 }
-                Output::Route {
-                    request: id,
-                    conn,
-                    kind: _,
-                    app,
-                    agent,
-                    host_id,
-                } => {
-                    // From here on the user may leave at any time, and all below is dropped.
-                    let open = Open::new(self.clone(), id);
-                    let route = Route {
-                        conn,
-                        app,
-                        agent,
-                        host_id,
-                    };
-                    return self.forward(open, route, client, request, tasks).await;
+                Output::Redirect { to, path, login } => {
+                    return self.redirect(&to, path, login.as_ref());
                 }
                 Output::ServeWebApi => return self.web_api(request.uri().path()),
                 other => tracing::error!(?other, "no answer to this input"),
@@ -144,14 +173,13 @@ impl Proxy {
     }
 
     fn web_api(&self, path: &str) -> Answer {
+        if let Some(body) = self.web_api_body(path) {
+            return Response::builder()
+                .header(header::CONTENT_TYPE, "application/json")
+                .body(full(body))
+                .expect("the header is valid");
+        }
         match path {
-            webapi::FIND | webapi::PING => {
-                let body = Bytes::from(self.inner.document.clone());
-                Response::builder()
-                    .header(header::CONTENT_TYPE, "application/json")
-                    .body(full(body))
-                    .expect("the header is valid")
-            }
             "/" => text(
                 StatusCode::OK,
                 format!("proxy {} of the lab\n", self.inner.name),
@@ -163,28 +191,14 @@ impl Proxy {
     async fn forward(
         &self,
         open: Open,
-        route: Route,
+        wanted: Wanted,
         client: ClientAddr,
         request: Request<Incoming>,
         tasks: &Tasks,
     ) -> Answer {
-        let tunnel = self.work().tunnels.get(&route.conn).cloned();
-        let Some(tunnel) = tunnel else {
-            let why = "the tunnel is closed";
-            return self.stream_refused(open, why, true, tasks).await;
-        };
-        let dial = DialReq {
-            address: route.app.to_string(),
-            server_id: format!("{}.{}", route.host_id, self.inner.cluster),
-            conn_type: String::from("app"),
-            client_src_addr: client.to_string(),
-            client_dst_addr: self.inner.listen.to_string(),
-        };
-        let stream = match tunnel.open_transport(&dial).await {
+        let stream = match self.open_stream(&wanted, client).await {
             Ok(stream) => stream,
-            Err(refused) => {
-                let broken = matches!(refused, Refused::Closed(_) | Refused::Timeout(_));
-                let why = refused.to_string();
+            Err(NoStream { why, broken }) => {
                 return self.stream_refused(open, &why, broken, tasks).await;
             }
         };
@@ -198,7 +212,7 @@ impl Proxy {
             });
             sender.send_request(outward(request, client)).await
         };
-        let agent = route.agent;
+        let agent = wanted.agent;
         let mut answer = match sent.await {
             Ok(answer) => {
                 let (mut parts, body) = answer.into_parts();
@@ -255,16 +269,28 @@ async fn cut_off(tasks: &Tasks) -> Answer {
     std::future::pending().await
 }
 
-/// Gives the host that a request is for: that of its absolute form, else of its one `Host` header
-/// (RFC 9112 sections 3.2 and 3.2.2); `None` when it names none, or several.
-fn asked_host(request: &Request<Incoming>) -> Option<String> {
+/// Gives the host that a request is for: the authority of its target, else that of its one `Host`
+/// header; `None` when it names none, or several.
+///
+/// HTTP/1.1 wants the header always, and prefers the target (RFC 9112 sections 3.2 and 3.2.2); in
+/// HTTP/2 `:authority` is the target's, and a `Host` beside it must be the same (RFC 9113 section
+/// 8.3.1).
+fn asked_host<B>(request: &Request<B>) -> Option<String> {
     let mut hosts = request.headers().get_all(header::HOST).iter();
-    let (Some(host), None) = (hosts.next(), hosts.next()) else {
-        return None;
+    let header = match (hosts.next(), hosts.next()) {
+        (_, Some(_)) => return None,
+        (header, None) => header.map(|header| header.to_str().ok()),
     };
-    let host = match request.uri().authority() {
-        Some(authority) => authority.as_str(),
-        None => host.to_str().ok()?,
+    let target = request.uri().authority().map(Authority::as_str);
+    let two = request.version() == Version::HTTP_2;
+    let host = match (target, header) {
+        (Some(target), None) if two => target,
+        (Some(target), Some(header)) if two && !header?.eq_ignore_ascii_case(target) => {
+            return None;
+        }
+        (Some(target), Some(_)) => target,
+        (None, Some(header)) => header?,
+        (_, None) => return None,
     };
     (!host.is_empty() && host.len() <= HOST_MAX).then(|| host.to_ascii_lowercase())
 }
@@ -290,96 +316,4 @@ fn full(body: Bytes) -> UnsyncBoxBody<Bytes, hyper::Error> {
     Full::new(body)
         .map_err(|never| match never {})
         .boxed_unsync()
-}
-
-/// A routed request whose end was not told yet. It is told once: dropped, the request was cut.
-struct Open {
-    proxy: Proxy,
-    id: RequestId,
-    /// Bytes of the answer's body so far.
-    bytes: u64,
-    told: bool,
-}
-
-impl Open {
-    fn new(proxy: Proxy, id: RequestId) -> Self {
-        Self {
-            proxy,
-            id,
-            bytes: 0,
-            told: false,
-        }
-    }
-
-    /// Tells the end, with status 0 for an answer that was cut.
-    fn ended(&mut self, status: u16) {
-        if !std::mem::replace(&mut self.told, true) {
-            self.proxy.feed(Input::RequestEnded {
-                request: self.id,
-                status,
-                bytes: self.bytes,
-            });
-        }
-    }
-
-    /// Leaves it to the caller to tell the end of this request.
-    fn told_otherwise(mut self) -> RequestId {
-        self.told = true;
-        self.id
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.ended(0);
-    }
-}
-
-/// A body on its way to the user. Its end is told once, also when the user gives up.
-struct Counted {
-    body: Incoming,
-    status: u16,
-    open: Open,
-}
-
-impl Body for Counted {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
-        let status = self.status;
-        match &frame {
-            Some(Ok(frame)) => {
-                self.open.bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
-                // The last frame of a body with a known length is followed by no other poll.
-                if self.body.is_end_stream() {
-                    self.open.ended(status);
-                }
-            }
-            Some(Err(_)) => self.open.ended(0),
-            None => self.open.ended(status),
-        }
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        // An answer without a body is never asked for a frame.
-        if self.body.is_end_stream() {
-            self.open.ended(self.status);
-        }
-    }
 }

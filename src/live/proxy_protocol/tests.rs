@@ -62,11 +62,19 @@ async fn local_and_unknown_keep_the_real_address() {
     assert_eq!(local(), binary(0x20, 0x00, &[]));
     let with_addresses = binary(0x20, 0x11, &[0; 12]);
     let unix = binary(0x21, 0x31, &[0; 216]);
-    for bytes in [local(), with_addresses, unix, b"PROXY UNKNOWN\r\n".to_vec()] {
+    for (bytes, expected) in [
+        (local(), Header::LOCAL),
+        (with_addresses, Header::LOCAL),
+        (unix, Header::NOBODY),
+        (b"PROXY UNKNOWN\r\n".to_vec(), Header::NOBODY),
+        (checking(SendProxy::V1), Header::NOBODY),
+        (checking(SendProxy::V2), Header::LOCAL),
+    ] {
         let (result, rest) = read_from(&bytes).await;
-        assert_eq!(result.unwrap(), Header::NOBODY);
+        assert_eq!(result.unwrap(), expected);
         assert!(rest.is_empty());
     }
+    assert!(checking(SendProxy::None).is_empty());
 }
 
 #[tokio::test]
@@ -174,29 +182,42 @@ async fn mutated_headers_never_panic_and_never_read_past_their_bound() {
     }
 }
 
+#[test]
+fn a_line_of_version_1_is_written_as_the_text_says() {
+    let (client, destination) = (address("127.42.0.9:40000"), address("127.41.0.2:3080"));
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    assert_eq!(
+        text(opening(SendProxy::V1, client, destination)),
+        "PROXY TCP4 127.42.0.9 127.41.0.2 40000 3080\r\n"
+    );
+    let mixed = text(opening(SendProxy::V1, client, address("[::1]:3080")));
+    assert_eq!(mixed, "PROXY TCP6 ::ffff:127.42.0.9 ::1 40000 3080\r\n");
+    assert!(opening(SendProxy::None, client, destination).is_empty());
+}
+
 #[tokio::test]
-async fn a_second_header_is_refused_and_nothing_is_taken() {
-    for (bytes, second) in [
-        (local(), true),
-        (b"PROXY UNKNOWN\r\n".to_vec(), true),
-        (b"\x16\x03".to_vec(), false),
-        (Vec::new(), false),
+async fn a_header_is_read_if_there_is_one_and_what_follows_is_left() {
+    let client = address("127.42.0.9:40000");
+    let two = header(client, client);
+    for (bytes, read, left) in [
+        ([&two[..], b"\x16\x03"].concat(), true, &b"\x16\x03"[..]),
+        (b"\x16\x03\x01".to_vec(), false, b"\x16\x03\x01"),
+        (b"PROPFIND /".to_vec(), false, b"PROPFIND /"),
+        (b"PRO".to_vec(), false, b"PRO"),
+        (Vec::new(), false, b""),
     ] {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mut client = TcpStream::connect(listener.local_addr().unwrap())
+        let mut sender = tokio::net::TcpStream::connect(listener.local_addr().unwrap())
             .await
             .unwrap();
-        let (mut server, _) = listener.accept().await.unwrap();
-        client.write_all(&bytes).await.unwrap();
-        drop(client);
-        let refused = refuse_duplicate(&server).await;
-        assert_eq!(
-            matches!(refused, Err(Error::Duplicate)),
-            second,
-            "{bytes:02x?}"
-        );
-        let mut left = Vec::new();
-        server.read_to_end(&mut left).await.unwrap();
-        assert_eq!(left, bytes);
+        let (server, _) = listener.accept().await.unwrap();
+        let mut server = cut::Group::default().holds(server);
+        sender.write_all(&bytes).await.unwrap();
+        drop(sender);
+        let found = read_any(&mut server).await.unwrap();
+        assert_eq!(found.is_some(), read, "{bytes:02x?}");
+        let mut rest = Vec::new();
+        server.read_to_end(&mut rest).await.unwrap();
+        assert_eq!(rest, left);
     }
 }

@@ -19,6 +19,7 @@ fn runner() -> Runner<Proxy> {
         clock: Clock::start(),
         journal,
         faults: InForce::default(),
+        ports: Ports::default(),
         tap: None,
     };
     Runner::new(Proxy::new(0, &"1".into()), shared)

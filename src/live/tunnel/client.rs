@@ -27,6 +27,7 @@ use super::{CHANNEL_MESSAGES_MAX, EVENTS_MAX, SSH_WINDOW, STREAMS_MAX, Settings,
 use crate::live::authority::{HostIdentity, Trust};
 use crate::live::tasks::Tasks;
 use crate::policy::principals::Shown;
+use crate::policy::proxy::Serves;
 
 /// How many heartbeats wait to be sent: a new one makes an old one pointless.
 const HEARTBEATS_MAX: usize = 2;
@@ -66,6 +67,11 @@ pub struct TransportRequest {
 }
 
 impl TransportRequest {
+    /// Waits until whoever asked is gone.
+    pub fn closed(&self) -> impl Future<Output = ()> + Send + 'static {
+        self.stream.closed()
+    }
+
     /// Accepts: what follows are the user's bytes.
     pub fn accept(mut self) -> TunnelStream {
         self.stream.push(&message::line(&DialReply {
@@ -221,8 +227,8 @@ fn config(settings: &Settings) -> client::Config {
 impl ClientControl {
     /// Sends a sign of life of this instant (Unix seconds); gives `false` when earlier ones still
     /// wait, and this one is not needed.
-    pub fn heartbeat(&self, now: u64, resources: &[String]) -> bool {
-        let line = message::line(&Heartbeat::new(now, resources));
+    pub fn heartbeat(&self, now: u64, serves: &Serves) -> bool {
+        let line = message::line(&Heartbeat::new(now, serves));
         self.inner.heartbeats.try_send(line).is_ok()
     }
 

@@ -7,6 +7,9 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::id::Name;
+use crate::policy::proxy::Serves;
+
 /// The path of the channel that an agent opens to say that it lives.
 pub const HEARTBEAT: &str = "teleport-heartbeat";
 
@@ -30,18 +33,43 @@ pub struct Heartbeat {
     /// The names of the apps that the agent serves.
     #[serde(default)]
     pub resources: Vec<String>,
+    /// The names of the databases that the agent serves.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub databases: Vec<String>,
+    /// Ids of the proxies that the agent is attached to; told with proxy peering.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub proxies: Vec<String>,
 }
 
 impl Heartbeat {
     /// Makes a sign of life of this instant (Unix seconds).
-    pub fn new(now: u64, resources: &[String]) -> Self {
+    pub fn new(now: u64, serves: &Serves) -> Self {
         // Later than the year 9999 has no RFC 3339 form.
         let instant = UNIX_EPOCH + Duration::from_secs(now.min(253_402_300_799));
         Self {
             ping: humantime::format_rfc3339_seconds(instant).to_string(),
-            resources: resources.to_vec(),
+            resources: texts(&serves.apps),
+            databases: texts(&serves.databases),
+            proxies: texts(&serves.proxies),
         }
     }
+
+    /// Gives what it announces.
+    pub fn serves(self) -> Serves {
+        Serves {
+            apps: names(self.resources),
+            databases: names(self.databases),
+            proxies: names(self.proxies),
+        }
+    }
+}
+
+fn texts(names: &[Name]) -> Vec<String> {
+    names.iter().map(ToString::to_string).collect()
+}
+
+fn names(texts: Vec<String>) -> Vec<Name> {
+    texts.into_iter().map(Into::into).collect()
 }
 
 /// What a proxy says on the discovery channel.
@@ -102,11 +130,11 @@ impl Discovery {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct DialReq {
-    /// The resource: the name of an app.
+    /// The resource: the name of an app or a database.
     pub address: String,
     /// The agent, `<host id>.<cluster>`.
     pub server_id: String,
-    /// The kind of tunnel: `app`.
+    /// The kind of tunnel: `app` or `db`.
     pub conn_type: String,
     /// The user's address.
     pub client_src_addr: String,
@@ -127,7 +155,7 @@ pub struct DialReply {
 }
 
 /// Writes a message as a line.
-pub(super) fn line(message: &impl Serialize) -> Vec<u8> {
+pub(in crate::live) fn line(message: &impl Serialize) -> Vec<u8> {
     let mut line =
         serde_json::to_vec(message).expect("these messages have string keys and plain values");
     line.push(b'\n');
@@ -135,7 +163,7 @@ pub(super) fn line(message: &impl Serialize) -> Vec<u8> {
 }
 
 /// Reads a message from a line.
-pub(super) fn parse<'a, T: Deserialize<'a>>(line: &'a [u8]) -> Result<T, String> {
+pub(in crate::live) fn parse<'a, T: Deserialize<'a>>(line: &'a [u8]) -> Result<T, String> {
     serde_json::from_slice(line).map_err(|error| format!("not the message expected: {error}"))
 }
 
@@ -146,13 +174,22 @@ mod tests {
     #[test]
     fn messages_have_the_fields_of_teleport() {
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        let mut serves = Serves {
+            apps: vec!["orders".into()],
+            ..Serves::default()
+        };
         assert_eq!(
-            text(line(&Heartbeat::new(
-                1_800_000_000,
-                &[String::from("orders")]
-            ))),
+            text(line(&Heartbeat::new(1_800_000_000, &serves))),
             "{\"ping\":\"2027-01-15T08:00:00Z\",\"resources\":[\"orders\"]}\n"
         );
+        serves.databases.push("ledger".into());
+        serves.proxies.push("0f3c".into());
+        let full = line(&Heartbeat::new(1_800_000_000, &serves));
+        let read: Heartbeat = parse(&full).unwrap();
+        assert_eq!(read.serves(), serves);
+        assert!(text(full).ends_with(
+            "\"resources\":[\"orders\"],\"databases\":[\"ledger\"],\"proxies\":[\"0f3c\"]}\n"
+        ));
         assert_eq!(
             text(line(&Discovery::proxies(&["0f3c"]))),
             "{\"proxies\":[{\"version\":\"v2\",\"metadata\":{\"name\":\"0f3c\"}}]}\n"

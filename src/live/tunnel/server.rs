@@ -3,6 +3,9 @@
 //! In goes a stream on which an agent is about to speak SSH; out comes who logged in, what the agent
 //! says, and a handle to open streams to it. The login is the agent's host certificate under its
 //! host id, checked by `policy/principals`. An agent may open one heartbeat and nothing else.
+//!
+//! Whoever logs in with a *user* certificate of the same authority is a stand-in (`ssh -N -R`): it may
+//! ask for remote forwards, whose address is the name of what they lead to, and nothing else.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -20,6 +23,7 @@ use tokio::time::timeout;
 use tokio_util::sync::DropGuard;
 
 use super::ending;
+use super::forwards::Forwards;
 use super::message::{
     self, DISCOVERY, DialReply, DialReq, Discovery, HEARTBEAT, Heartbeat, TRANSPORT,
 };
@@ -30,7 +34,9 @@ use super::{
 };
 use crate::live::authority::{HostIdentity, Trust};
 use crate::live::tasks::Tasks;
-use crate::policy::principals;
+use crate::model::id::Name;
+use crate::policy::principals::{self, ShownKind};
+use crate::policy::proxy::Serves;
 
 /// The proxy starts a key exchange only as a backstop against an agent that never does: russh loses
 /// sessions when a server starts one under load. 2^32 packets is where keys must not go.
@@ -53,13 +59,30 @@ pub struct AgentLogin {
     pub principals: Vec<String>,
 }
 
+/// Who is at the other end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Login {
+    /// An agent, by its host certificate.
+    Agent(AgentLogin),
+    /// A plain SSH client, by its user certificate.
+    StandIn {
+        /// The key id of the certificate.
+        name: String,
+    },
+}
+
 /// What happens on a tunnel, as the proxy sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ServerEvent {
-    /// The agent lives and serves these apps.
+    /// The agent lives and serves this.
     Heartbeat {
-        /// Names of apps.
-        resources: Vec<String>,
+        /// What it announces.
+        serves: Serves,
+    },
+    /// A stand-in forwards these names, all so far.
+    Forwards {
+        /// The names.
+        resources: Vec<Name>,
     },
     /// A stream was cut at its bound.
     StreamCut {
@@ -92,11 +115,11 @@ pub enum Refused {
     Timeout(Duration),
 }
 
-/// A tunnel whose agent has logged in.
+/// A tunnel whose other end has logged in.
 #[derive(Debug)]
 pub struct ServerTunnel {
     /// Who it is.
-    pub agent: AgentLogin,
+    pub login: Login,
     /// What happens; at most [`EVENTS_MAX`] wait.
     pub events: mpsc::Receiver<ServerEvent>,
     /// What to do with it.
@@ -114,6 +137,8 @@ struct Inner {
     discovery: mpsc::Sender<Vec<u8>>,
     streams: Arc<Semaphore>,
     events: mpsc::WeakSender<ServerEvent>,
+    /// What a stand-in forwards; an agent has none.
+    forwards: Option<Forwards>,
     settings: Settings,
     tasks: Tasks,
     _open: DropGuard,
@@ -152,6 +177,8 @@ where
     let (login_tx, login) = oneshot::channel();
     let (heartbeat_tx, heartbeat) = oneshot::channel();
     let refusal = Arc::new(Mutex::new(None));
+    let forwards = Forwards::default();
+    let (events_tx, events) = mpsc::channel(EVENTS_MAX);
     let handler = Handler {
         trust: trust.clone(),
         now,
@@ -159,6 +186,9 @@ where
         candidate: None,
         login: Some(login_tx),
         heartbeat: Some(heartbeat_tx),
+        stand_in: false,
+        forwards: forwards.clone(),
+        events: events_tx.downgrade(),
     };
     let wire = Wire::new(stream, &tasks);
     let begin = Box::pin(async {
@@ -184,11 +214,10 @@ where
             (None, Ok(())) => TunnelError::Ssh(russh::Error::Disconnect),
         })
     });
-    let (session, handle, agent) = timeout(settings.timeout_login, begin)
+    let (session, handle, login) = timeout(settings.timeout_login, begin)
         .await
         .map_err(|_| TunnelError::Timeout(settings.timeout_login))??;
 
-    let (events_tx, events) = mpsc::channel(EVENTS_MAX);
     let (discovery, messages) = mpsc::channel(DISCOVERY_MAX);
     let weak = events_tx.downgrade();
     let control = ServerControl {
@@ -197,6 +226,7 @@ where
             discovery,
             streams: Arc::new(Semaphore::new(STREAMS_MAX)),
             events: weak,
+            forwards: matches!(login, Login::StandIn { .. }).then_some(forwards),
             settings: settings.clone(),
             tasks: tasks.clone(),
             _open: open,
@@ -206,7 +236,7 @@ where
     tasks.spawn_watching(discover(handle, messages, stall, tasks.clone()));
     tasks.spawn_watching(watch(session, heartbeat, events_tx, stall, tasks.clone()));
     Ok(ServerTunnel {
-        agent,
+        login,
         events,
         control,
     })
@@ -254,6 +284,22 @@ impl ServerControl {
         let permit = Arc::clone(&inner.streams)
             .try_acquire_owned()
             .map_err(|_| Refused::Busy)?;
+        let events = inner.events.clone();
+        let address = dial.address.clone();
+        let token = inner.tasks.token();
+        let on_cut = ending::report(events, token, |why| ServerEvent::StreamCut { address, why });
+        let stall = inner.settings.stream_stall;
+        if let Some(forwards) = &inner.forwards {
+            let channel = forwards.open(&inner.handle, dial).await?;
+            let tasks = &inner.tasks;
+            return Ok(TunnelStream::plain(
+                channel,
+                Some(permit),
+                stall,
+                on_cut,
+                tasks,
+            ));
+        }
         let channel = inner
             .handle
             .channel_open_forwarded_streamlocal(TRANSPORT)
@@ -266,11 +312,6 @@ impl ServerControl {
                     Refused::Closed(error.to_string())
                 }
             })?;
-        let events = inner.events.clone();
-        let address = dial.address.clone();
-        let token = inner.tasks.token();
-        let on_cut = ending::report(events, token, |why| ServerEvent::StreamCut { address, why });
-        let stall = inner.settings.stream_stall;
         let mut stream = TunnelStream::new(channel, Some(permit), stall, on_cut, &inner.tasks);
         stream.push(&message::line(dial));
         let line = stream
@@ -407,9 +448,9 @@ async fn heartbeats(
         };
         match message::parse::<Heartbeat>(&line) {
             Ok(heartbeat) => {
-                let resources = heartbeat.resources;
+                let serves = heartbeat.serves();
                 if events
-                    .send(ServerEvent::Heartbeat { resources })
+                    .send(ServerEvent::Heartbeat { serves })
                     .await
                     .is_err()
                 {
@@ -427,15 +468,25 @@ pub(super) struct Handler {
     now: u64,
     refusal: Arc<Mutex<Option<String>>>,
     /// Who is about to be logged in.
-    candidate: Option<AgentLogin>,
-    login: Option<oneshot::Sender<AgentLogin>>,
+    candidate: Option<Login>,
+    login: Option<oneshot::Sender<Login>>,
     /// Taken by the one heartbeat channel.
     heartbeat: Option<oneshot::Sender<Channel<Msg>>>,
+    /// Whether a stand-in logged in.
+    stand_in: bool,
+    forwards: Forwards,
+    events: mpsc::WeakSender<ServerEvent>,
 }
 
 impl Handler {
-    fn judge(&self, user: &str, certificate: &Certificate) -> Result<AgentLogin, String> {
-        let shown = self.trust.shown_certificate(certificate);
+    fn judge(&self, user: &str, certificate: &Certificate) -> Result<Login, String> {
+        let mut shown = self.trust.shown_certificate(certificate);
+        if shown.kind == ShownKind::UserCertificate {
+            // All that is checked of a host certificate is checked of it, but for its type.
+            shown.kind = ShownKind::HostCertificate;
+            principals::check(&shown, user, self.now).map_err(|refusal| refusal.to_string())?;
+            return Ok(Login::StandIn { name: shown.key_id });
+        }
         principals::check(&shown, user, self.now).map_err(|refusal| refusal.to_string())?;
         if principals::host_id(&shown.principals) != Some(user) {
             return Err(format!("{user:?} is not the host id of the certificate"));
@@ -443,11 +494,11 @@ impl Handler {
         match shown.role.as_deref() {
             None => Err(String::from("the certificate has no role")),
             Some("Proxy") => Err(String::from("a proxy cannot log in as an agent")),
-            Some(_) => Ok(AgentLogin {
+            Some(_) => Ok(Login::Agent(AgentLogin {
                 host_id: user.to_owned(),
                 name: shown.key_id,
                 principals: shown.principals,
-            }),
+            })),
         }
     }
 }
@@ -474,6 +525,7 @@ impl server::Handler for Handler {
 
     async fn auth_succeeded(&mut self, _session: &mut Session) -> Result<(), Self::Error> {
         if let (Some(login), Some(candidate)) = (self.login.take(), self.candidate.take()) {
+            self.stand_in = matches!(candidate, Login::StandIn { .. });
             // Whoever waited may have given up; then the tunnel is being closed.
             let _ = login.send(candidate);
         }
@@ -487,7 +539,7 @@ impl server::Handler for Handler {
         reply: ChannelOpenHandle,
         _session: &mut Session,
     ) -> Result<(), Self::Error> {
-        if path != HEARTBEAT {
+        if path != HEARTBEAT || self.stand_in {
             reply.reject(ChannelOpenFailure::UnknownChannelType).await;
             return Ok(());
         }
@@ -501,6 +553,37 @@ impl server::Handler for Handler {
         // The tunnel may be closing; then the channel goes with it.
         let _ = heartbeat.send(channel);
         Ok(())
+    }
+
+    async fn tcpip_forward(
+        &mut self,
+        address: &str,
+        port: &mut u32,
+        _session: &mut Session,
+    ) -> Result<bool, Self::Error> {
+        Ok(self.stand_in && self.forward(|forwards| forwards.add_tcp(address, port)))
+    }
+
+    async fn streamlocal_forward(
+        &mut self,
+        socket_path: &str,
+        _session: &mut Session,
+    ) -> Result<bool, Self::Error> {
+        Ok(self.stand_in && self.forward(|forwards| forwards.add_path(socket_path)))
+    }
+}
+
+impl Handler {
+    /// Takes a forward, and tells of all that there are; refuses it when nobody can be told.
+    fn forward(&self, add: impl FnOnce(&Forwards) -> bool) -> bool {
+        if !add(&self.forwards) {
+            return false;
+        }
+        let resources = self.forwards.names();
+        let event = ServerEvent::Forwards { resources };
+        // Not awaited: this runs in the session's own loop.
+        let events = self.events.upgrade();
+        events.is_some_and(|events| events.try_send(event).is_ok())
     }
 }
 

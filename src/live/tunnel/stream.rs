@@ -6,6 +6,10 @@
 //! other sends what was written, as far as the other end's credit goes, and gives credit for what
 //! was read here.
 //!
+//! A stream to a stand-in has no credit, because OpenSSH knows none: when a bound of bytes stands
+//! unread its channel is read no further, which in the end holds up the tunnel of that stand-in, and
+//! nobody else's, until somebody reads or the stream is cut.
+//!
 //! Credit and the end of one direction travel as SSH extended data, whose types are ours to choose
 //! (RFC 4254, section 5.2, leaves all but 1 open). SSH's own EOF is not sent, because credit must
 //! still be given in a direction that has ended; when it is received it counts as the end.
@@ -65,6 +69,8 @@ struct Shared {
     work: Notify,
     /// Cancelled when nothing goes any more, either way.
     closed: CancellationToken,
+    /// Somebody read: there may be room again.
+    room: Notify,
 }
 
 #[derive(Default)]
@@ -91,6 +97,8 @@ struct State {
     failed: Option<(io::ErrorKind, Arc<str>)>,
     /// The user of the stream is gone.
     dropped: bool,
+    /// The other end is OpenSSH: it knows SSH's own flow control and end, and no credit.
+    plain: bool,
 }
 
 impl std::fmt::Debug for TunnelStream {
@@ -115,7 +123,36 @@ impl TunnelStream {
     where
         M: From<(ChannelId, ChannelMsg)> + Send + Sync + 'static,
     {
-        let shared = Arc::new(Shared::default());
+        Self::served(Shared::default(), channel, permit, (stall, on_cut), tasks)
+    }
+
+    /// Serves a channel of an SSH client that is not ours.
+    pub(super) fn plain<M>(
+        channel: Channel<M>,
+        permit: Option<OwnedSemaphorePermit>,
+        stall: Duration,
+        on_cut: OnCut,
+        tasks: &Tasks,
+    ) -> Self
+    where
+        M: From<(ChannelId, ChannelMsg)> + Send + Sync + 'static,
+    {
+        let shared = Shared::default();
+        shared.lock().plain = true;
+        Self::served(shared, channel, permit, (stall, on_cut), tasks)
+    }
+
+    fn served<M>(
+        shared: Shared,
+        channel: Channel<M>,
+        permit: Option<OwnedSemaphorePermit>,
+        (stall, on_cut): (Duration, OnCut),
+        tasks: &Tasks,
+    ) -> Self
+    where
+        M: From<(ChannelId, ChannelMsg)> + Send + Sync + 'static,
+    {
+        let shared = Arc::new(shared);
         let (read, write) = channel.split();
         let token = tasks.token();
         tasks.spawn_watching(receive(
@@ -161,8 +198,7 @@ impl TunnelStream {
         }
         let mut line = vec![0; length + 1];
         let mut out = ReadBuf::new(&mut line);
-        state.take(&mut out);
-        let credit = state.uncredited >= CREDIT_STEP;
+        let credit = state.take(&mut out);
         drop(state);
         if credit {
             self.shared.work.notify_one();
@@ -197,7 +233,7 @@ impl Shared {
         if state.dropped || data.is_empty() {
             return Ok(None);
         }
-        if state.queue.held() + data.len() > STREAM_BYTES_MAX {
+        if !state.plain && state.queue.held() + data.len() > STREAM_BYTES_MAX {
             return Err(format!(
                 "the sender ignored its credit: more than {STREAM_BYTES_MAX} bytes unread"
             ));
@@ -208,6 +244,12 @@ impl Shared {
         drop(state);
         reader.into_iter().for_each(Waker::wake);
         Ok(stalled)
+    }
+
+    /// Tells whether more may be taken from the channel.
+    fn has_room(&self) -> bool {
+        let state = self.lock();
+        !state.plain || state.dropped || state.queue.held() < STREAM_BYTES_MAX
     }
 
     fn credited(&self, data: &[u8]) {
@@ -259,11 +301,15 @@ impl State {
         }
     }
 
-    /// Moves what came into `out`.
-    fn take(&mut self, out: &mut ReadBuf<'_>) {
+    /// Moves what came into `out`; tells whether credit is to be given.
+    fn take(&mut self, out: &mut ReadBuf<'_>) -> bool {
         let taken = self.queue.take(out);
-        self.uncredited += taken;
         self.reads += 1;
+        if self.plain {
+            return false;
+        }
+        self.uncredited += taken;
+        self.uncredited >= CREDIT_STEP
     }
 
     /// Waits for more: ready without error at the end of what comes.
@@ -299,9 +345,12 @@ impl AsyncRead for TunnelStream {
         if state.queue.is_empty() {
             return state.poll_more(cx);
         }
-        state.take(out);
-        let credit = state.uncredited >= CREDIT_STEP;
+        let credit = state.take(out);
+        let plain = state.plain;
         drop(state);
+        if plain {
+            self.shared.room.notify_one();
+        }
         if credit {
             self.shared.work.notify_one();
         }
@@ -351,6 +400,7 @@ impl Drop for TunnelStream {
         state.dropped = true;
         state.queue = Blocks::default();
         drop(state);
+        self.shared.room.notify_one();
         self.shared.work.notify_one();
     }
 }
@@ -367,8 +417,10 @@ async fn receive(
     // How many reads there had been when the queue was seen stalled.
     let mut stalled: Option<u64> = None;
     let cut = loop {
+        let room = shared.has_room();
         tokio::select! {
-            message = channel.wait() => match message {
+            () = shared.room.notified(), if !room => {}
+            message = channel.wait(), if room => match message {
                 Some(ChannelMsg::Data { data }) => match shared.came(&data) {
                     Ok(now_stalled) => if stalled.is_none() && now_stalled.is_some() {
                         stalled = now_stalled;
@@ -414,6 +466,7 @@ enum Step {
     Credit(u32),
     Data(Vec<u8>),
     End,
+    Eof,
     Linger,
     Wait,
 }
@@ -451,6 +504,10 @@ where
                 .await
             }
             Step::Data(data) => until(token, channel.data_bytes(data)).await,
+            Step::Eof => {
+                end_sent = true;
+                until(token, channel.eof()).await
+            }
             Step::End => {
                 end_sent = true;
                 until(token, channel.extended_data_bytes(END, vec![0])).await
@@ -485,14 +542,18 @@ impl State {
             let bytes = std::mem::take(&mut self.uncredited);
             return Step::Credit(u32::try_from(bytes).unwrap_or(u32::MAX));
         }
-        let credit = STREAM_WINDOW.saturating_sub(self.unread);
+        let credit = if self.plain {
+            CHUNK
+        } else {
+            STREAM_WINDOW.saturating_sub(self.unread)
+        };
         if let Some(block) = self.written.pop(credit.min(CHUNK)) {
             self.unread += block.len();
             self.writer.take().into_iter().for_each(Waker::wake);
             return Step::Data(block);
         }
         if self.shutdown && self.written.is_empty() && !end_sent {
-            return Step::End;
+            return if self.plain { Step::Eof } else { Step::End };
         }
         // Dropped without an end is a break: what still could leave has left, the rest does not.
         match (self.dropped, self.shutdown && !self.written.is_empty()) {

@@ -1,6 +1,7 @@
 //! One flow of a balancer: connecting, with what it has tried; or open.
 
 use super::balance::Choice;
+use crate::model::addr::ListenAddr;
 use crate::model::fact::Chosen;
 
 /// A flow and the instance that it is at.
@@ -8,6 +9,8 @@ use crate::model::fact::Chosen;
 pub(super) struct Flow {
     /// The instance, by its index in the pool.
     pub(super) proxy: usize,
+    /// The door's address that it came in at.
+    pub(super) listener: ListenAddr,
     /// Why this one.
     pub(super) why: Chosen,
     /// The instances tried, this one included, while it connects; empty once it is open.
@@ -16,9 +19,10 @@ pub(super) struct Flow {
 
 impl Flow {
     /// Begins a connect to the last of `tried`.
-    pub(super) fn connecting(choice: Choice, tried: Vec<usize>) -> Self {
+    pub(super) fn connecting(choice: Choice, listener: ListenAddr, tried: Vec<usize>) -> Self {
         Self {
             proxy: choice.backend,
+            listener,
             why: choice.why,
             tried,
         }

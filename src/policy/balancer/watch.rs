@@ -1,9 +1,9 @@
 //! When a door checks which instance, and what it thinks of each.
 
-use super::{Outbox, Output, number, proxy_name};
+use super::{Outbox, Output, behind, number, proxy_name};
 use crate::model::fact::{Health, Kind};
 use crate::model::time::{Span, Time};
-use crate::model::topology::Check;
+use crate::model::topology::{Balancer, Check};
 use crate::policy::Context;
 use crate::policy::health::{Change, Opinion};
 
@@ -52,20 +52,34 @@ impl Watch {
     }
 
     /// Asks for the checks that are due, except where the one before is not answered yet.
-    pub(super) fn wake(&mut self, cx: &Context<'_>, check: &Check, out: &mut Outbox<Output>) {
+    ///
+    /// Checked is the listener behind the door's first address; an instance without it fails.
+    pub(super) fn wake(&mut self, cx: &Context<'_>, config: &Balancer, out: &mut Outbox<Output>) {
         let count = self.watched.len() as u64;
+        let check = &config.check;
         for (index, watched) in self.watched.iter_mut().enumerate() {
             if watched.due > cx.now {
                 continue;
             }
-            if watched.running.is_none() {
-                self.checks_made += 1;
-                watched.running = Some(self.checks_made);
-                out.push(Output::Check {
-                    check: self.checks_made,
-                    proxy: number(index),
-                    backend: cx.topology.pool.proxies[index].listen,
-                });
+            let web = || Ok(cx.topology.pool.proxies[index].listen);
+            let first = config.listen.first();
+            let backend = first.map_or_else(web, |first| behind(cx, index, *first));
+            match backend {
+                Ok(backend) if watched.running.is_none() => {
+                    self.checks_made += 1;
+                    watched.running = Some(self.checks_made);
+                    out.push(Output::Check {
+                        check: self.checks_made,
+                        proxy: number(index),
+                        backend,
+                    });
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    if let Some(change) = watched.opinion.observe(check, Some(&error)) {
+                        out.fact(changed(cx, index, change));
+                    }
+                }
             }
             // The first checks run at once; from then on they are spread over the interval, so that
             // a pool is not hit by all its checks in the same instant.

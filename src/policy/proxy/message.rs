@@ -1,6 +1,6 @@
 //! What an instance of the pool is told and what it asks for.
 
-use crate::model::addr::ClientAddr;
+use crate::model::addr::{ClientAddr, HostPort};
 use crate::model::fact::{Act, Cut, Service};
 use crate::model::id::{ConnId, Name, RequestId};
 use crate::model::teleport::{ConnType, DatabaseRoute, Port};
@@ -14,6 +14,25 @@ pub struct Serves {
     pub databases: Vec<Name>,
     /// Ids of the proxies that it is attached to; told with proxy peering (reference 4.3).
     pub proxies: Vec<Name>,
+}
+
+/// What a redirect on the way to an app brings; the driver makes the secret, the machine has none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Login {
+    /// A one-time token for the app of this host, added to the query.
+    Launch {
+        /// Whose.
+        user: Name,
+        /// The app's host.
+        host: String,
+    },
+    /// The session cookie for the app of this host.
+    Session {
+        /// Whose.
+        user: Name,
+        /// The app's host.
+        host: String,
+    },
 }
 
 /// What an instance is told.
@@ -71,6 +90,13 @@ pub enum Input {
         /// The agent's host id.
         host_id: Name,
     },
+    /// A peer took a request that was passed on: bytes may follow.
+    PeerTook {
+        /// The request.
+        request: RequestId,
+        /// The peer's name.
+        peer: Name,
+    },
     /// Another instance left in good order.
     PeerGone {
         /// Its id.
@@ -96,9 +122,10 @@ pub enum Input {
         client: ClientAddr,
         /// The `Host` header.
         host: String,
-        /// The path, with its query.
+        /// The path with its query, but without a login's token.
         path: String,
-        /// The value of the session cookie.
+        /// Whose session it has: the driver has verified the cookie for this host, or, at
+        /// `/x-teleport-auth`, taken the one-time token.
         session: Option<Name>,
     },
     /// Raw SSH began, without TLS.
@@ -199,12 +226,14 @@ pub enum Output {
         /// The connection.
         conn: ConnId,
     },
-    /// The request is answered by a redirect, perhaps with a session cookie.
+    /// The request is answered by a redirect.
     Redirect {
-        /// `Location`.
-        location: String,
-        /// The value of the session cookie to set for this host.
-        session: Option<Name>,
+        /// Where, by HTTPS.
+        to: HostPort,
+        /// The path there, with its query.
+        path: String,
+        /// What the driver gives with it.
+        login: Option<Login>,
     },
     /// The request is refused with this status and these words.
     RefuseRequest {

@@ -2,25 +2,25 @@ use super::*;
 use crate::model::fact::Service;
 use crate::policy::testing::Bench;
 
-fn started() -> Bench<Proxy> {
+pub(super) fn started() -> Bench<Proxy> {
     let mut bench = Bench::new(Proxy::new(0, &"1".into()));
     bench.feed(Input::Operate(Act::Start));
     bench.wake();
     bench
 }
 
-fn serving(apps: &[&str]) -> Serves {
+pub(super) fn serving(apps: &[&str]) -> Serves {
     Serves {
         apps: apps.iter().map(|app| Name::from(*app)).collect(),
         ..Serves::default()
     }
 }
 
-fn client() -> ClientAddr {
+pub(super) fn client() -> ClientAddr {
     ClientAddr("127.20.0.21:4000".parse().unwrap())
 }
 
-fn hello(bench: &mut Bench<Proxy>, alpn: &[&str]) -> Outbox<Output> {
+pub(super) fn hello(bench: &mut Bench<Proxy>, alpn: &[&str]) -> Outbox<Output> {
     let alpn = alpn.iter().map(|name| Name::from(*name)).collect();
     bench.feed(Input::HelloRead {
         listener: Port::Web,
@@ -31,7 +31,7 @@ fn hello(bench: &mut Bench<Proxy>, alpn: &[&str]) -> Outbox<Output> {
 }
 
 /// Registers a tunnel of the agent `orders`; its first heartbeat announces its app.
-fn tunnel(bench: &mut Bench<Proxy>, beats: bool) -> ConnId {
+pub(super) fn tunnel(bench: &mut Bench<Proxy>, beats: bool) -> ConnId {
     let out = hello(bench, &["teleport-reversetunnel"]);
     let [
         Output::Serve {
@@ -56,7 +56,7 @@ fn tunnel(bench: &mut Bench<Proxy>, beats: bool) -> ConnId {
     conn
 }
 
-fn ask(bench: &mut Bench<Proxy>, host: &str) -> Outbox<Output> {
+pub(super) fn ask(bench: &mut Bench<Proxy>, host: &str) -> Outbox<Output> {
     bench.feed(Input::RequestRead {
         client: client(),
         host: host.to_owned(),
@@ -65,7 +65,7 @@ fn ask(bench: &mut Bench<Proxy>, host: &str) -> Outbox<Output> {
     })
 }
 
-const ORDERS: &str = "orders.proxy.example.com:3080";
+pub(super) const ORDERS: &str = "orders.proxy.example.com:3080";
 
 #[test]
 fn the_first_heartbeat_is_answered_by_the_whole_list() {
@@ -381,9 +381,10 @@ fn an_offer_that_nothing_serves_is_refused_with_the_reason() {
     let mut bench = started();
     let out = hello(&mut bench, &["acme-tls/1"]);
     assert!(matches!(out.outputs[..], [Output::RefuseHello { .. }]));
-    let told = out.facts.iter().any(
-        |fact| matches!(fact, Kind::ConnRefused { why, .. } if why.contains("[acme-tls/1]")),
-    );
+    let told = out
+        .facts
+        .iter()
+        .any(|fact| matches!(fact, Kind::ConnRefused { why, .. } if why.contains("[acme-tls/1]")));
     assert!(told, "{out:?}");
 }
 
@@ -471,4 +472,104 @@ fn what_a_client_offers_is_kept_in_part_only() {
     let offers = vec![&*name; 29_000];
     let facts = format!("{:?}", hello(&mut bench, &offers).facts);
     assert!(facts.len() < 8_000, "{} bytes", facts.len());
+}
+
+fn database(bench: &mut Bench<Proxy>, service: &str, protocol: &str) -> Outbox<Output> {
+    bench.feed(Input::DatabaseAsked {
+        client: client(),
+        route: crate::model::teleport::DatabaseRoute {
+            user: "alice".into(),
+            service: service.into(),
+            database: "shop".into(),
+            protocol: protocol.into(),
+        },
+    })
+}
+
+/// Registers a tunnel of an agent that serves the database `ledger`.
+fn serves_ledger(bench: &mut Bench<Proxy>, agent: &str) -> ConnId {
+    let out = hello(bench, &["teleport-reversetunnel"]);
+    let [Output::Serve { conn, .. }] = out.outputs[..] else {
+        panic!("{out:?}")
+    };
+    let host_id = Name::from(agent);
+    bench.feed(Input::TunnelOpened { conn, host_id });
+    let serves = Serves {
+        databases: vec!["ledger".into()],
+        ..Serves::default()
+    };
+    bench.feed(Input::Heartbeat { conn, serves });
+    conn
+}
+
+#[test]
+fn a_database_goes_to_its_agents_in_turn_until_none_is_left() {
+    let mut bench = started();
+    let tunnels = [
+        serves_ledger(&mut bench, "orders-id"),
+        serves_ledger(&mut bench, "kiosk-id"),
+    ];
+    let out = database(&mut bench, "ledger", "postgres");
+    let [
+        Output::Route {
+            request,
+            conn: first,
+            kind: crate::model::teleport::ConnType::Db,
+            ..
+        },
+    ] = out.outputs[..]
+    else {
+        panic!("{out:?}")
+    };
+    let refused = |broken| Input::StreamRefused {
+        request,
+        why: String::from("connection refused"),
+        broken,
+    };
+    let out = bench.feed(refused(false));
+    let second = out.outputs.iter().find_map(|output| match output {
+        Output::Route {
+            request: own, conn, ..
+        } => Some((*own, *conn)),
+        _ => None,
+    });
+    let (own, second) = second.expect("the other agent is tried");
+    assert_eq!(own, request);
+    assert!(tunnels.contains(&first) && tunnels.contains(&second) && first != second);
+    let out = bench.feed(refused(false));
+    let [
+        Output::RefuseRequest {
+            no_tunnel: true,
+            text,
+            ..
+        },
+    ] = &out.outputs[..]
+    else {
+        panic!("{out:?}")
+    };
+    assert!(
+        text.contains("failed to connect to any of the database servers"),
+        "{text}"
+    );
+    assert!(matches!(&out.facts[..], [Kind::NoTunnel { .. }]), "{out:?}");
+}
+
+#[test]
+fn a_database_that_nobody_serves_or_that_is_not_carried_is_refused_with_words() {
+    let mut bench = started();
+    serves_ledger(&mut bench, "orders-id");
+    for (service, protocol, part) in [
+        (
+            "stock",
+            "postgres",
+            "no agent announces a database named \"stock\"",
+        ),
+        ("ledger", "mysql", "carries postgres, not mysql"),
+    ] {
+        let out = database(&mut bench, service, protocol);
+        assert!(
+            matches!(&out.outputs[..], [Output::RefuseRequest { text, .. }] if text.contains(part)),
+            "{out:?}"
+        );
+    }
 }

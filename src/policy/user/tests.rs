@@ -1,4 +1,8 @@
 use super::*;
+use crate::model::addr::ListenAddr;
+use crate::model::fact::Purpose;
+use crate::model::id::RequestId;
+use crate::policy::address::Document;
 use crate::policy::testing::Bench;
 
 fn waiting() -> Bench<User> {
@@ -154,4 +158,187 @@ fn an_act_that_changes_nothing_is_no_fact() {
     assert!(bench.feed(Input::Operate(Act::Start)).facts.is_empty());
     bench.feed(Input::Operate(Act::Stop));
     assert!(bench.feed(Input::Operate(Act::Stop)).facts.is_empty());
+}
+
+/// A user of tsh at the begin of a visit.
+fn pinging(proxy: &str) -> (Bench<User>, u64, Vec<String>) {
+    let mut bench = Bench::new(User::new(0, &"alice".into()));
+    bench.topology.users[0].proxy = Some(proxy.into());
+    bench.feed(Input::Operate(Act::Start));
+    bench.feed(Input::MeshComplete);
+    let (attempt, candidates) = ping(&mut bench);
+    (bench, attempt, candidates)
+}
+
+fn ping(bench: &mut Bench<User>) -> (u64, Vec<String>) {
+    let out = bench.wake();
+    let [
+        Output::Ping {
+            attempt,
+            candidates,
+        },
+    ] = &out.outputs[..]
+    else {
+        panic!("{out:?}")
+    };
+    (
+        *attempt,
+        candidates.iter().map(ToString::to_string).collect(),
+    )
+}
+
+fn pinged(attempt: u64, public_addr: &str) -> Input {
+    Input::PingAnswered {
+        attempt,
+        asked: HostPort {
+            host: "other.example.com".into(),
+            port: 3080,
+        },
+        document: Document {
+            public_addr: public_addr.into(),
+            ..Document::default()
+        }
+        .into(),
+    }
+}
+
+#[test]
+fn tsh_pings_the_port_that_is_given_or_the_known_ones() {
+    for (proxy, expected) in [
+        (
+            "p.example.com",
+            &["p.example.com:3080", "p.example.com:443"][..],
+        ),
+        ("p.example.com:7443", &["p.example.com:7443"]),
+        ("p.example.com:7443,3023", &["p.example.com:7443"]),
+        ("[::1]:7443,3023", &["[::1]:7443"]),
+    ] {
+        assert_eq!(pinging(proxy).2, expected, "{proxy}");
+    }
+}
+
+#[test]
+fn a_user_of_tsh_is_moved_to_the_advertised_name() {
+    let (mut bench, attempt, _) = pinging("other.example.com");
+    let stale = bench.feed(pinged(attempt + 1, "proxy.example.com:443"));
+    assert!(stale.outputs.is_empty() && stale.facts.is_empty());
+    let out = bench.feed(pinged(attempt, "proxy.example.com:443"));
+    assert!(matches!(&out.facts[..], [Kind::Pinged { web, .. }] if web.port == 443));
+    let [
+        Output::Visit {
+            request,
+            host,
+            port,
+        },
+    ] = &out.outputs[..]
+    else {
+        panic!("{out:?}")
+    };
+    assert_eq!((&**host, *port), ("orders.proxy.example.com", 443));
+    bench.feed(answered(*request, 200, false));
+    // The name is known now.
+    visit(&mut bench);
+}
+
+#[test]
+fn without_an_advertised_name_the_one_that_answered_is_used() {
+    let (mut bench, attempt, _) = pinging("other.example.com");
+    let out = bench.feed(pinged(attempt, ""));
+    assert!(
+        matches!(&out.outputs[..], [Output::Visit { host, port: 3080, .. }]
+            if host == "orders.other.example.com"),
+        "{out:?}"
+    );
+}
+
+#[test]
+fn a_failed_ping_is_a_failed_visit_and_the_next_visit_pings_again() {
+    let (mut bench, attempt, _) = pinging("other.example.com");
+    let out = bench.feed(Input::PingFailed {
+        attempt,
+        reason: Failure::Connect,
+        error: String::from("refused"),
+    });
+    assert!(
+        matches!(&out.facts[..], [Kind::VisitFailed { reason: Failure::Connect, error, .. }]
+            if error == "ping: refused"),
+        "{out:?}"
+    );
+    assert_eq!(ping(&mut bench).0, attempt + 1);
+    // A visit that fails later starts over too.
+    let out = bench.feed(pinged(attempt + 1, "proxy.example.com:443"));
+    let [Output::Visit { request, .. }] = out.outputs[..] else {
+        panic!("{out:?}")
+    };
+    bench.feed(answered(request, 502, true));
+    ping(&mut bench);
+}
+
+#[test]
+fn each_hop_says_what_its_door_was_used_for() {
+    let (mut bench, attempt, _) = pinging("other.example.com");
+    let mut used = |request, purpose| {
+        let input = Input::Connected {
+            request,
+            purpose,
+            host: String::from("h"),
+            address: ListenAddr("127.20.0.2:3080".parse().unwrap()),
+        };
+        let facts = bench.feed(input).facts;
+        facts.iter().any(|fact| {
+            matches!(fact, Kind::DoorUsed { purpose: own, attempt, .. }
+                if *own == purpose && *attempt == request.0)
+        })
+    };
+    assert!(used(RequestId(attempt), Purpose::Ping));
+    assert!(!used(RequestId(attempt + 1), Purpose::Ping), "another ping");
+    assert!(
+        !used(RequestId(1), Purpose::Visit),
+        "it has yet to be told where"
+    );
+    assert!(!used(RequestId(1), Purpose::Launch));
+}
+
+fn login() -> HostPort {
+    HostPort {
+        host: "proxy.example.com".into(),
+        port: 3080,
+    }
+}
+
+#[test]
+fn a_visit_without_a_session_goes_to_the_login_once() {
+    let (mut bench, request) = visiting();
+    let redirected = Input::Redirected {
+        request,
+        to: login(),
+    };
+    let out = bench.feed(redirected.clone());
+    assert!(
+        matches!(&out.facts[..], [Kind::Redirected { .. }]),
+        "{out:?}"
+    );
+    let to = login();
+    assert_eq!(out.outputs, [Output::LogIn { request, to }]);
+    let out = bench.feed(Input::LoggedIn { request });
+    assert!(matches!(&out.outputs[..], [Output::Visit { request: own, .. }] if *own == request));
+    // Twice would be for ever.
+    let out = bench.feed(redirected);
+    assert!(out.outputs.is_empty(), "{out:?}");
+    assert!(
+        matches!(&out.facts[..], [Kind::Redirected { .. }, Kind::VisitFailed { error, .. }]
+            if error.contains("again")),
+        "{out:?}"
+    );
+    // The next visit may log in anew.
+    let request = visit(&mut bench);
+    let to = login();
+    let out = bench.feed(Input::Redirected { request, to });
+    assert!(matches!(&out.outputs[..], [Output::LogIn { .. }]));
+}
+
+#[test]
+fn a_login_that_nobody_asked_for_makes_no_visit() {
+    let (mut bench, request) = visiting();
+    assert!(bench.feed(Input::LoggedIn { request }).outputs.is_empty());
 }

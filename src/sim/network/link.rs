@@ -3,11 +3,11 @@
 use std::collections::VecDeque;
 
 use crate::model::addr::{ClientAddr, HostPort, ListenAddr};
-use crate::model::fact::Purpose;
+use crate::model::fact::{Purpose, Service};
 use crate::model::id::{ConnId, FlowId, RequestId};
 use crate::model::time::Time;
 use crate::policy::faults::Shape;
-use crate::sim::event::{Id, Message, Side, Way};
+use crate::sim::event::{Head, Id, Message, Side, Way};
 
 /// A connection, by its place; another life is another connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +84,10 @@ pub(in crate::sim) struct Dialing {
     pub(in crate::sim) whole: Option<Time>,
     /// When the first question, and then the first SYN, was sent.
     pub(in crate::sim) began: Time,
+    /// What is offered in TLS; nothing means raw SSH for a tunnel.
+    pub(in crate::sim) alpn: &'static [&'static str],
+    /// What the request says.
+    pub(in crate::sim) head: Option<Box<Head>>,
 }
 
 /// A connection.
@@ -95,6 +99,9 @@ pub(in crate::sim) struct Link {
     /// The agent's dial or the user's visit.
     pub(in crate::sim) attempt: u64,
     pub(in crate::sim) source: ClientAddr,
+    /// Whom the instance takes for the client, where the door or the PROXY mode hides him.
+    pub(in crate::sim) seen: Option<ClientAddr>,
+    pub(in crate::sim) service: Option<Service>,
     pub(in crate::sim) listener: ListenAddr,
     pub(in crate::sim) door: u32,
     pub(in crate::sim) flow: Option<FlowId>,
@@ -160,6 +167,8 @@ impl Links {
             purpose,
             attempt,
             source,
+            seen: None,
+            service: None,
             listener: ListenAddr(source.0),
             door: u32::MAX,
             flow: None,
@@ -238,6 +247,11 @@ impl Link {
             Side::Client => self.client,
             Side::Server => Id::Proxy(self.proxy),
         }
+    }
+
+    /// Gives whom the instance takes for the client.
+    pub(in crate::sim) fn client_seen(&self) -> ClientAddr {
+        self.seen.unwrap_or(self.source)
     }
 
     /// Gives the bytes from and to the client.

@@ -2,35 +2,58 @@
 
 use crate::model::fact::Purpose;
 use crate::model::id::{ConnId, Name, RequestId};
-use crate::policy::proxy::{Input, Output};
-use crate::sim::event::{Answer, Event, Message, Side, Way};
+use crate::model::teleport::ConnType;
+use crate::policy::proxy::{Input, Login, Output};
+use crate::sim::event::{Answer, Event, Message, Redirection, Side, Way};
 use crate::sim::follow::Heard;
 use crate::sim::network::{LinkId, ServerStage, TIMEOUT_HANDSHAKE};
 use crate::sim::world::World;
 
-/// A user's request that was given to a tunnel.
+use super::peers::Asker;
+
+/// A request that was given to a tunnel.
 #[derive(Debug)]
 pub(super) struct Request {
-    user: LinkId,
+    pub(super) asker: Asker,
     tunnel: LinkId,
     agent: Name,
     taken: bool,
 }
 
+/// Where a request goes.
+pub(super) struct Routed {
+    pub(super) request: RequestId,
+    pub(super) conn: ConnId,
+    pub(super) kind: ConnType,
+    pub(super) resource: Name,
+    pub(super) agent: Name,
+}
+
 impl World<'_> {
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "what is no choice is acted upon"
-    )]
-    pub(super) fn request(&mut self, id: LinkId, index: u32) {
+    /// The head of a request is there.
+    pub(super) fn request(&mut self, id: LinkId, index: u32, message: Message) {
         let Some(link) = self.links.get(id) else {
             return;
         };
         let Some(dialing) = &link.dialing else { return };
-        let (client, purpose, from) = (link.source, link.purpose, link.client);
+        let (client, purpose, from) = (link.client_seen(), link.purpose, link.client);
         let host = dialing.to.to_string().to_ascii_lowercase();
+        let (path, session) = match &dialing.head {
+            Some(head) => (head.path.clone(), head.session.clone()),
+            None => (String::from("/webapi/find"), None),
+        };
+        let asks_find = matches!(purpose, Purpose::Find | Purpose::Ping);
+        if self.is_minimal(id) {
+            // Find and ping alone; no machine is asked (as `live/proxy`).
+            self.set_stage(id, ServerStage::Web);
+            self.expect(id, Side::Server, Some(TIMEOUT_HANDSHAKE));
+            return match asks_find {
+                true => self.send(id, Way::Down, Message::Document),
+                false => self.refuse(id, index, None, (404, false, "404 page not found\n")),
+            };
+        }
         if let Some(at) = self.hold_back(index, &Heard::Request(client.ip(), host.clone())) {
-            let again = Event::Arrive(id, Way::Up, Message::Request);
+            let again = Event::Arrive(id, Way::Up, message);
             return self.queue.push(at, from, again);
         }
         self.set_stage(id, ServerStage::Web);
@@ -38,27 +61,15 @@ impl World<'_> {
         let input = Input::RequestRead {
             client,
             host,
-            path: String::from("/"),
-            session: None,
+            path,
+            session,
         };
         for output in self.feed_proxy(index, input) {
             match output {
-                Output::RefuseRequest { status, .. } if purpose == Purpose::Find => {
+                Output::RefuseRequest { status, .. } if asks_find => {
                     self.send(id, Way::Down, Message::NoDocument(status));
                 }
-                Output::RefuseRequest {
-                    status,
-                    no_tunnel,
-                    text,
-                } => self.refuse(id, index, None, (status, no_tunnel, &text)),
-                Output::Route {
-                    request,
-                    conn,
-                    app,
-                    agent,
-                    ..
-                } => self.route(id, index, (request, conn), (app, agent)),
-                Output::ServeWebApi if purpose == Purpose::Find => {
+                Output::ServeWebApi if asks_find => {
                     self.send(id, Way::Down, Message::Document);
                 }
                 Output::ServeWebApi => {
@@ -66,12 +77,76 @@ impl World<'_> {
                     let bytes = format!("proxy {proxy} of the lab\n").len() as u64;
                     self.answer(id, index, (200, bytes), None, false);
                 }
-                other => self.act_proxy(index, other),
+                other => self.send_on(Asker::User(id), index, other),
             }
         }
     }
 
-    fn answer(
+    /// Does what an instance decided on a request, for a user or for a peer.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "what is no choice is acted upon"
+    )]
+    pub(super) fn send_on(&mut self, asker: Asker, index: u32, output: Output) {
+        match output {
+            Output::AskPeers {
+                request,
+                peers,
+                kind,
+                resource,
+                host_id,
+            } => self.ask_peers((asker, index), request, peers, (kind, resource, host_id)),
+            Output::Redirect { to, path, login } => {
+                let login = login.map(|login| match login {
+                    Login::Launch { user, host } | Login::Session { user, host } => (user, host),
+                });
+                let redirection = Redirection { to, path, login };
+                if let Asker::User(id) = asker {
+                    self.send(id, Way::Down, Message::Redirect(Box::new(redirection)));
+                }
+            }
+            Output::RefuseRequest {
+                status,
+                no_tunnel,
+                text,
+            } => self.refuse_asker(asker, index, None, (status, no_tunnel, &text)),
+            Output::Route {
+                request,
+                conn,
+                kind,
+                app,
+                agent,
+                ..
+            } => {
+                let routed = Routed {
+                    request,
+                    conn,
+                    kind,
+                    resource: app,
+                    agent,
+                };
+                self.route(asker, index, routed);
+            }
+            other => self.act_proxy(index, other),
+        }
+    }
+
+    fn refuse_asker(
+        &mut self,
+        asker: Asker,
+        index: u32,
+        agent: Option<Name>,
+        refusal: (u16, bool, &str),
+    ) {
+        match asker {
+            Asker::Peer { proxy, request } => {
+                self.tell_peer(index, proxy, request, Err(refusal.2.to_owned()));
+            }
+            Asker::User(id) => self.refuse(id, index, agent, refusal),
+        }
+    }
+
+    pub(super) fn answer(
         &mut self,
         id: LinkId,
         index: u32,
@@ -92,7 +167,7 @@ impl World<'_> {
         self.send(id, Way::Down, Message::Answer(Box::new(answer)));
     }
 
-    fn refuse(
+    pub(super) fn refuse(
         &mut self,
         id: LinkId,
         index: u32,
@@ -103,42 +178,60 @@ impl World<'_> {
     }
 
     /// Asks a tunnel for a stream.
-    fn route(
-        &mut self,
-        user: LinkId,
-        index: u32,
-        (request, conn): (RequestId, ConnId),
-        (app, agent): (Name, Name),
-    ) {
+    fn route(&mut self, asker: Asker, index: u32, routed: Routed) {
+        let Routed {
+            request,
+            conn,
+            kind,
+            resource,
+            agent,
+        } = routed;
         let proxy = &mut self.proxies[index as usize];
         let tunnel = proxy.conns.get(&conn).copied();
-        if let Some(link) = self.links.get_mut(user) {
+        if let Asker::User(user) = &asker
+            && let Some(link) = self.links.get_mut(*user)
+        {
             link.request = Some(request);
         }
-        let known = Request {
-            user,
-            tunnel: tunnel.unwrap_or(user),
-            agent,
-            taken: false,
-        };
-        proxy.requests.insert(request, known);
         match tunnel {
-            Some(tunnel) => self.send(tunnel, Way::Down, Message::StreamOpen(request, app)),
-            None => self.refuse_stream(index, request, "the tunnel is closed".into(), true),
+            Some(tunnel) => {
+                let known = Request {
+                    asker,
+                    tunnel,
+                    agent,
+                    taken: false,
+                };
+                proxy.requests.insert(request, known);
+                let asked = Box::new((kind, resource));
+                self.send(tunnel, Way::Down, Message::StreamOpen(request, asked));
+            }
+            None => {
+                let (why, broken) = (String::from("the tunnel is closed"), true);
+                self.stream_failed((asker, None), index, request, (why, broken));
+            }
         }
     }
 
     pub(super) fn stream_taken(&mut self, tunnel: LinkId, index: u32, request: RequestId) {
-        let proxy = &mut self.proxies[index as usize];
-        let Some(known) = proxy.requests.get_mut(&request) else {
+        let Some(known) = self.proxies[index as usize].requests.get_mut(&request) else {
             return;
         };
         known.taken = true;
-        let Some(link) = self.links.get(known.user) else {
+        let user = match known.asker {
+            Asker::User(user) => user,
+            Asker::Peer { proxy, request } => {
+                self.tell_peer(index, proxy, request, Ok(super::peers::Took::Stream));
+                match self.user_of_peer(proxy, request) {
+                    Some(user) => user,
+                    None => return,
+                }
+            }
+        };
+        let Some(link) = self.links.get(user) else {
             return;
         };
         let Some(dialing) = &link.dialing else { return };
-        let asked = Box::new((link.source.ip(), dialing.to.clone()));
+        let asked = Box::new((link.client_seen().ip(), dialing.to.clone()));
         self.send(tunnel, Way::Down, Message::StreamAsk(request, asked));
     }
 
@@ -152,17 +245,29 @@ impl World<'_> {
         let Some(known) = proxy.requests.remove(&request) else {
             return;
         };
-        self.answer(known.user, index, (200, bytes), Some(known.agent), false);
+        match known.asker {
+            Asker::User(user) => self.answer(user, index, (200, bytes), Some(known.agent), false),
+            Asker::Peer { proxy, request } => {
+                let took = super::peers::Took::Answer(bytes, known.agent);
+                self.tell_peer(index, proxy, request, Ok(took));
+            }
+        }
         self.send(tunnel, Way::Down, Message::StreamEnd);
-        let status = 200;
-        self.feed_proxy(
-            index,
-            Input::RequestEnded {
-                request,
-                status,
-                bytes,
-            },
-        );
+        self.request_ended(index, request, (200, bytes));
+    }
+
+    pub(super) fn request_ended(
+        &mut self,
+        index: u32,
+        request: RequestId,
+        (status, bytes): (u16, u64),
+    ) {
+        let input = Input::RequestEnded {
+            request,
+            status,
+            bytes,
+        };
+        self.feed_proxy(index, input);
     }
 
     /// The tunnel did not take the stream, or brought no answer.
@@ -175,20 +280,34 @@ impl World<'_> {
     ) {
         let known = self.proxies[index as usize].requests.remove(&request);
         let Some(known) = known else { return };
+        let agent = known.taken.then_some(known.agent);
+        self.stream_failed((known.asker, agent), index, request, (why, broken));
+    }
+
+    /// Tells an instance that a request did not get its stream, and does what it makes of that.
+    pub(super) fn stream_failed(
+        &mut self,
+        (asker, agent): (Asker, Option<Name>),
+        index: u32,
+        request: RequestId,
+        (why, broken): (String, bool),
+    ) {
         let input = Input::StreamRefused {
             request,
             why,
             broken,
         };
         for output in self.feed_proxy(index, input) {
-            if let Output::RefuseRequest {
-                status,
-                no_tunnel,
-                text,
-            } = output
-            {
-                let agent = known.taken.then(|| known.agent.clone());
-                self.refuse(known.user, index, agent, (status, no_tunnel, &text));
+            match output {
+                Output::RefuseRequest {
+                    status,
+                    no_tunnel,
+                    text,
+                } => {
+                    let refusal = (status, no_tunnel, &*text);
+                    self.refuse_asker(asker, index, agent.clone(), refusal);
+                }
+                other => self.send_on(asker, index, other),
             }
         }
     }
@@ -196,20 +315,15 @@ impl World<'_> {
     /// A user left before the answer was whole.
     pub(super) fn leave(&mut self, index: u32, request: Option<RequestId>) {
         let Some(request) = request else { return };
+        if self.proxies[index as usize].passed.contains_key(&request) {
+            return self.leave_peer(index, request);
+        }
         let known = self.proxies[index as usize].requests.remove(&request);
         let Some(known) = known else { return };
         if known.taken {
             self.send(known.tunnel, Way::Down, Message::StreamEnd);
         }
-        let (status, bytes) = (0, 0);
-        self.feed_proxy(
-            index,
-            Input::RequestEnded {
-                request,
-                status,
-                bytes,
-            },
-        );
+        self.request_ended(index, request, (0, 0));
     }
 
     /// The streams of a tunnel break with it.

@@ -165,6 +165,7 @@ impl Lab {
             journal: Journal::new(&topology),
             topology,
             faults: InForce::default(),
+            ports: twodoors::live::ports::Ports::default(),
             tap: Some(Arc::clone(&record) as Arc<dyn Tap>),
         };
         let tasks = Tasks::new();

@@ -185,15 +185,6 @@ async fn a_login_without_a_trusted_agent_certificate_is_refused() {
     assert_eq!(known, "login refused: ssh: no authorities for hostname: a1");
 
     let lab = Lab::new();
-    let user = certificate(&lab, |builder| {
-        builder.cert_type(CertType::User).unwrap();
-        agent(&["a1.lab", "a1"], Some("App"))(builder);
-    });
-    let (seen, known) = login(lab, user).await;
-    assert_eq!(seen, NO_METHODS);
-    assert!(known.contains("has type 1"), "{known}");
-
-    let lab = Lab::new();
     let late = odd(
         &lab.authority,
         10,
@@ -222,7 +213,7 @@ async fn the_odd_certificates_of_these_tests_are_accepted_without_their_oddness(
     lab.agent = certificate(&lab, agent(&["a1.lab", "a1"], Some("App")));
     let (near, far) = duplex(64 * 1024);
     let (server, _client) = soon(lab.tunnel(near, far)).await;
-    assert_eq!(server.agent.host_id, "a1");
+    assert_eq!(agent_of(&server).host_id, "a1");
 }
 
 #[tokio::test]
@@ -290,4 +281,47 @@ async fn a_client_whose_protocols_are_not_served_gets_the_alert() {
     let ((), client) = soon(async { tokio::join!(proxy, client) }).await;
     let error = client.unwrap_err().to_string();
     assert!(error.contains("not valid for name"), "{error}");
+}
+
+/// A user certificate, under the login that our own end takes for it: the first principal.
+fn user(names: &'static [&'static str]) -> impl FnOnce(&mut Builder) {
+    move |builder| {
+        builder.cert_type(CertType::User).unwrap();
+        named(names)(builder);
+    }
+}
+
+#[tokio::test]
+async fn a_user_certificate_makes_a_stand_in_that_may_not_speak_as_an_agent() {
+    let mut lab = Lab::new();
+    lab.agent = certificate(&lab, user(&["stand-in"]));
+    let (near, far) = duplex(64 * 1024);
+    let (server, client) = soon(async { tokio::join!(lab.accept(near), lab.connect(far)) }).await;
+    let login = Login::StandIn {
+        name: String::from("odd"),
+    };
+    assert_eq!(server.unwrap().login, login);
+    let error = client.unwrap_err();
+    assert!(matches!(error, TunnelError::Heartbeat(_)), "{error}");
+}
+
+#[tokio::test]
+async fn a_user_certificate_is_checked_as_an_agents_is() {
+    let lab = Lab::new();
+    let other = certificate(&lab, user(&["stand-in.lab", "somebody"]));
+    let (seen, known) = login(lab, other).await;
+    assert_eq!(seen, NO_METHODS);
+    assert!(
+        known.contains("principal \"stand-in\" not in the set"),
+        "{known}"
+    );
+
+    let foreign = Authority::new(now()).unwrap();
+    let foreign = odd(&foreign, now() - 60, now() + 60, user(&["stand-in"]));
+    let (_, known) = login(Lab::new(), foreign).await;
+    assert!(known.contains("no authorities for hostname"), "{known}");
+
+    let lab = Lab::new();
+    let late = odd(&lab.authority, 10, 20, user(&["stand-in"]));
+    assert!(login(lab, late).await.1.contains("cert has expired"));
 }

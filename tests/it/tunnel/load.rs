@@ -130,7 +130,7 @@ where
     let beats = client.control.clone();
     work.spawn(async move {
         loop {
-            beats.heartbeat(now(), &[String::from("orders")]);
+            beats.heartbeat(now(), &serving("orders"));
             sleep(Duration::from_millis(100)).await;
         }
     });
@@ -197,6 +197,7 @@ where
                     None => return,
                 },
                 event = server.events.recv() => match event.unwrap() {
+                    ServerEvent::Forwards { .. } => panic!("the agent is no stand-in"),
                     ServerEvent::Heartbeat { .. } => outcome.heartbeats += 1,
                     ServerEvent::StreamCut { address, why } => outcome.cut.push(format!("{address}: {why}")),
                     ServerEvent::Closed { why } => panic!("the tunnel closed: {why}"),
