@@ -24,7 +24,7 @@ use crate::model::fact::{Act, Fact, Kind};
 use crate::model::id::{Name, Node, Seq};
 use crate::model::time::Time;
 use crate::model::topology::Topology;
-use crate::policy::address::Document;
+use crate::policy::address::{self, Document};
 use crate::policy::answer::Rules;
 use crate::policy::faults::Faults;
 use crate::policy::principals::{self, Shown, ShownKind};
@@ -91,7 +91,6 @@ impl<'a> World<'a> {
         let doors = 0..topology.balancers.len();
         let agents = (0..).zip(&topology.agents);
         let users = (0..).zip(&topology.users);
-        let public = topology.pool.teleport.public.first();
         Self {
             doors: doors
                 .map(|index| Door::new(machines::balancer(topology, index)))
@@ -120,13 +119,7 @@ impl<'a> World<'a> {
             dns: Counts::default(),
             play: Play::new(machines::conductor(topology)),
             web_names: principals::web(&topology.pool.teleport, &topology.pool.name),
-            document: Document {
-                tls_routing: topology.pool.teleport.tls_routing(),
-                public_addr: public.map_or_else(String::new, ToString::to_string),
-                web_listen_addr: topology.pool.teleport.web_listen().to_string(),
-                ..Document::default()
-            }
-            .into(),
+            document: address::advertise(&topology.pool.teleport, topology.cluster()).into(),
             snapshot: Snapshot::new(topology),
             jitters: 0,
             frozen: Vec::new(),

@@ -7,6 +7,7 @@ use crate::model::addr::ClientAddr;
 use crate::model::fact::Service;
 use crate::model::id::{ConnId, Name};
 use crate::model::teleport::{Port, ProxyProtocol, SendProxy};
+use crate::policy::proxy_protocol::{self, Admission, Header, Seen};
 
 impl World<'_> {
     /// Reads the first bytes of a ClientHello.
@@ -88,7 +89,7 @@ impl World<'_> {
                 Some((listener, seen))
             }
             Err(why) => {
-                self.refused_conn(index, ConnId(0), door, why);
+                self.refused_conn(index, ConnId(0), door, why.to_owned());
                 self.close(id, Side::Server, Message::Fin);
                 None
             }
@@ -187,25 +188,23 @@ impl World<'_> {
     }
 }
 
-/// Tells whom an instance takes for the client, or why it lets nobody in (reference 3.7).
+/// Tells whom an instance takes for the client, or why it lets nobody in.
 fn admitted(
     mode: ProxyProtocol,
     send: SendProxy,
     source: ClientAddr,
     door: ClientAddr,
-) -> Result<ClientAddr, String> {
-    match (mode, send) {
-        (ProxyProtocol::On, SendProxy::None) => Err(format!(
-            "connection from {door} has no PROXY header, and proxy_protocol is on: a door with \
-             send_proxy: none stands before it, or none at all"
-        )),
-        (ProxyProtocol::Off, SendProxy::V1 | SendProxy::V2) => {
-            Err("external PROXY protocol support is disabled".into())
-        }
-        (ProxyProtocol::Off | ProxyProtocol::Unset, SendProxy::None) => Ok(door),
-        (ProxyProtocol::On, SendProxy::V1 | SendProxy::V2) => Ok(source),
-        (ProxyProtocol::Unset, SendProxy::V1 | SendProxy::V2) => {
-            Ok(ClientAddr((source.ip(), 0).into()))
-        }
+) -> Result<ClientAddr, &'static str> {
+    let mut seen = Seen::default();
+    let header = match send {
+        SendProxy::None => Header::None,
+        SendProxy::V1 => Header::V1,
+        SendProxy::V2 => Header::V2,
+    };
+    match proxy_protocol::admit(mode, &mut seen, header, false) {
+        Admission::Header => Ok(source),
+        Admission::PortZero => Ok(ClientAddr((source.ip(), 0).into())),
+        Admission::Refused(why) => Err(why),
+        Admission::Socket => Ok(door),
     }
 }
