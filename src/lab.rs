@@ -18,6 +18,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use hickory_proto::op::OpCode;
@@ -26,7 +27,7 @@ use thiserror::Error;
 
 use crate::journal::Journal;
 use crate::live::agent::Agent;
-use crate::live::authority::Authority;
+use crate::live::authority::{Authority, AuthorityError, UserCertificate};
 use crate::live::balancer::Balancer;
 use crate::live::proxy::Proxy;
 use crate::live::resolver::Resolver;
@@ -38,6 +39,7 @@ use crate::model::addr::{ClientAddr, ListenAddr};
 use crate::model::fact::{Act, Kind};
 use crate::model::id::{Generation, Name, Node};
 use crate::model::mistake::{Files, Mistake};
+use crate::model::teleport::DatabaseRoute;
 use crate::model::timeline::RecordChange;
 use crate::model::topology::Topology;
 use crate::policy::answer::{self, Question, Rules, Transport};
@@ -156,6 +158,17 @@ impl Lab {
     /// Gives the rules in force.
     pub fn rules(&self) -> Arc<Rules> {
         self.rules.load_full()
+    }
+
+    /// Issues a certificate of a user, for a database when there is a route.
+    pub fn issue_user(
+        &self,
+        route: Option<&DatabaseRoute>,
+        user: &str,
+        lifetime: Duration,
+    ) -> Result<UserCertificate, AuthorityError> {
+        let now = self.shared.clock.unix_seconds();
+        self.authority.issue_user(route, user, now, lifetime)
     }
 
     /// Gives the web authority's certificate.

@@ -71,9 +71,10 @@ impl TlsError {
             Some(rustls::Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
             )) => Cause::TlsName,
-            Some(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
-                Cause::TlsAuthority
-            }
+            // Another lab's authority has the name of ours, and so only its signature is wrong.
+            Some(rustls::Error::InvalidCertificate(
+                CertificateError::UnknownIssuer | CertificateError::BadSignature,
+            )) => Cause::TlsAuthority,
             Some(
                 rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol)
                 | rustls::Error::NoApplicationProtocol,
@@ -283,4 +284,69 @@ pub async fn connect_as<S: AsyncRead + AsyncWrite + Unpin>(
         .await
         .map_err(|_| TlsError::Timeout(TIMEOUT_HANDSHAKE))?
         .map_err(TlsError::Handshake)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    use super::*;
+    use crate::live::authority::Authority;
+
+    fn now() -> u64 {
+        std::time::UNIX_EPOCH.elapsed().unwrap().as_secs()
+    }
+
+    /// Shakes hands with a server for `a.example` that serves `alpn`, as a client of `name` does.
+    async fn check(name: &str, alpn: &[&str], known: bool, expected: Option<Cause>) {
+        let authority = Authority::new(now()).unwrap();
+        let other = Authority::new(now()).unwrap();
+        let certificate = authority.issue_web(&[String::from("a.example")], now());
+        let server = Server::new(certificate.unwrap());
+        let roots = if known {
+            authority.roots()
+        } else {
+            other.roots()
+        };
+        let (near, far) = duplex(64 * 1024);
+        let serve = async {
+            let hello = Hello::read(far).await.unwrap();
+            if hello.alpn == ["served"] {
+                drop(hello.finish(&server, Some("served")).await);
+            } else {
+                hello.refuse(&server).await;
+            }
+        };
+        let dial = connect(near, name, alpn, Arc::new(roots));
+        let (_, dialled) = tokio::join!(serve, dial);
+        let cause = dialled.as_ref().err().map(TlsError::cause);
+        assert_eq!(cause, expected, "{name} {alpn:?}: {dialled:?}");
+    }
+
+    #[tokio::test]
+    async fn each_failure_of_tls_has_its_own_cause() {
+        check("a.example", &["served"], true, None).await;
+        check("b.example", &["served"], true, Some(Cause::TlsName)).await;
+        check("a.example", &["served"], false, Some(Cause::TlsAuthority)).await;
+        check("a.example", &["other"], true, Some(Cause::Alpn)).await;
+    }
+
+    #[tokio::test]
+    async fn who_ends_instead_of_answering_is_not_a_failure_of_tls() {
+        let roots = || Arc::new(RootCertStore::empty());
+        let (near, far) = duplex(64 * 1024);
+        drop(far);
+        let error = connect(near, "a.example", &[], roots()).await.unwrap_err();
+        assert_eq!(error.cause(), Cause::Connect, "{error}");
+        let (near, mut far) = duplex(64 * 1024);
+        let talk = async {
+            far.read_u8().await.unwrap();
+            far.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                .await
+                .unwrap();
+        };
+        let (_, error) = tokio::join!(talk, connect(near, "a.example", &[], roots()));
+        let error = error.unwrap_err();
+        assert_eq!(error.cause(), Cause::Tls, "{error}");
+    }
 }

@@ -13,10 +13,9 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::tasks::Tasks;
-use crate::model::addr::HostPort;
-use crate::model::teleport::{ListenerMode, Port, ProxyService, Version};
+use crate::model::teleport::{Port, ProxyService, Version};
 use crate::model::time::{Span, Time};
-use crate::policy::address::Document;
+use crate::policy::address::{Document, advertise};
 
 /// The path of find.
 pub const FIND: &str = "/webapi/find";
@@ -197,53 +196,6 @@ pub fn document(teleport: &ProxyService, cluster: &str) -> Vec<u8> {
     serde_json::to_vec(&response).expect("strings and numbers always serialise")
 }
 
-/// Gives what of the configuration is advertised: of each list the first alone (reference 1.5).
-fn advertise(teleport: &ProxyService, cluster: &str) -> Document {
-    let first = |list: &[HostPort]| list.first().map_or_else(String::new, ToString::to_string);
-    let web = teleport.web_listen().to_string();
-    let one_port = teleport.version > Version::V1 && teleport.mode == ListenerMode::Multiplex;
-    let listen = |port: Port| {
-        if one_port {
-            return web.clone();
-        }
-        let address = teleport.listener(port);
-        address.map_or_else(String::new, ToString::to_string)
-    };
-    let own = |port: Port| {
-        let address = teleport.listener(port);
-        address.map_or_else(String::new, |_| listen(port))
-    };
-    let postgres = teleport.listener(Port::Postgres).map(|address| {
-        let public = teleport.public.first().cloned();
-        HostPort {
-            host: public.unwrap_or_else(|| teleport.web_listen()).host,
-            port: address.port,
-        }
-    });
-    let mut postgres_public_addr = first(&teleport.postgres_public);
-    if postgres_public_addr.is_empty() {
-        postgres_public_addr = postgres.map_or_else(String::new, |found| found.to_string());
-    }
-    Document {
-        tls_routing: teleport.tls_routing(),
-        cluster_name: cluster.to_owned(),
-        public_addr: first(&teleport.public),
-        web_listen_addr: web.clone(),
-        ssh_public_addr: first(&teleport.ssh_public),
-        ssh_listen_addr: listen(Port::Ssh),
-        tunnel_public_addr: first(&teleport.tunnel_public),
-        tunnel_listen_addr: listen(Port::Tunnel),
-        kube_public_addr: first(&teleport.kube_public),
-        kube_listen_addr: listen(Port::Kube),
-        postgres_public_addr,
-        postgres_listen_addr: own(Port::Postgres),
-        mysql_public_addr: first(&teleport.mysql_public),
-        mysql_listen_addr: own(Port::Mysql),
-        mongo_public_addr: first(&teleport.mongo_public),
-        mongo_listen_addr: own(Port::Mongo),
-    }
-}
-
 /// Asks find over a TLS stream. The status is not looked at, as Teleport's `Find` does not.
 pub async fn find<S>(stream: S, host: &str, tasks: &Tasks) -> Result<Document, String>
 where
@@ -314,6 +266,8 @@ pub fn read(body: &[u8]) -> Result<Document, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::addr::HostPort;
+    use crate::model::teleport::ListenerMode;
     use crate::policy::testing::topology;
 
     fn host(host: &str, port: u16) -> HostPort {

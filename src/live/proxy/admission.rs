@@ -1,32 +1,31 @@
-//! Whether a connection may come with, or without, a PROXY header (reference 3.7).
+//! PROXY headers of a connection, read and judged one by one (reference 3.7).
 //!
-//! Teleport-signed headers are not modelled: their signature comes from Teleport's own authority.
+//! Which may be there is `policy/proxy_protocol`'s table. Teleport-signed headers are read as unsigned
+//! ones: their signature is of Teleport's own authority, which is not here.
 
+use std::io;
 use std::net::SocketAddr;
 
-use crate::live::cut;
-use crate::live::proxy_protocol::{self, Header};
+use crate::live::{cut, proxy_protocol};
 use crate::model::addr::ClientAddr;
 use crate::model::teleport::ProxyProtocol;
+use crate::policy::proxy_protocol::{Admission, Header, PASSES_MAX, Seen, admit};
 
-/// Why a connection is refused for its header.
+/// Why a connection is refused for its headers.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Refused {
-    /// The mode demands a header.
-    #[error(
-        "connection from {0} has no PROXY header, and proxy_protocol is on: a door with send_proxy: \
-         none stands before it, or none at all"
-    )]
-    Absent(SocketAddr),
-    /// A second header.
-    #[error("a second PROXY header follows the first")]
-    Duplicate,
-    /// The mode refuses headers.
-    #[error("external PROXY protocol support is disabled")]
-    Off,
-    /// It could not be read.
+    /// By the table of modes.
+    #[error("{0}")]
+    Mode(&'static str),
+    /// A header could not be read.
     #[error(transparent)]
     Read(#[from] proxy_protocol::Error),
+}
+
+impl From<io::Error> for Refused {
+    fn from(error: io::Error) -> Self {
+        Self::Read(error.into())
+    }
 }
 
 /// Who came, by the connection and its header.
@@ -38,110 +37,53 @@ pub(super) struct Came {
     pub(super) named: bool,
 }
 
-/// Decides by the mode and the one header, if there is one.
-pub(super) fn admit(
-    mode: ProxyProtocol,
-    header: Option<Header>,
-    (source, own): (SocketAddr, SocketAddr),
-) -> Result<Came, Refused> {
-    let real = Came {
-        client: ClientAddr(source),
-        named: false,
-    };
-    match (mode, header) {
-        // LOCAL is taken before the mode is looked at.
-        (_, Some(header)) if header.local => Ok(real),
-        (ProxyProtocol::Off, Some(_)) => Err(Refused::Off),
-        (mode, Some(header)) => Ok(header.client.map_or(real, |client| {
-            let mut client = client.0;
-            if mode == ProxyProtocol::Unset {
-                // Teleport marks an address that it was not told to believe.
-                client.set_port(0);
-            }
-            Came {
-                client: ClientAddr(client),
-                named: true,
-            }
-        })),
-        (ProxyProtocol::On, None) if source.ip() != own.ip() => Err(Refused::Absent(source)),
-        (ProxyProtocol::On | ProxyProtocol::Off | ProxyProtocol::Unset, None) => Ok(real),
-    }
-}
-
-/// Reads the header, if there is one, and decides; what follows is left. `None` for a connection
-/// that ended without a word, as a plain check does: with `on` too, since nobody is refused by it.
+/// Reads the headers, if there are any, and asks whether they may be there; what follows is left.
+///
+/// `None` for a connection that ended without a word, as a plain check does: with `on` too, nobody is
+/// refused by that [I].
 pub(super) async fn read(
     stream: &mut cut::Stream,
     mode: ProxyProtocol,
     source: SocketAddr,
 ) -> Result<Option<Came>, Refused> {
-    let own = stream
-        .tcp()
-        .local_addr()
-        .map_err(proxy_protocol::Error::Io)?;
-    let header = proxy_protocol::read_any(stream).await?;
-    if header.is_some() && proxy_protocol::read_any(stream).await?.is_some() {
-        return Err(Refused::Duplicate);
-    }
-    if header.is_none() {
-        let first = stream.peek(1).await.map_err(proxy_protocol::Error::Io)?;
-        if first.is_empty() {
+    let own = stream.tcp().local_addr()?;
+    let to_self = source.ip() == own.ip();
+    let mut seen = Seen::default();
+    let mut came = Came {
+        client: ClientAddr(source),
+        named: false,
+    };
+    let mut headers = 0;
+    // Few: the second unsigned header is refused, and signed ones are not told from others here.
+    for _ in 0..PASSES_MAX {
+        let header = proxy_protocol::read_any(stream).await?;
+        let kind = match header {
+            Some(header) if header.local => Header::Local,
+            // Both versions mean the same.
+            Some(_) => Header::V2,
+            None => Header::None,
+        };
+        if header.is_none() && headers == 0 && stream.peek(1).await?.is_empty() {
             return Ok(None);
         }
-    }
-    admit(mode, header, (source, own)).map(Some)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn address(text: &str) -> SocketAddr {
-        text.parse().unwrap()
-    }
-
-    /// Checks one cell; a client's port of 0 is written so.
-    fn check(mode: ProxyProtocol, header: Option<Header>, own: &str, expected: Result<&str, &str>) {
-        let source = address("127.61.0.2:5000");
-        let admitted = admit(mode, header, (source, address(own)));
-        match (admitted, expected) {
-            (Ok(came), Ok(client)) => assert_eq!(came.client.0, address(client), "{mode:?}"),
-            (Err(refused), Err(words)) => {
-                assert!(refused.to_string().contains(words), "{refused}");
+        let port_zero = match admit(mode, &mut seen, kind, to_self) {
+            Admission::Refused(words) => return Err(Refused::Mode(words)),
+            Admission::Socket if header.is_none() => return Ok(Some(came)),
+            Admission::Socket => None,
+            Admission::Header => Some(false),
+            Admission::PortZero => Some(true),
+        };
+        headers += 1;
+        if let (Some(zero), Some(client)) = (port_zero, header.and_then(|header| header.client)) {
+            let mut address = client.0;
+            if zero {
+                address.set_port(0);
             }
-            (admitted, expected) => panic!("{mode:?}: {admitted:?} is not {expected:?}"),
+            came = Came {
+                client: ClientAddr(address),
+                named: true,
+            };
         }
     }
-
-    #[test]
-    fn the_mode_decides_about_headers() {
-        use ProxyProtocol::{Off, On, Unset};
-        let named = Header {
-            client: Some(ClientAddr(address("127.62.0.9:4000"))),
-            destination: None,
-            local: false,
-        };
-        let local = Header {
-            client: None,
-            local: true,
-            ..named
-        };
-        let nobody = Header {
-            client: None,
-            ..named
-        };
-        let (door, own) = ("127.63.0.1:3080", "127.61.0.2:3080");
-        check(On, Some(named), door, Ok("127.62.0.9:4000"));
-        check(Off, Some(named), door, Err("support is disabled"));
-        check(Unset, Some(named), door, Ok("127.62.0.9:0"));
-        check(On, None, door, Err("has no PROXY header"));
-        check(On, None, own, Ok("127.61.0.2:5000"));
-        check(Off, None, door, Ok("127.61.0.2:5000"));
-        check(Unset, None, door, Ok("127.61.0.2:5000"));
-        for mode in [On, Off, Unset] {
-            check(mode, Some(local), door, Ok("127.61.0.2:5000"));
-        }
-        check(On, Some(nobody), door, Ok("127.61.0.2:5000"));
-        check(Off, Some(nobody), door, Err("support is disabled"));
-    }
+    Ok(Some(came))
 }

@@ -32,6 +32,9 @@ const SILENT_FOR: Duration = Duration::from_millis(200);
 /// How many messages a Postgres client sends before its TLS begins: GSSENCRequest, SSLRequest.
 const STARTS_MAX: usize = 2;
 
+/// What PostgreSQL's own clients offer.
+const NATIVE: &str = "postgresql";
+
 /// How a connection begins, after its PROXY header.
 struct Opened {
     came: admission::Came,
@@ -73,7 +76,9 @@ impl Proxy {
         };
         let client = opened.came.client;
         let refused = |why: String| self.refused(ConnId(0), Some(client), why);
-        if let Some(protocol) = not_carried(port) {
+        if let Some(protocol) = not_carried(port)
+            && opened.opening != Opening::Tls
+        {
             return refused(format!(
                 "twodoors does not carry {protocol}: the {port} listener ({}) takes connections \
                  and closes them",
@@ -81,10 +86,6 @@ impl Proxy {
             ));
         }
         match opened.opening {
-            Opening::Tls if port == Port::Postgres || port == Port::Ssh => refused(format!(
-                "TLS on the {port} listener ({}), which does not begin with it",
-                port.key()
-            )),
             Opening::Tls => {
                 let Some(hello) = self.hello(stream, opened.came).await else {
                     return;
@@ -111,7 +112,7 @@ impl Proxy {
                 "plain HTTP on the {port} listener, which has no HTTP listener: health checks and \
                  clients must use HTTPS here"
             )),
-            Opening::Proxy => refused(admission::Refused::Duplicate.to_string()),
+            Opening::Proxy => refused(String::from("a PROXY header where none may be")),
             Opening::Unknown => {
                 let first = stream.peek(sniff::DECISIVE);
                 // They are there already.
@@ -243,7 +244,8 @@ impl Proxy {
                         return refused(format!("answering SSLRequest: {error}"));
                     }
                     let hello = self.hello(stream, came).await?;
-                    return match hello.finish(&self.inner.means.tls, None).await {
+                    let protocol = native(Service::Database, &hello.alpn);
+                    return match hello.finish(&self.inner.means.tls, protocol).await {
                         Ok(stream) => Some(stream),
                         Err(error) => refused(error.to_string()),
                     };
@@ -294,7 +296,10 @@ impl Proxy {
         for output in self.inner.runner.feed(input) {
             match output {
                 Output::RefuseHello { .. } => {
-                    hello.refuse(&self.inner.means.tls).await;
+                    // Without a list there is nothing to refuse; closing is all that can be said.
+                    if !hello.alpn.is_empty() {
+                        hello.refuse(&self.inner.means.tls).await;
+                    }
                     return;
                 }
                 Output::Serve {
@@ -302,6 +307,7 @@ impl Proxy {
                     service,
                     protocol,
                 } => {
+                    let protocol = protocol.or_else(|| native(service, &hello.alpn));
                     match hello.finish(&self.inner.means.tls, protocol).await {
                         Ok(stream) => {
                             self.serve_service(conn, client, service, stream, tasks)
@@ -391,6 +397,13 @@ impl Proxy {
             }
         }
     }
+}
+
+/// Gives PostgreSQL's own protocol name where its client offers it: one that begins with TLS
+/// (`sslnegotiation=direct`) insists on an answer.
+fn native(service: Service, offered: &[String]) -> Option<&'static str> {
+    let wanted = service == Service::Database && offered.iter().any(|name| name == NATIVE);
+    wanted.then_some(NATIVE)
 }
 
 /// Names what a listener is for that this lab does not carry.

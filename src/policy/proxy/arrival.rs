@@ -1,8 +1,7 @@
 //! What a connection gets by the listener that it came in at (reference 3.3).
 //!
-//! In go a ClientHello, or the mere fact of raw SSH, with the listener; out comes the service.
-//! The tunnel listener serves raw SSH and, over TLS, a minimal web API; the web listener serves raw
-//! SSH only where both are one address.
+//! Over TLS `policy/alpn` chooses; here is raw SSH, which the web listener serves only where it is the
+//! tunnel listener too.
 
 use crate::model::addr::ClientAddr;
 use crate::model::fact::Service;
