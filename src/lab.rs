@@ -27,7 +27,7 @@ use thiserror::Error;
 
 use crate::journal::Journal;
 use crate::live::agent::Agent;
-use crate::live::authority::{Authority, AuthorityError, UserCertificate};
+use crate::live::authority::{Authority, AuthorityError, StandIn, UserCertificate};
 use crate::live::balancer::Balancer;
 use crate::live::proxy::Proxy;
 use crate::live::resolver::Resolver;
@@ -75,6 +75,7 @@ pub struct Lab {
     /// What every proxy shows.
     web: tls::Server,
     known_hosts: String,
+    stand_in: StandIn,
     proxies: Vec<Proxy>,
     balancers: Vec<Balancer>,
     agents: Vec<Agent>,
@@ -179,6 +180,11 @@ impl Lab {
     /// Gives the line that makes OpenSSH believe the pool's host certificates.
     pub fn known_hosts(&self) -> &str {
         &self.known_hosts
+    }
+
+    /// Gives what plain `ssh` needs to be an agent's stand-in.
+    pub fn stand_in(&self) -> &StandIn {
+        &self.stand_in
     }
 
     /// Gives the first address that a client with this address gets for a name, by the rules in

@@ -95,6 +95,9 @@ pub(super) fn write_state(
         "known_hosts",
         &format!("{}\n", lab.known_hosts().trim_end()),
     )?;
+    let stand_in = lab.stand_in();
+    folder.write("agent_key", &stand_in.key)?;
+    folder.write("agent_key-cert.pub", &stand_in.certificate)?;
     folder.write("token", &format!("{}\n", token.reveal()))?;
     let balancers = lab.doors().map(|(name, listen)| Door {
         name: name.to_string(),

@@ -1,7 +1,7 @@
 //! The state folder of a running lab: what clients and the other commands need to find it.
 //!
-//! `ca.pem`, `known_hosts`, `token` (0600) and `lab.json`; the folder is 0700. The token and
-//! `lab.json` go when the lab stops.
+//! `ca.pem`, `known_hosts`, `agent_key` with its certificate, `token` and `lab.json`, all 0600; the
+//! folder is 0700. They go when the lab stops: the next one has other authorities.
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
@@ -13,6 +13,16 @@ use serde::{Deserialize, Serialize};
 
 /// The name and version of the shape of `lab.json`.
 pub const SCHEMA: &str = "twodoors.lab/1";
+
+/// The files of a lab; `lab.json`, by which it is found, goes first.
+const FILES: [&str; 6] = [
+    "lab.json",
+    "token",
+    "agent_key",
+    "agent_key-cert.pub",
+    "known_hosts",
+    "ca.pem",
+];
 
 /// What `lab.json` says.
 #[derive(Clone, Debug, Deserialize, Serialize, PartialEq, Eq)]
@@ -133,9 +143,9 @@ impl Folder {
         self.write("lab.json", &(text + "\n"))
     }
 
-    /// Takes away what is only true while the lab runs.
+    /// Takes away what is only true while the lab runs, which is everything.
     pub fn close(&self) {
-        for name in ["lab.json", "token"] {
+        for name in FILES {
             if let Err(error) = fs::remove_file(self.path.join(name)) {
                 tracing::debug!(%error, name, "left in the state folder");
             }
@@ -192,8 +202,13 @@ mod tests {
             (0o600, "secret")
         );
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o700);
+        for name in FILES {
+            folder.write(name, "x").unwrap();
+        }
         folder.close();
         assert!(token(&path).is_err());
+        let left = fs::read_dir(&path).unwrap().count();
+        assert_eq!(left, 0, "the next lab has other authorities");
         fs::remove_dir_all(path).unwrap();
     }
 }

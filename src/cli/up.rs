@@ -1,7 +1,9 @@
 //! `twodoors up`: runs a lab live until Ctrl-C.
 //!
-//! Prints one `ready` line for programs on `out`, and three commands to try on `err` for people.
+//! Prints one `ready` line for programs on `out`, and a few commands to try on `err` for people.
 //! SIGHUP reloads; SIGINT and SIGTERM stop; a second one ends the process at once.
+
+mod stand_in;
 
 use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
@@ -420,6 +422,11 @@ fn write_help(
                 ca.display(),
             )?;
         }
+    }
+    let agent = topology.agents.first();
+    let command = agent.and_then(|agent| stand_in::command(lab, folder.path(), agent.address));
+    if let Some(command) = command {
+        writeln!(err, "  a stand-in:   {command}")?;
     }
     writeln!(
         err,

@@ -98,6 +98,7 @@ pub(super) async fn start(options: Options) -> Result<Lab, StartError> {
     let web = authority.issue_web(&names, now).map_err(|e| issuing(&e))?;
     let web = tls::Server::asking(web, Arc::new(authority.user_roots()));
     let known_hosts = authority.known_hosts_line("*").map_err(|e| issuing(&e))?;
+    let stand_in = authority.issue_stand_in(now).map_err(|e| issuing(&e))?;
     let roots = Arc::new(authority.roots());
     let asked: Vec<SocketAddr> = caches.iter().map(Sockets::address).collect();
     let dialer = |from, resolver: &Option<Name>| {
@@ -208,6 +209,7 @@ pub(super) async fn start(options: Options) -> Result<Lab, StartError> {
         authority,
         web,
         known_hosts,
+        stand_in,
         proxies,
         balancers,
         agents,

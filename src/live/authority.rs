@@ -6,6 +6,8 @@
 
 mod user;
 
+mod stand_in;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +23,7 @@ use thiserror::Error;
 
 use crate::policy::principals::{Shown, ShownKind};
 
+pub use self::stand_in::{STAND_IN, StandIn};
 use self::user::Users;
 pub use self::user::{UserCertificate, read_user};
 

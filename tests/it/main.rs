@@ -15,6 +15,7 @@ mod http;
 mod lab;
 mod leaving;
 mod parity;
+mod peering;
 mod pool;
 mod process;
 mod record;
