@@ -7,6 +7,7 @@
 mod findings;
 mod json;
 mod text;
+mod words;
 
 use std::path::{Path, PathBuf};
 

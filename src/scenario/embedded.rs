@@ -27,6 +27,10 @@ pub const ALL: &[(&str, &str)] = &[
         include_str!("../../scenarios/teleport/orders.yaml"),
     ),
     (
+        "scenarios/teleport/proxy.pem",
+        include_str!("../../scenarios/teleport/proxy.pem"),
+    ),
+    (
         "scenarios/teleport/proxy.yaml",
         include_str!("../../scenarios/teleport/proxy.yaml"),
     ),

@@ -11,13 +11,13 @@ mod expect;
 mod fleets;
 mod known;
 mod nodes;
+mod pool;
 mod resolvers;
 mod roam;
 mod timeline;
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -27,7 +27,6 @@ use crate::model::id::{Name, Node as LabNode};
 use crate::model::mistake::Files;
 use crate::model::network::{Element, Matcher, Network};
 use crate::model::places::{Places, Subject};
-use crate::model::teleport::{Port, ProxyService};
 use crate::model::time::Span;
 use crate::model::topology::{
     Agent, Algorithm, App, Balancer, Check, Dns, Pool, Proxy, Role, Start, Topology, User, View,
@@ -293,49 +292,6 @@ impl Resolver<'_> {
         Some(ZoneSource { origin, file })
     }
 
-    fn pool(&mut self, pool: &file::Pool, seed: Seed) -> Option<Pool> {
-        let steps = [K("pool"), K("teleport")];
-        let read = pool.teleport.as_deref().and_then(|p| self.file(&steps, p));
-        let file = read.and_then(|(path, text)| {
-            let files = Noted::new(self.files);
-            let (mistakes, warnings) = (&mut self.mistakes, &mut self.warnings);
-            let file = teleport::proxy(&path, &text, &files, mistakes, warnings);
-            self.read.extend(files.read.into_inner());
-            file
-        });
-        let range = format::cidr(pool.addresses.as_deref()?).ok()?;
-        let size = pool.size?;
-        let hosts: Vec<IpAddr> = range.hosts().take(size).collect();
-        if hosts.len() < size {
-            self.wrong(
-                &[K("pool"), K("addresses")],
-                format!(
-                    "{range} has {} host addresses for {size} instances",
-                    hosts.len()
-                ),
-                "give a larger network or a smaller size",
-            );
-        }
-        let file = file?;
-        self.places.put(Subject::Pool, Arc::new(file.keys));
-        let service = file.service;
-        let port = service.web_listen().port;
-        let proxies = hosts.iter().zip(1..).map(|(host, number): (_, usize)| {
-            let name: Name = number.to_string().into();
-            Proxy {
-                id: host_id(seed, &LabNode::Proxy(name.clone())),
-                name,
-                listen: BackendAddr(SocketAddr::new(*host, port)),
-                further: further(&service, *host),
-            }
-        });
-        Some(Pool {
-            name: pool.name.as_deref()?.into(),
-            proxies: proxies.collect(),
-            teleport: service,
-        })
-    }
-
     /// Reads a duration that must not be zero.
     fn span(&mut self, steps: &[Step<'_>], text: Option<&str>, default: Span) -> Span {
         let Some(span) = text.and_then(|text| format::duration(text).ok()) else {
@@ -461,41 +417,6 @@ fn present<T>(list: &file::List<T>) -> Vec<(usize, &T)> {
 
 fn with<'a>(steps: &[Step<'a>], more: &[Step<'a>]) -> Vec<Step<'a>> {
     [steps, more].concat()
-}
-
-/// Files that note what could be read of them.
-struct Noted<'a> {
-    files: &'a dyn Files,
-    read: RefCell<Vec<PathBuf>>,
-}
-
-impl<'a> Noted<'a> {
-    fn new(files: &'a dyn Files) -> Self {
-        let read = RefCell::default();
-        Self { files, read }
-    }
-}
-
-impl Files for Noted<'_> {
-    fn read(&self, path: &Path) -> Result<String, String> {
-        let text = self.files.read(path)?;
-        let mut read = self.read.borrow_mut();
-        if !read.iter().any(|known| known == path) {
-            read.push(path.to_path_buf());
-        }
-        Ok(text)
-    }
-}
-
-/// Gives an instance's listeners beside the web listener: each port once, since tunnels may share
-/// the web listener.
-fn further(service: &ProxyService, host: IpAddr) -> Vec<(Port, BackendAddr)> {
-    let web = service.web_listen().port;
-    let others = service.listen.iter();
-    others
-        .filter(|(port, address)| *port != Port::Web && address.port != web)
-        .map(|(port, address)| (*port, BackendAddr(SocketAddr::new(host, address.port))))
-        .collect()
 }
 
 /// Draws a host id: a UUID of version 4 (RFC 9562, section 5.4).

@@ -342,7 +342,7 @@ impl<'a> Checker<'a> {
             Value::Bool(_) | Value::List(_) | Value::Map(_) | Value::Null | Value::Text(_) => None,
         };
         let (what, cure) = match (written, wanted, format) {
-            (Some(number), "string", Some("duration" | "start")) => {
+            (Some(number), "string", Some("duration" | "go-duration" | "start")) => {
                 (format!("{number} has no unit"), format::add_unit(&number))
             }
             (Some(number), "string", None) if schema.get("enum").is_some() => {

@@ -6,6 +6,7 @@ mod drift;
 mod fleets;
 mod mutated;
 mod run;
+mod teleport;
 mod verbs;
 
 use std::collections::BTreeSet;
@@ -24,7 +25,7 @@ fn the_embedded_scenario_has_no_mistake_and_no_warning() {
     let loaded = load(Path::new(embedded::SCENARIO), &embedded::FILES).expect("no mistakes");
     assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
     assert_eq!(loaded.topology.mesh_size(), 12);
-    assert_eq!(loaded.read.len(), 8);
+    assert_eq!(loaded.read.len(), 9);
 }
 
 #[test]

@@ -7,12 +7,13 @@ use serde_json::{Value, json};
 use crate::model::expect::Expectation;
 use crate::model::mistake::Mistake;
 use crate::model::network::Element;
+use crate::model::teleport::{Backoff, Port, ProxyService, Strategy, WebCertificate};
 use crate::model::time::Span;
 use crate::model::timeline::{Step, What};
 use crate::model::topology::{Balancer, Start, Topology};
 
 use super::text::{algorithm, begin};
-use super::{Examined, Sound, findings};
+use super::{Examined, Sound, findings, words};
 
 /// Makes the one document.
 pub(super) fn document(examined: &[(PathBuf, Examined)], strict: bool) -> Value {
@@ -85,10 +86,15 @@ fn topology(topology: &Topology) -> Value {
             "public_addrs": texts(&pool.teleport.public),
             "web_listen_addr": pool.teleport.web_listen().to_string(),
             "tls_routing": pool.teleport.tls_routing(),
+            "teleport": service(&pool.teleport),
             "proxies": pool.proxies.iter().map(|proxy| json!({
                 "name": &*proxy.name,
                 "id": &*proxy.id,
                 "listen": proxy.listen.to_string(),
+                "further": proxy.further.iter().map(|(port, address)| json!({
+                    "listener": port.word(),
+                    "listen": address.to_string(),
+                })).collect::<Vec<_>>(),
             })).collect::<Vec<_>>(),
         },
         "resolvers": topology.resolvers.iter().map(|resolver| json!({
@@ -103,9 +109,18 @@ fn topology(topology: &Topology) -> Value {
             "address": agent.address.to_string(),
             "resolver": agent.resolver.as_deref(),
             "proxy_server": agent.proxy_server.to_string(),
+            "tunnel_public_addr": agent.tunnel_public_addr.as_deref(),
+            "find_cache_us": agent.find_cache.as_us(),
+            "backoff": backoff(agent.backoff),
             "apps": agent.apps.iter().map(|app| json!({
                 "name": &*app.name,
                 "target": app.target.as_ref().map(ToString::to_string),
+                "login": app.login,
+            })).collect::<Vec<_>>(),
+            "databases": agent.databases.iter().map(|database| json!({
+                "name": &*database.name,
+                "protocol": &*database.protocol,
+                "target": database.target.as_ref().map(ToString::to_string),
             })).collect::<Vec<_>>(),
         })).collect::<Vec<_>>(),
         "users": topology.users.iter().map(|user| json!({
@@ -113,6 +128,7 @@ fn topology(topology: &Topology) -> Value {
             "network": &*user.network,
             "address": user.address.to_string(),
             "resolver": user.resolver.as_deref(),
+            "proxy": user.proxy.as_deref(),
             "visits": texts(&user.visits),
             "every_us": user.every.as_us(),
             "start": match user.start {
@@ -131,6 +147,60 @@ fn topology(topology: &Topology) -> Value {
         },
         "timeline": topology.timeline.iter().map(step).collect::<Vec<_>>(),
         "expect": topology.expect.iter().map(expectation).collect::<Vec<_>>(),
+    })
+}
+
+/// What the pool's `teleport.yaml` says, its defaults filled in.
+fn service(service: &ProxyService) -> Value {
+    let listeners = Port::ALL.into_iter().filter_map(|port| {
+        let listen = service.listener(port);
+        let public = words::public(service, port);
+        (listen.is_some() || !public.is_empty()).then(|| {
+            json!({
+                "listener": port.word(),
+                "listen_addr": listen.map(ToString::to_string),
+                "public_addrs": texts(public),
+            })
+        })
+    });
+    json!({
+        "version": words::version(service.version),
+        "proxy_listener_mode": words::mode(service.mode),
+        "cluster_name": service.cluster.as_deref(),
+        "listeners": listeners.collect::<Vec<_>>(),
+        "proxy_protocol": words::proxy_protocol(service.proxy_protocol),
+        "certificate": {
+            "names_from": words::certificate(&service.certificate),
+            "names": match &service.certificate {
+                WebCertificate::Read(names) => texts(names),
+                WebCertificate::Elsewhere | WebCertificate::SelfSigned => Vec::new(),
+            },
+        },
+        "tunnel_strategy": {
+            "type": words::strategy(service.strategy),
+            "agent_connection_count": match service.strategy {
+                Strategy::AgentMesh => None,
+                Strategy::ProxyPeering { connections } => Some(connections),
+            },
+        },
+        "keep_alive_interval_us": service.keep_alive.as_us(),
+        "keep_alive_count_max": service.keep_alive_max,
+    })
+}
+
+fn backoff(backoff: Backoff) -> Value {
+    let (wait, first, cap) = match backoff {
+        Backoff::Fixed { wait } => (Some(wait), None, None),
+        Backoff::FullJitter { first, cap } | Backoff::JitterBeforeCap { first, cap } => {
+            (None, Some(first), Some(cap))
+        }
+        Backoff::Teleport => (None, None, None),
+    };
+    json!({
+        "kind": words::backoff(backoff),
+        "wait_us": wait.map(Span::as_us),
+        "first_us": first.map(Span::as_us),
+        "cap_us": cap.map(Span::as_us),
     })
 }
 
@@ -182,6 +252,7 @@ fn balancer(balancer: &Balancer) -> Value {
         "for": balancer.meant_for.map(|role| role.word()),
         "timeout_connect_us": balancer.timeout_connect.as_us(),
         "retries": balancer.retries,
+        "send_proxy": words::send_proxy(balancer.send_proxy),
     })
 }
 

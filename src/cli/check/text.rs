@@ -6,9 +6,12 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use crate::model::network::Element;
+use crate::model::teleport::{Backoff, FIND_CACHE, Port, Strategy, WebCertificate};
 use crate::model::time::Span;
 use crate::model::timeline::{Begin, Step, What};
-use crate::model::topology::{Algorithm, App, Start, Topology};
+use crate::model::topology::{Agent, Algorithm, App, Start, Topology};
+
+use super::words;
 
 /// Up to so many lines are counted by eye.
 const COUNTED_BY_EYE: usize = 9;
@@ -87,6 +90,7 @@ fn balancers(topology: &Topology, out: &mut dyn Write) -> io::Result<()> {
                 "check every {} within {}, rise {}, fall {}",
                 check.interval, check.timeout, check.rise, check.fall
             ),
+            format!("PROXY header {}", words::send_proxy(balancer.send_proxy)),
         ]
     });
     section(out, "balancers", rows)
@@ -94,22 +98,51 @@ fn balancers(topology: &Topology, out: &mut dyn Write) -> io::Result<()> {
 
 fn pool(topology: &Topology, out: &mut dyn Write) -> io::Result<()> {
     let pool = &topology.pool;
-    let mode = if pool.teleport.tls_routing() {
-        "multiplex"
-    } else {
-        "separate"
+    let service = &pool.teleport;
+    let public = match service.public.as_slice() {
+        [] => String::from("no public_addr"),
+        some => list(some),
     };
-    let title = format!(
-        "pool {} ({}, {mode})",
-        pool.name,
-        list(&pool.teleport.public)
-    );
+    let mode = words::mode(service.mode);
+    let title = format!("pool {} ({public}, {mode})", pool.name);
     let rows = pool.proxies.iter().map(|proxy| {
         vec![
             format!("proxy/{}", proxy.name),
             proxy.listen.to_string(),
             proxy.id.to_string(),
         ]
+    });
+    section(out, &title, rows)?;
+    let strategy = match service.strategy {
+        Strategy::AgentMesh => words::strategy(service.strategy).to_owned(),
+        Strategy::ProxyPeering { connections } => {
+            format!("{} of {connections}", words::strategy(service.strategy))
+        }
+    };
+    let certificate = match &service.certificate {
+        WebCertificate::Elsewhere => {
+            String::from("web certificate of the lab, for https_keypairs that are elsewhere")
+        }
+        WebCertificate::Read(names) => format!("web certificate for {}", list(names)),
+        WebCertificate::SelfSigned => String::from("web certificate of Teleport's own making"),
+    };
+    let title = format!(
+        "listeners of an instance ({}, proxy_protocol {}, {strategy}, {certificate})",
+        words::version(service.version),
+        words::proxy_protocol(service.proxy_protocol),
+    );
+    let rows = Port::ALL.into_iter().filter_map(|port| {
+        let listen = service.listener(port);
+        let public = words::public(service, port);
+        if listen.is_none() && public.is_empty() {
+            return None;
+        }
+        let listen = listen.map_or_else(|| String::from("-"), ToString::to_string);
+        let public = match public {
+            [] => String::new(),
+            some => format!("public {}", list(some)),
+        };
+        Some(vec![port.to_string(), listen, public])
     });
     section(out, &title, rows)
 }
@@ -141,8 +174,11 @@ fn people(topology: &Topology, out: &mut dyn Write) -> io::Result<()> {
         network: &agent.network,
         rest: vec![
             asks(agent.resolver.as_deref(), &agent.proxy_server.to_string()),
-            serves(&agent.apps),
-        ],
+            serves(agent),
+        ]
+        .into_iter()
+        .chain(settings(agent))
+        .collect(),
     });
     section(out, &title, folded(rows))?;
     let title = format!("users{}", how_many(topology.users.len()));
@@ -153,6 +189,7 @@ fn people(topology: &Topology, out: &mut dyn Write) -> io::Result<()> {
         };
         let resolver = user.resolver.iter();
         let resolver = resolver.map(|resolver| format!("resolver {resolver}"));
+        let proxy = user.proxy.iter().map(|proxy| format!("--proxy {proxy}"));
         Row {
             name: &user.name,
             address: user.address,
@@ -163,6 +200,7 @@ fn people(topology: &Topology, out: &mut dyn Write) -> io::Result<()> {
             ]
             .into_iter()
             .chain(resolver)
+            .chain(proxy)
             .collect(),
         }
     });
@@ -185,12 +223,39 @@ fn asks(resolver: Option<&str>, server: &str) -> String {
     )
 }
 
-fn serves(apps: &[App]) -> String {
-    let apps: Vec<String> = apps.iter().map(app).collect();
-    if apps.is_empty() {
+fn serves(agent: &Agent) -> String {
+    let apps = agent.apps.iter().map(app);
+    let databases = agent.databases.iter().map(|database| {
+        let (name, protocol) = (&database.name, &database.protocol);
+        let target = database.target.as_ref();
+        let target = target.map_or_else(|| String::from("no target"), ToString::to_string);
+        format!("{protocol} {name} ({target})")
+    });
+    let all: Vec<String> = apps.chain(databases).collect();
+    if all.is_empty() {
         return String::from("serves no app");
     }
-    format!("serves {}", apps.join(", "))
+    format!("serves {}", all.join(", "))
+}
+
+/// What is not as it is without a word of the user.
+fn settings(agent: &Agent) -> Vec<String> {
+    let mut settings = Vec::new();
+    if let Some(address) = &agent.tunnel_public_addr {
+        settings.push(format!("TELEPORT_TUNNEL_PUBLIC_ADDR={address}"));
+    }
+    if agent.find_cache != FIND_CACHE {
+        settings.push(format!("find cached {}", agent.find_cache));
+    }
+    match agent.backoff {
+        Backoff::Teleport => {}
+        Backoff::Fixed { wait } => settings.push(format!("back-off fixed {wait}")),
+        Backoff::FullJitter { first, cap } | Backoff::JitterBeforeCap { first, cap } => {
+            let kind = words::backoff(agent.backoff);
+            settings.push(format!("back-off {kind} {first} to {cap}"));
+        }
+    }
+    settings
 }
 
 /// What a run does and expects, where the scenario says so.
@@ -300,10 +365,10 @@ pub(super) const fn algorithm(algorithm: Algorithm) -> &'static str {
 }
 
 fn app(app: &App) -> String {
-    app.target.as_ref().map_or_else(
-        || format!("{} (built-in)", app.name),
-        |target| format!("{} ({target})", app.name),
-    )
+    let target = app.target.as_ref();
+    let target = target.map_or_else(|| String::from("built-in"), ToString::to_string);
+    let open = if app.login { "" } else { ", no login" };
+    format!("{} ({target}{open})", app.name)
 }
 
 fn elements(elements: &[Element]) -> String {

@@ -85,13 +85,10 @@ fn part(number: &str, each: u128) -> Option<u128> {
 /// Checks what `tsh --proxy` takes: `host[:web[,ssh]]`, either port left out (`host:,3023`).
 pub fn proxy_host(text: &str) -> Result<(), Wrong> {
     let cure = "write it like proxy.example.com:443 or proxy.example.com:3080,3023";
-    let (host, ports) = match text.rfind(']').map_or(0, |at| at + 1) {
-        0 => text.split_once(':').unwrap_or((text, "")),
-        end => (
-            &text[..end],
-            text[end..].strip_prefix(':').unwrap_or(&text[end..]),
-        ),
-    };
+    // Of an IPv6 address the colons are within brackets.
+    let bracket = text.rfind(']').unwrap_or(0);
+    let colon = text[bracket..].find(':').map(|at| bracket + at);
+    let (host, ports) = colon.map_or((text, ""), |at| (&text[..at], &text[at + 1..]));
     let inner = host
         .strip_prefix('[')
         .and_then(|host| host.strip_suffix(']'));

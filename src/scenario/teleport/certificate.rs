@@ -4,6 +4,7 @@
 //! issues what the proxies show.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 use x509_parser::extensions::GeneralName;
 use x509_parser::pem::Pem;
 
@@ -147,6 +148,13 @@ fn name(name: &GeneralName<'_>) -> Option<Name> {
             let address = four.map(IpAddr::V4).or_else(|| six.map(IpAddr::V6))?;
             Some(address.to_string().into())
         }
-        _ => None,
+        GeneralName::OtherName(..)
+        | GeneralName::RFC822Name(_)
+        | GeneralName::X400Address(_)
+        | GeneralName::DirectoryName(_)
+        | GeneralName::EDIPartyName(_)
+        | GeneralName::URI(_)
+        | GeneralName::RegisteredID(_)
+        | GeneralName::Invalid(..) => None,
     }
 }

@@ -1,4 +1,4 @@
-//! Mutated and hostile scenario files: an answer in bounded time, never a panic.
+//! Mutated and hostile files: an answer in bounded time, never a panic.
 
 use std::time::Duration;
 
@@ -54,6 +54,13 @@ const WORDS: &[&str] = &[
     "balancer/internal",
     "dns",
     "1%",
+    "proxy_service: {",
+    "public_addr: ",
+    "tunnel_strategy: ",
+    "https_keypairs: ",
+    "TELEPORT_TUNNEL_PUBLIC_ADDR=",
+    "-----BEGIN CERTIFICATE-----\n",
+    "\\\n",
     "\u{0}",
     "\u{feff}",
     "\u{1f6aa}",
@@ -79,6 +86,61 @@ fn mutated_scenarios_get_an_answer() {
         fuzz::scenario(&bytes);
     }
 }
+
+#[test]
+fn mutated_files_from_elsewhere_get_an_answer() {
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let names = rcgen::CertificateParams::new(vec![String::from("proxy.example.com")]);
+    let certificate = names.expect("a name").self_signed(&key);
+    let texts = [
+        PROXY.as_bytes().to_vec(),
+        HELM.as_bytes().to_vec(),
+        ENVIRONMENT.as_bytes().to_vec(),
+        FIND.as_bytes().to_vec(),
+        certificate.expect("a certificate").pem().into_bytes(),
+    ];
+    for round in 0..1_500 {
+        let luck = Luck { round };
+        let mut bytes = texts[luck.of("text", 0, texts.len())].clone();
+        for step in 0..=luck.of("steps", 0, 6) {
+            luck.mutate(step as u64, &mut bytes);
+        }
+        fuzz::foreign(&bytes);
+    }
+}
+
+/// A file of a pool with a bit of everything.
+const PROXY: &str = "version: v3
+teleport: {nodename: a, auth_server: 'a:3025', proxy_server: b}
+auth_service: {enabled: no, cluster_name: c, proxy_listener_mode: multiplex, keep_alive_interval: 5m0s}
+proxy_service:
+  public_addr: [a, 'https://b:443/x', '[::1]']
+  postgres_public_addr: p
+  tunnel_listen_addr: 0.0.0.0:3024
+  peer_public_addr: c
+  kubernetes: {enabled: yes}
+  https_keypairs: [{key_file: a, cert_file: b}]
+db_service: {enabled: yes, databases: [{name: l, protocol: postgres, uri: 'b:1'}]}
+";
+
+/// Helm values with a bit of everything.
+const HELM: &str = "proxyAddr: a:443
+roles: kube,app,db
+apps: [{name: o, uri: 'http://a'}]
+extraEnv: [{name: TELEPORT_TUNNEL_PUBLIC_ADDR, value: b}, {name: A, valueFrom: {}}]
+";
+
+/// An environment file with a bit of everything.
+const ENVIRONMENT: &str = "# a
+A='b' \"c\\\"\" d\\
+e
+TELEPORT_TUNNEL_PUBLIC_ADDR=x:443
+export B=1
+";
+
+/// An answer of find.
+const FIND: &str = r#"{"cluster_name": "a", "proxy": {"tls_routing_enabled": true, "kube": {"enabled": false},
+"ssh": {"public_addr": "a:443", "dial_timeout": 30000000000}, "db": {}}}"#;
 
 #[test]
 fn hostile_texts_end_in_bounded_time() {
@@ -128,10 +190,27 @@ fn hostile_texts_end_in_bounded_time() {
             ),
         ),
         hostile_run("expect", "agent/branch-7x uses balancer/interna, "),
+        // One long key, and many below it: their paths together would be far longer than the text.
+        format!("{}: [{}]", "k".repeat(many), "a, ".repeat(many)),
+        format!(
+            "version: v3\nproxy_service: {{{}}}",
+            "public_adr: x, ".repeat(many / 4)
+        ),
+        format!(
+            "proxy_service: {{public_addr: [{}]}}",
+            "'a:b', ".repeat(many)
+        ),
+        format!("apps: [{}]", "{name: a, uri: 'tcp://b'}, ".repeat(900)),
+        format!("extraEnv: [{}]", "{name: A}, ".repeat(900)),
+        "A='".repeat(many),
+        "A=\\\n".repeat(many),
+        "export A=1\n".repeat(many),
+        "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".repeat(many / 50),
     ];
     for text in hostile {
         let start = cpu_time();
         fuzz::scenario(text.as_bytes());
+        fuzz::foreign(text.as_bytes());
         let took = cpu_time().saturating_sub(start);
         let begins: String = text.chars().take(20).collect();
         assert!(took < Duration::from_secs(20), "{begins:?} took {took:?}");
