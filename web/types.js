@@ -203,6 +203,7 @@
 /**
  * @typedef {object} Finding
  * @property {string} id
+ * @property {string} severity
  * @property {string} node
  * @property {string} detail
  * @property {number} at_us

@@ -55,10 +55,9 @@ pub fn run(args: &Args, io: &mut Io<'_>) -> anyhow::Result<Exit> {
         }
         What::Finding { id: None } => {
             for known in findings::KNOWN {
-                let lines = known.text.lines();
-                let first = lines
-                    .skip_while(|line| line.starts_with('#') || line.is_empty())
-                    .next();
+                let mut lines = known.text.lines();
+                let said = |line: &&str| !line.starts_with('#') && !line.is_empty();
+                let first = lines.find(said);
                 let first = first.unwrap_or_default();
                 writeln!(io.out, "{:<8} {}: {first}", known.severity, known.id)?;
             }

@@ -53,6 +53,8 @@ pub struct Agent {
     backoff: Backoff,
     found: Option<Box<Found>>,
     role_noticed: bool,
+    /// How many attempts in a row ended in "proxy already claimed".
+    in_vain: u8,
     /// Where it roamed to.
     network: Option<Name>,
 }
@@ -120,6 +122,7 @@ impl Agent {
             backoff: Backoff::default(),
             found: None,
             role_noticed: false,
+            in_vain: 0,
             network: None,
         }
     }

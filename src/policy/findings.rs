@@ -14,7 +14,6 @@ mod scene;
 #[cfg(test)]
 mod tests;
 mod told;
-mod tunnel;
 
 use crate::model::addr::HostPort;
 use crate::model::fact::Kind;

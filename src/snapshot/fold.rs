@@ -60,9 +60,12 @@ impl Snapshot {
     }
 
     fn add_finding(&mut self, id: &'static str, node: &Node, detail: &str, at: Time) {
-        let known = self.findings.iter().any(|f| f.id == id && f.node == *node);
-        if !known && self.findings.len() < FINDINGS_MAX {
-            let detail = detail.to_owned();
+        let detail = detail.to_owned();
+        let mut known = self.findings.iter_mut();
+        if let Some(known) = known.find(|f| f.id == id && f.node == *node) {
+            // What was seen to happen says more than what was foretold.
+            known.detail = detail;
+        } else if self.findings.len() < FINDINGS_MAX {
             self.findings.push(Finding {
                 id,
                 node: node.clone(),

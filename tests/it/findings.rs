@@ -6,15 +6,20 @@
 mod overlay;
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde_json::Value;
 
 use twodoors::cli::{Exit, Io, check, found};
 use twodoors::lab::load::load;
 use twodoors::model::finding::{Finding, Severity};
+use twodoors::model::id::Node;
 use twodoors::policy::findings::{self, KNOWN};
 use twodoors::scenario::files::Disk;
+use twodoors::sim::{self, Options};
+use twodoors::snapshot::Snapshot;
 
 use self::overlay::{Laid, blocks};
 
@@ -26,8 +31,7 @@ const INHERENT: [&str; 4] = [
     "underscore-in-name",
 ];
 
-/// What of an example also follows from it: the same mistake seen from elsewhere is no surprise,
-/// anything else is.
+/// Loads what was laid out and gives its findings.
 fn found_in(laid: &Laid) -> Vec<Finding> {
     let path = laid.path("scenario.yaml");
     let loaded = load(&path, laid).unwrap_or_else(|mistakes| {
@@ -274,4 +278,45 @@ fn shipped_scenarios_have_no_error() {
             assert_eq!(grave.next(), None, "{}", path.display());
         }
     }
+}
+
+/// Plays the base with two proxies in virtual time; gives the last state.
+fn played(find_cache: &str) -> Snapshot {
+    let mut laid = Laid::base();
+    laid.lay(&blocks(
+        &format!(
+            "## Example\n```yaml scenario.yaml\nduration: 3m\npool: {{size: 2}}\nagents:\n  - \
+             {{name: orders, find_cache: {find_cache}}}\n```\n"
+        ),
+        "Example",
+    ));
+    let loaded = load(&laid.path("scenario.yaml"), &laid).unwrap();
+    let topology = Arc::new(loaded.topology.clone());
+    let mut state = Snapshot::new(&topology);
+    let reload = || Ok(loaded.rules.clone());
+    let options = Options::new(&reload);
+    sim::run(&topology, loaded.rules.clone(), options, &mut |fact, _| {
+        state.fold(fact);
+        ControlFlow::Continue(())
+    });
+    state
+}
+
+#[test]
+fn an_agent_that_finds_before_every_dial_says_why_its_mesh_does_not_complete() {
+    let state = played("0s");
+    assert_eq!((state.mesh.now, state.mesh.full), (1, 2));
+    let own = |state: &Snapshot| {
+        let mut own = state.findings.iter();
+        own.find(|finding| finding.id == "mesh-never-completes")
+            .cloned()
+    };
+    let finding = own(&state).unwrap();
+    assert_eq!(finding.node, Node::Agent("orders".into()));
+    // What `check` foretold has come about.
+    let seen = "holds 1 of 2 proxies, and its last 12 attempts ended in \"proxy already claimed\"";
+    assert!(finding.detail.contains(seen), "{}", finding.detail);
+
+    let twin = played("3s");
+    assert_eq!((twin.mesh.now, own(&twin)), (2, None));
 }

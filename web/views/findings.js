@@ -12,7 +12,7 @@ export function drawFindings(lab) {
   byId('findings-none').hidden = lab.findings.length > 0;
   each(byId('findings-list'), lab.findings, ({ id, node }) => `${id} ${node}`, (finding) =>
     h('li', {}, mark('finding'), h('div', {},
-      h('p', {}, h('strong', {}, finding.id), ' ',
+      h('p', {}, h('strong', {}, finding.id), ' ', h('span', { class: 'quiet' }, finding.severity), ' ',
         finding.node.includes('/') ? nodeLink(finding.node, finding.node) : finding.node, ' ',
         h('span', { class: 'quiet' }, instant(finding.at_us))),
       h('p', {}, visible(finding.detail)))), () => {});

@@ -86,9 +86,12 @@ impl Story {
             Kind::Finding { id, detail } => {
                 let (node, detail) = (fact.node.clone(), detail.clone());
                 let noted = Noted { id, node, detail };
-                let known = |own: &Noted| own.id == noted.id && own.node == noted.node;
-                if self.findings.len() < EVENTS_MAX && !self.findings.iter().any(known) {
-                    self.findings.push(noted);
+                let same = |own: &Noted| own.id == noted.id && own.node == noted.node;
+                // What was seen to happen says more than what was foretold.
+                match self.findings.iter().position(same) {
+                    Some(place) => self.findings[place] = noted,
+                    None if self.findings.len() < EVENTS_MAX => self.findings.push(noted),
+                    None => {}
                 }
             }
             _ => {}

@@ -165,6 +165,16 @@ impl Agent {
                 &self.node, &network, &door.name,
             ));
         }
+        let (held, known) = (self.tunnels.len(), self.leases.known(cx.now));
+        if purpose == Purpose::Tunnel
+            && self.in_vain == findings::IN_VAIN
+            && held < known
+            && let Some(door) = door
+            && let Some(finding) =
+                findings::mesh_never_completes(cx.topology, self.config(cx), door, (held, known))
+        {
+            out.fact(finding);
+        }
         out.fact(Kind::DoorUsed {
             attempt: dial.0,
             purpose,
@@ -206,6 +216,12 @@ impl Agent {
                 self.leases.release();
                 (stage, cause)
             }
+        };
+        let claimed = cause == Cause::Claimed;
+        self.in_vain = if claimed {
+            self.in_vain.saturating_add(1)
+        } else {
+            0
         };
         out.fact(Kind::DialFailed {
             dial,

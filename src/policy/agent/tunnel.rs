@@ -25,6 +25,7 @@ impl Agent {
             out.push(Output::Close { dial });
             return;
         }
+        self.in_vain = 0;
         let gap = self.leases.lost(&id).map(|lost| cx.now.since(lost));
         self.tunnels.push(Tunnel {
             dial,

@@ -4,13 +4,10 @@ use crate::model::addr::{self, HostPort};
 use crate::model::finding::Key;
 use crate::model::places;
 use crate::model::teleport::Port;
+use crate::policy::address::VARIABLE;
 
 use super::scene::{Caller, Scene};
 use super::told::Told;
-use super::tunnel::tunnel;
-
-/// The variable of an agent's environment that goes before all that the proxy says.
-const VARIABLE: &str = "TELEPORT_TUNNEL_PUBLIC_ADDR";
 
 const AUTH_PORT: u16 = 3025;
 const HTTPS_PORT: u16 = 443;
@@ -98,7 +95,7 @@ fn multiplexed(scene: &Scene<'_>, told: &mut Told) {
         .iter()
         .find(|address| !is_named(scene, &address.host));
     if let Some(ignored) = ignored {
-        let instead = tunnel(service, None);
+        let instead = scene.tunnel(None);
         let instead = instead.map_or_else(|why| why, |address| address.to_string());
         told.pool(
             "tunnel-public-addr-ignored",
@@ -146,7 +143,7 @@ fn variable(scene: &Scene<'_>, agent: &Caller<'_>, told: &mut Told) {
             path: String::from(VARIABLE),
         })
     };
-    let without = tunnel(scene.service, None);
+    let without = scene.tunnel(None);
     match &agent.tunnel {
         Err(why) => {
             let port = without.map_or(HTTPS_PORT, |address| address.port);
@@ -191,7 +188,7 @@ fn proxy_server(scene: &Scene<'_>, agent: &Caller<'_>, told: &mut Told) {
         told.agent(
             "proxy-server-is-auth-port",
             agent.name,
-            key_of(agent),
+            Some(key_of(agent)),
             (
                 format!("proxy_server is {server}, and 3025 is the port of the Auth Service"),
                 format!("write proxy_server: {}", on_port(server, port)),
@@ -204,7 +201,7 @@ fn proxy_server(scene: &Scene<'_>, agent: &Caller<'_>, told: &mut Told) {
         told.agent(
             "proxy-server-port",
             agent.name,
-            key_of(agent),
+            Some(key_of(agent)),
             (
                 format!(
                     "find is asked at {server}: a proxy_server without a port means 3080, while \
@@ -217,11 +214,11 @@ fn proxy_server(scene: &Scene<'_>, agent: &Caller<'_>, told: &mut Told) {
 }
 
 /// Gives the key of an agent's `proxy_server`.
-pub(super) fn key_of(agent: &Caller<'_>) -> Option<Key> {
-    Some(Key {
+pub(super) fn key_of(agent: &Caller<'_>) -> Key {
+    Key {
         of: places::Subject::Agent(agent.name.clone()),
         path: String::from("teleport.proxy_server"),
-    })
+    }
 }
 
 /// Underscores are no letters of host names (RFC 1123), and some programs say so.

@@ -132,8 +132,8 @@ fn unreached(topology: &Topology, agent: &Agent, door: &Balancer) -> Option<usiz
     }
     let mut reached = vec![false; proxies];
     let (mut turn, mut found_ago) = (0, None);
-    let mut step = 0;
-    for _ in 0..proxies * ROUNDS + usize::from(IN_VAIN) {
+    let attempts = proxies * ROUNDS + usize::from(IN_VAIN);
+    for (step, _) in (0..).zip(0..attempts) {
         // With the shortest waits that can be drawn find is asked most seldom: what is not reached
         // then is reached by no luck.
         let cached = found_ago.is_some_and(|ago| ago < agent.find_cache);
@@ -144,7 +144,6 @@ fn unreached(topology: &Topology, agent: &Agent, door: &Balancer) -> Option<usiz
         reached[turn % proxies] = true;
         turn += 1;
         found_ago = found_ago.map(|ago| ago + shortest(agent.backoff, step));
-        step += 1;
     }
     let unreached = reached.iter().filter(|reached| !**reached).count();
     (unreached > 0).then_some(unreached)

@@ -1,12 +1,10 @@
 //! Names that somebody verifies, and certificates that do not hold them.
 
-use std::net::IpAddr;
-
-use crate::model::addr::HostPort;
 use crate::model::finding::Key;
 use crate::model::places;
 use crate::model::teleport::{ProxyService, WebCertificate};
 use crate::model::topology::Topology;
+use crate::policy::address::VARIABLE;
 use crate::policy::principals;
 
 use super::addresses::key_of;
@@ -14,6 +12,9 @@ use super::scene::{Caller, Scene};
 use super::told::Told;
 
 const KEYPAIRS: &str = "proxy_service.https_keypairs";
+
+/// The fixed principal for Kubernetes, which no agent dials.
+const KUBE: &str = "remote.kube.proxy.teleport.cluster.local";
 
 /// Tells what there is to tell of certificates.
 pub(super) fn tell(scene: &Scene<'_>, told: &mut Told) {
@@ -89,7 +90,7 @@ fn web(scene: &Scene<'_>, agent: &Caller<'_>, told: &mut Told) {
         told.agent(
             "web-name-not-in-certificate",
             agent.name,
-            key_of(agent),
+            Some(key_of(agent)),
             (
                 format!(
                     "{who} verifies {host}, the name in {of}, and the web certificate{stands_in} \
@@ -113,7 +114,7 @@ fn ssh(scene: &Scene<'_>, agent: &Caller<'_>, told: &mut Told) {
     let key = match agent.variable {
         Some(_) => Some(Key {
             of: places::Subject::Environment(agent.name.clone()),
-            path: String::from("TELEPORT_TUNNEL_PUBLIC_ADDR"),
+            path: String::from(VARIABLE),
         }),
         None => Some(Key {
             of: places::Subject::Pool,
@@ -126,8 +127,8 @@ fn ssh(scene: &Scene<'_>, agent: &Caller<'_>, told: &mut Told) {
         key,
         (
             format!(
-                "ssh: principal {:?} not in the set of valid principals: of the names that a file \
-                 can give the pool's host certificates hold {}",
+                "every handshake ends in `ssh: principal {:?} not in the set of valid principals \
+                 for given certificate`; the names that the pool's file gives are {}",
                 tunnel.host,
                 list(&principals)
             ),
@@ -150,62 +151,23 @@ fn shown_by_all(scene: &Scene<'_>, host: &str) -> bool {
 /// Lists the principals that a file gives to every instance: the hosts of all its addresses, not of
 /// the first ones only (reference 2.1), and loopback.
 fn principals_of(service: &ProxyService) -> Vec<String> {
-    let lists = [
-        &service.public,
-        &service.ssh_public,
-        &service.tunnel_public,
-        &service.postgres_public,
-        &service.mysql_public,
-        &service.kube_public,
-    ];
-    let listen = service.listen.iter().map(|(_, address)| address);
-    let lists = lists.into_iter().flatten().chain(&service.peer_public);
-    let hosts = lists.chain(listen).map(|address| &*address.host);
-    let hosts = hosts.filter(|host| !matches!(*host, "" | "0.0.0.0" | "::"));
-    let mut names: Vec<String> = Vec::new();
-    for host in hosts.chain(["localhost", "127.0.0.1", "::1"]) {
-        if !names.iter().any(|known| known == host) {
-            names.push(host.to_owned());
-        }
-    }
+    let requested = principals::requested(service, "");
+    let mut names = principals::issued(("", ""), "", requested);
+    names.retain(|name| !matches!(&**name, "" | "." | KUBE));
     names
 }
 
-/// Lists the names of the web certificate (reference 2.3). A self-signed one also holds the host
-/// name of its instance, which is not another's.
+/// Lists the names of the web certificate that every instance shows. A self-signed one also holds
+/// the host name of its instance, which is not another's.
 fn web_names(service: &ProxyService) -> Vec<String> {
-    let hosts = |lists: &[&Vec<HostPort>]| -> Vec<String> {
-        let addresses = lists.iter().flat_map(|list| list.iter());
-        addresses.map(|address| address.host.to_string()).collect()
-    };
-    match &service.certificate {
-        WebCertificate::Elsewhere => hosts(&[&service.public, &service.tunnel_public])
-            .into_iter()
-            .flat_map(|host| {
-                let below = host.parse::<IpAddr>().is_err().then(|| format!("*.{host}"));
-                [Some(host), below]
-            })
-            .flatten()
-            .collect(),
-        WebCertificate::Read(names) => names.iter().map(ToString::to_string).collect(),
-        WebCertificate::SelfSigned => {
-            let mut names = hosts(&[&service.public]);
-            names.push(String::from("localhost"));
-            names
-        }
-    }
+    let mut names = principals::web(service, "");
+    names.retain(|name| !name.is_empty());
+    names
 }
 
-/// Tells whether a certificate for these names is valid for a host (RFC 6125 section 6.4: a star
-/// stands for one label).
+/// Tells whether a certificate for these names is valid for a host.
 fn covers(names: &[String], host: &str) -> bool {
-    let host = host.trim_end_matches('.');
-    names.iter().any(|name| match name.strip_prefix("*.") {
-        Some(above) => host
-            .split_once('.')
-            .is_some_and(|(_, rest)| rest.eq_ignore_ascii_case(above)),
-        None => name.eq_ignore_ascii_case(host),
-    })
+    names.iter().any(|name| principals::covers(name, host))
 }
 
 /// How many names of a certificate a sentence lists.

@@ -59,7 +59,11 @@ fn behind_the_door(scene: &Scene<'_>, agent: &Caller<'_>, told: &mut Told) {
     } else {
         Port::Tunnel
     };
-    let number = |of: Port| service.listener(of).map_or(of.default_port(), |at| at.port);
+    let number = |of: Port| {
+        service
+            .listener(of)
+            .map_or_else(|| of.default_port(), |at| at.port)
+    };
     // One socket for both takes either (reference 3.3, first row).
     if listener == wanted || number(listener) == number(wanted) {
         return;
@@ -72,7 +76,7 @@ fn behind_the_door(scene: &Scene<'_>, agent: &Caller<'_>, told: &mut Told) {
     told.agent(
         "no-tunnel-listener",
         agent.name,
-        key_of(agent),
+        Some(key_of(agent)),
         (
             format!(
                 "its tunnel goes to port {port} of balancer/{}, behind which is the {listener} \
@@ -131,8 +135,8 @@ fn user_ports(scene: &Scene<'_>, told: &mut Told) {
                 }),
                 (
                     format!(
-                        "without multiplex {clients} go to {to}, and no door of theirs passes \
-                         that port on to the {listener} listener"
+                        "without multiplex the address for {clients} is {to}, and no door passes \
+                         that on to the {listener} listener"
                     ),
                     format!(
                         "let the users' door listen on {port} too, or write proxy_listener_mode: \

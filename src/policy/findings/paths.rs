@@ -4,6 +4,7 @@ use crate::model::addr::HostPort;
 use crate::model::finding::Key;
 use crate::model::places;
 use crate::model::topology::Role;
+use crate::policy::address::VARIABLE;
 
 use super::addresses::key_of;
 use super::scene::{Caller, Lead, Scene, Visitor};
@@ -24,17 +25,17 @@ pub(super) fn tell(scene: &Scene<'_>, told: &mut Told) {
 }
 
 /// Gives the key that named the tunnel's address.
-fn key_of_tunnel(agent: &Caller<'_>) -> Option<Key> {
-    Some(match agent.variable {
+fn key_of_tunnel(agent: &Caller<'_>) -> Key {
+    match agent.variable {
         Some(_) => Key {
             of: places::Subject::Environment(agent.name.clone()),
-            path: String::from("TELEPORT_TUNNEL_PUBLIC_ADDR"),
+            path: String::from(VARIABLE),
         },
         None => Key {
             of: places::Subject::Pool,
             path: String::from(PUBLIC),
         },
-    })
+    }
 }
 
 /// Both addresses of an agent must end at a door that lets it in.
@@ -50,7 +51,7 @@ fn ends(agent: &Caller<'_>, told: &mut Told) {
         .and_then(|lead| dead_end(lead, seed.0, agent.network))
     {
         let what = format!("find is asked at {}, {what}", seed.0);
-        told.agent(id, agent.name, key_of(agent), (what, cure));
+        told.agent(id, agent.name, Some(key_of(agent)), (what, cure));
     }
     if let Some(tunnel) = tunnel
         && !seed_fails
@@ -58,7 +59,7 @@ fn ends(agent: &Caller<'_>, told: &mut Told) {
         && let Some((id, what, cure)) = dead_end(lead, tunnel, agent.network)
     {
         let what = format!("its tunnel is dialled at {tunnel}, {what}");
-        told.agent(id, agent.name, key_of_tunnel(agent), (what, cure));
+        told.agent(id, agent.name, Some(key_of_tunnel(agent)), (what, cure));
     }
 }
 
@@ -122,14 +123,14 @@ fn elsewhere(agent: &Caller<'_>, told: &mut Told) {
         told.agent(
             "bootstrap-then-elsewhere",
             agent.name,
-            key_of(agent),
+            Some(key_of(agent)),
             (
                 format!(
                     "find goes through balancer/{seed} and answers {address}, so its tunnels go \
                      through balancer/{tunnel}"
                 ),
                 format!(
-                    "set TELEPORT_TUNNEL_PUBLIC_ADDR={} in its environment, once that host is in \
+                    "set {VARIABLE}={} in its environment, once that host is in \
                      public_addr",
                     agent.proxy_server
                 ),
@@ -167,7 +168,7 @@ fn role(scene: &Scene<'_>, agent: &Caller<'_>, told: &mut Told) {
     told.agent(
         "agent-through-user-door",
         agent.name,
-        key_of_tunnel(agent),
+        Some(key_of_tunnel(agent)),
         (
             format!(
                 "its tunnel is dialled at {address}, which is balancer/{name} from everywhere, \

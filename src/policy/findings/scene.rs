@@ -14,10 +14,9 @@ use crate::model::id::Name;
 use crate::model::network::{Verdict, judge};
 use crate::model::teleport::{Port, ProxyService};
 use crate::model::topology::{Balancer, Topology, User};
+use crate::policy::address::{self, Document};
 use crate::policy::answer::{Question, Rules, Transport, decide};
 use crate::policy::zone;
-
-use super::tunnel::tunnel;
 
 /// How many aliases a stub resolver follows from one answer to the next.
 const ALIASES_MAX: usize = 8;
@@ -25,6 +24,8 @@ const ALIASES_MAX: usize = 8;
 /// What findings look at.
 pub(super) struct Scene<'a> {
     pub(super) service: &'a ProxyService,
+    /// What find answers.
+    document: Document,
     pub(super) agents: Vec<Caller<'a>>,
     pub(super) users: Vec<Visitor<'a>>,
     pub(super) topology: Option<&'a Topology>,
@@ -92,6 +93,7 @@ impl<'a> Scene<'a> {
     pub(super) fn of(topology: &'a Topology, rules: Option<&'a Rules>) -> Self {
         let mut scene = Self {
             service: &topology.pool.teleport,
+            document: address::advertise(&topology.pool.teleport, topology.cluster()),
             agents: Vec::new(),
             users: Vec::new(),
             topology: Some(topology),
@@ -100,7 +102,7 @@ impl<'a> Scene<'a> {
         let agents = topology.agents.iter().map(|agent| {
             let asks = scene.asks_from(agent.resolver.as_ref(), agent.address);
             let variable = agent.tunnel_public_addr.as_deref();
-            let tunnel = tunnel(scene.service, variable);
+            let tunnel = scene.tunnel(variable);
             let lead = |to: &HostPort| scene.lead((asks, agent.address), to);
             Caller {
                 name: &agent.name,
@@ -126,22 +128,29 @@ impl<'a> Scene<'a> {
 
     /// Looks at the pool's file and perhaps one agent's, without a scenario.
     pub(super) fn of_pair(service: &'a ProxyService, agent: Option<super::PairAgent<'a>>) -> Self {
+        let document = address::advertise(service, "");
         let agents = agent.map(|agent| Caller {
             name: agent.name,
             network: "",
             proxy_server: agent.proxy_server,
             variable: agent.tunnel_public_addr,
-            tunnel: tunnel(service, agent.tunnel_public_addr),
+            tunnel: tunnel(&document, agent.tunnel_public_addr),
             seed_leads: None,
             tunnel_leads: None,
         });
         Self {
             service,
             agents: agents.into_iter().collect(),
+            document,
             users: Vec::new(),
             topology: None,
             rules: None,
         }
+    }
+
+    /// Works out what an agent with this variable dials for its tunnel.
+    pub(super) fn tunnel(&self, variable: Option<&str>) -> Result<HostPort, String> {
+        tunnel(&self.document, variable)
     }
 
     /// Gives where an address leads a user.
@@ -246,4 +255,11 @@ fn resolve<'a>(
         }
     }
     Err(none)
+}
+
+fn tunnel(document: &Document, variable: Option<&str>) -> Result<HostPort, String> {
+    let found = address::tunnel(document, variable);
+    found
+        .map(|found| found.address)
+        .map_err(|why| why.to_string())
 }

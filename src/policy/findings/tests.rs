@@ -98,7 +98,7 @@ fn a_pair_without_a_scenario_is_told_what_its_files_say() {
         ids(&two, "a.example.com:443", variable),
         ["several-public-addrs", "certificate-elsewhere"]
     );
-    let mut separate = one.clone();
+    let mut separate = one;
     separate.mode = ListenerMode::Separate;
     assert!(ids(&separate, "a.example.com:443", None).contains(&"no-tunnel-listener"));
     separate.listen.push((Port::Tunnel, at("0.0.0.0:3024")));

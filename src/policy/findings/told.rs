@@ -26,13 +26,13 @@ impl Told {
     /// Adds one about the pool; `key` is a path in the pool's file.
     pub(super) fn pool(&mut self, id: &'static str, key: &str, said: Said) {
         let key = in_file(places::Subject::Pool, key);
-        self.add(id, Subject::Pool, key, said);
+        self.add(id, Subject::Pool, Some(key), said);
     }
 
     /// Adds one about a door; `key` is a path in the scenario.
     pub(super) fn door(&mut self, id: &'static str, door: &Name, key: &str, said: Said) {
         let key = in_file(places::Subject::Scenario, key);
-        self.add(id, Subject::Door(door.clone()), key, said);
+        self.add(id, Subject::Door(door.clone()), Some(key), said);
     }
 
     /// Adds one about an agent, after whose name and a colon the sentence stands.
@@ -93,7 +93,7 @@ impl Told {
     }
 }
 
-fn in_file(of: places::Subject, path: &str) -> Option<Key> {
+fn in_file(of: places::Subject, path: &str) -> Key {
     let path = path.to_owned();
-    Some(Key { of, path })
+    Key { of, path }
 }
