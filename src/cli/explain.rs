@@ -1,6 +1,11 @@
 //! `twodoors explain`: one decision and its reasons, from a scenario; nothing is run.
 
+mod dial;
 mod dns;
+mod files;
+mod lead;
+mod principals;
+mod route;
 
 use std::path::PathBuf;
 
@@ -11,7 +16,10 @@ use crate::lab::load::load;
 use crate::policy::findings;
 use crate::scenario;
 
+pub use dial::{DialArgs, dial};
 pub use dns::{DnsArgs, dns};
+pub use principals::{PrincipalsArgs, principals};
+pub use route::{RouteArgs, route};
 
 /// Explain one decision and its reasons; nothing is run.
 #[derive(Clone, Debug, ClapArgs)]
@@ -22,6 +30,8 @@ pub struct Args {
 
 #[derive(Clone, Debug, Subcommand)]
 enum What {
+    /// Which address an agent dials for its tunnel, by which rule, and whom it believes.
+    Dial(DialArgs),
     /// Why a DNS question gets its answer: view, rule, records with file and line.
     Dns {
         /// The scenario; by default the embedded example.
@@ -36,11 +46,18 @@ enum What {
         /// Its identifier; without one all are listed.
         id: Option<String>,
     },
+    /// Which names the certificates of a proxy carry, in order.
+    Principals(PrincipalsArgs),
+    /// Which tunnel takes a user's request, or the refusal, at each proxy.
+    Route(RouteArgs),
 }
 
 /// Runs the verb.
 pub fn run(args: &Args, io: &mut Io<'_>) -> anyhow::Result<Exit> {
     match &args.what {
+        What::Dial(args) => dial(args, io),
+        What::Principals(args) => principals(args, io),
+        What::Route(args) => route(args, io),
         What::Dns { scenario, question } => {
             let (path, files) = host::source(scenario.as_deref());
             match load(&path, &*files) {

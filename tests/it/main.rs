@@ -8,6 +8,7 @@
 mod balancer;
 mod conduct;
 mod dns;
+mod explain;
 mod faults;
 mod findings;
 mod fuzz;

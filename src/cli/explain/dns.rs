@@ -152,7 +152,10 @@ fn read_subnet(text: &str) -> Result<IpNet, String> {
 }
 
 /// Finds the address that is meant by an address or a name of the scenario.
-fn address_of(from: &str, topology: &Topology) -> Result<(IpAddr, Option<String>), String> {
+pub(super) fn address_of(
+    from: &str,
+    topology: &Topology,
+) -> Result<(IpAddr, Option<String>), String> {
     if let Ok(address) = from.parse::<IpAddr>() {
         return Ok((address, None));
     }
