@@ -11,6 +11,7 @@ pub mod fault;
 pub mod found;
 mod host;
 pub mod init;
+pub mod proxy;
 mod reports;
 pub mod run;
 pub mod schema;
@@ -66,6 +67,8 @@ pub enum Verb {
     Ctl(ctl::Args),
     /// Sets, shows and lifts faults of a running lab.
     Fault(fault::Args),
+    /// Opens a local port to a resource of a running lab, like `tsh proxy`.
+    Proxy(proxy::Args),
     /// Explains one decision and its reasons; nothing is run.
     Explain(explain::Args),
     /// Checks scenarios.
@@ -134,6 +137,7 @@ pub fn run(cli: Cli, io: &mut Io<'_>) -> anyhow::Result<Exit> {
         Verb::Status(args) => status::run(&args, io),
         Verb::Ctl(args) => ctl::run(&args, io),
         Verb::Fault(args) => fault::run(&args, io),
+        Verb::Proxy(args) => proxy::run(&args, io),
         Verb::Explain(args) => explain::run(&args, io),
         Verb::Check(args) => check::run(&args, io),
         Verb::Init(args) => init::run(&args, io),

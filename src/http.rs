@@ -12,6 +12,7 @@ mod routes;
 mod stream;
 
 use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -62,6 +63,56 @@ pub trait Control: Send + Sync {
 
     /// Lifts all faults; tells how many there were.
     async fn clear_faults(&self) -> usize;
+
+    /// Gives what is needed to reach a resource as a user; the error is a sentence.
+    async fn access(&self, _asked: AccessAsked) -> Result<AccessGiven, String> {
+        Err(String::from(
+            "nothing can be reached through this lab: it does not run",
+        ))
+    }
+}
+
+/// A resource that is to be reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessAsked {
+    /// `app` or `db`.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// As whom.
+    pub user: Option<String>,
+    /// A network of the scenario, or an address.
+    pub from: Option<String>,
+    /// The database within the service.
+    pub database: String,
+}
+
+/// How to reach it.
+pub struct AccessGiven {
+    /// The certificate in PEM, for a database.
+    pub certificate: Option<String>,
+    /// Its key in PEM.
+    pub key: Option<String>,
+    /// The user's name.
+    pub user: String,
+    /// The address to come from.
+    pub from: IpAddr,
+    /// Whom to ask for names.
+    pub dns: SocketAddr,
+    /// `tsh --proxy`.
+    pub proxy: String,
+    /// Listeners that are bound elsewhere: real address and bound one.
+    pub moved: Vec<(SocketAddr, SocketAddr)>,
+}
+
+/// Masked: a key must not reach a log.
+impl std::fmt::Debug for AccessGiven {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AccessGiven")
+            .field("user", &self.user)
+            .field("from", &self.from)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A fault that is to be set, in the words of a scenario.

@@ -3,6 +3,7 @@
 //! In goes a loaded scenario; out come bound addresses, a journal, and the acts of an operator.
 //! Listeners are bound before anything starts, so a lab is whole or it is not there.
 
+pub mod access;
 pub mod conduct;
 pub mod limits;
 pub mod load;

@@ -27,6 +27,7 @@ pub mod serve;
 pub mod session;
 pub mod tasks;
 pub mod tls;
+pub mod tsh;
 pub mod tunnel;
 pub mod user;
 pub mod webapi;

@@ -110,6 +110,11 @@ pub(super) fn answers(http: SocketAddr) -> bool {
 }
 
 impl Client {
+    /// Gives the lab's state folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Asks for something.
     pub fn get(&self, path: &str) -> anyhow::Result<Answer> {
         self.call(Method::GET, path, Bytes::new())

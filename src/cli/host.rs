@@ -13,12 +13,15 @@ use async_trait::async_trait;
 use super::state::{self, Door, Folder, LabFile};
 use super::{Exit, Io, client};
 use crate::http::guard::Token;
-use crate::http::{Control, ControlError, FaultAsked, FaultSet, Reloaded};
+use crate::http::{
+    AccessAsked, AccessGiven, Control, ControlError, FaultAsked, FaultSet, Reloaded,
+};
 use crate::lab::conduct::Conductor;
-use crate::lab::{Lab, OperateError};
+use crate::lab::{Lab, OperateError, access};
 use crate::model::fact::Act;
 use crate::model::id::{FaultId, Node};
 use crate::model::mistake::{Files, Mistake};
+use crate::model::teleport::ConnType;
 use crate::model::time::Span;
 use crate::scenario::files::Disk;
 use crate::scenario::format::{self, Wrong};
@@ -168,5 +171,39 @@ impl Control for Hand {
 
     async fn clear_faults(&self) -> usize {
         self.conductor.clear()
+    }
+
+    async fn access(&self, asked: AccessAsked) -> Result<AccessGiven, String> {
+        let AccessAsked {
+            kind,
+            name,
+            user,
+            from,
+            database,
+        } = asked;
+        let Some(kind) = ConnType::read(&kind) else {
+            return Err(format!("{kind:?} is neither app nor db"));
+        };
+        let wanted = access::Wanted {
+            kind,
+            name,
+            user,
+            from,
+            database,
+        };
+        let access = self.lab.access(&wanted)?;
+        let (certificate, key) = match access.certificate {
+            Some(own) => (Some(own.certificate_pem), Some(own.key_pem)),
+            None => (None, None),
+        };
+        Ok(AccessGiven {
+            certificate,
+            key,
+            user: access.user,
+            from: access.from,
+            dns: access.dns,
+            proxy: access.proxy,
+            moved: access.moved,
+        })
     }
 }

@@ -4,6 +4,7 @@
 //! start of the lab. `web/types.js` mirrors this file; `tests/fixtures/wire` holds a sample of each
 //! shape, and both sides are checked against it.
 
+pub mod access;
 pub mod faults;
 
 mod fact;

@@ -38,6 +38,8 @@ pub(super) fn router(app: Arc<App>) -> axum::Router {
             get(faults).post(set_fault).delete(clear_faults),
         )
         .route("/api/faults/{fault}", delete(lift_fault))
+        .route("/api/certificates", post(certificate))
+        .route("/api/refusals/{client}", get(refusal))
         .route("/metrics", get(prometheus))
         .route("/healthz", get(|| async { "ok\n" }))
         .fallback(file)
@@ -163,6 +165,38 @@ async fn lift_fault(
         return Err(Problem::new(StatusCode::NOT_FOUND, detail));
     }
     Ok(api::json(&api::faults::Lifted { lifted: 1 }))
+}
+
+/// Gives a user's certificate: no change of the lab, but for those who have its token alone.
+async fn certificate(
+    State(app): State<Arc<App>>,
+    request: Request<Body>,
+) -> Result<Response<Body>, Problem> {
+    let body = read_change(&app, request).await?;
+    let asked: api::access::Ask = serde_json::from_slice(&body).map_err(|error| {
+        let detail = format!(
+            "a certificate is asked for with {{\"kind\": \"app\" or \"db\", \"name\": …}} and \
+             \"user\" or \"from\" or both, and \"database\": {error}"
+        );
+        Problem::new(StatusCode::BAD_REQUEST, detail)
+    })?;
+    let given = app.control.access(asked.into()).await;
+    given
+        .map(|given| api::json(&api::access::Given::from(given)))
+        .map_err(|why| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, why))
+}
+
+/// Says why a client was refused last.
+async fn refusal(
+    State(app): State<Arc<App>>,
+    Path(client): Path<String>,
+) -> Result<Response<Body>, Problem> {
+    let Ok(client) = client.parse() else {
+        let detail = "a client is ADDRESS:PORT";
+        return Err(Problem::new(StatusCode::NOT_FOUND, detail));
+    };
+    let refusal = api::access::Refusal::of(&app.journal, client);
+    Ok(api::json(&refusal))
 }
 
 /// Checks what a change must bring that says all in its path: nothing more.

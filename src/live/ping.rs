@@ -50,6 +50,40 @@ where
     Ok(())
 }
 
+/// Carries bare bytes between two streams until both directions have ended, counted as [`carry`]
+/// counts them.
+pub async fn carry_bare<P, Q>(plain: P, other: Q, carried: &mut Carried) -> io::Result<()>
+where
+    P: AsyncRead + AsyncWrite,
+    Q: AsyncRead + AsyncWrite,
+{
+    let (plain_read, plain_write) = split(plain);
+    let (other_read, other_write) = split(other);
+    let Carried { inward, outward } = carried;
+    tokio::try_join!(
+        pass(plain_read, other_write, inward),
+        pass(other_read, plain_write, outward),
+    )?;
+    Ok(())
+}
+
+async fn pass<R: AsyncRead, W: AsyncWrite>(
+    mut from: ReadHalf<R>,
+    mut to: WriteHalf<W>,
+    bytes: &mut u64,
+) -> io::Result<()> {
+    let mut buffer = vec![0; FRAME_MAX];
+    loop {
+        let length = from.read(&mut buffer).await?;
+        if length == 0 {
+            return to.shutdown().await;
+        }
+        to.write_all(&buffer[..length]).await?;
+        to.flush().await?;
+        *bytes += length as u64;
+    }
+}
+
 async fn wrap<P, F>(
     mut plain: ReadHalf<P>,
     mut framed: WriteHalf<F>,
@@ -176,6 +210,27 @@ mod tests {
         .await;
         result.unwrap();
         assert_eq!((carried.inward, carried.outward), (5, 3));
+    }
+
+    #[tokio::test]
+    async fn bare_bytes_pass_as_they_are_and_each_way_ends_by_itself() {
+        let ((mut one, plain), (mut two, other)) = (duplex(64), duplex(64));
+        let mut carried = Carried::default();
+        let carrying = carry_bare(plain, other, &mut carried);
+        let test = async {
+            one.write_all(b"\0\0\0\x05").await.unwrap();
+            one.shutdown().await.unwrap();
+            let mut seen = Vec::new();
+            two.read_to_end(&mut seen).await.unwrap();
+            assert_eq!(seen, b"\0\0\0\x05");
+            two.write_all(b"late").await.unwrap();
+            two.shutdown().await.unwrap();
+            one.read_to_end(&mut seen).await.unwrap();
+            assert_eq!(seen, b"\0\0\0\x05late");
+        };
+        let (result, ()) = tokio::join!(carrying, test);
+        result.unwrap();
+        assert_eq!((carried.inward, carried.outward), (4, 4));
     }
 
     #[tokio::test]

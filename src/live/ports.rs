@@ -24,6 +24,13 @@ pub struct Ports {
 }
 
 impl Ports {
+    /// Knows these addresses of another process's lab, each with where it is bound.
+    pub fn of(moved: impl IntoIterator<Item = (SocketAddr, SocketAddr)>) -> Self {
+        Self {
+            moved: Arc::new(Mutex::new(moved.into_iter().collect())),
+        }
+    }
+
     /// Binds an address and listens there, or 10,000 ports higher when the system forbids it.
     pub fn listen(&self, real: SocketAddr) -> io::Result<TcpListener> {
         self.bind(real, serve::listen)

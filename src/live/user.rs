@@ -6,24 +6,21 @@
 use std::io;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
 
 use hyper::HeaderMap;
-use tokio::sync::mpsc;
-use tokio::time::{sleep, timeout};
 
 use super::browser::{Browser, Failed, Fetched, Launch, Life};
 use super::dial::Dialer;
 use super::proxy::{HEADER_AGENT, HEADER_PROXY, HEADER_REFUSAL};
 use super::runner::{Runner, Shared};
 use super::tasks::Tasks;
-use super::{cut, webapi};
+use super::tsh::limited;
+use super::{cut, tsh};
 use crate::model::addr::{HostPort, ListenAddr};
 use crate::model::fact::{Act, Failure, Purpose};
 use crate::model::id::{Name, RequestId};
-use crate::policy::address::Document;
 use crate::policy::machines;
-use crate::policy::user::{Input, Output, PING_EVERY, TIMEOUT, User as Machine};
+use crate::policy::user::{Input, Output, User as Machine};
 
 /// A user at work. Clones are the same user.
 #[derive(Clone)]
@@ -33,7 +30,7 @@ pub struct User {
 
 struct Inner {
     runner: Runner<Machine>,
-    browser: Browser,
+    browser: Arc<Browser>,
     tasks: Tasks,
     /// The open step of a visit, given up whole on stop.
     open: Mutex<Open>,
@@ -54,7 +51,7 @@ impl User {
         let user = Self {
             inner: Arc::new(Inner {
                 runner,
-                browser: Browser::new(dialer),
+                browser: Arc::new(Browser::new(dialer)),
                 tasks: tasks.clone(),
                 open: Mutex::default(),
             }),
@@ -191,99 +188,24 @@ impl User {
         }
     }
 
-    /// Asks the candidates, the next begun after a while whatever the one before does; the first
-    /// good answer wins.
     async fn ping(&self, attempt: u64, candidates: Vec<HostPort>, life: &Life) {
-        let tasks = life.tasks.child();
-        let (told, mut heard) = mpsc::channel(candidates.len().max(1));
-        for (place, candidate) in (0..).zip(candidates) {
-            let (user, told) = (self.clone(), told.clone());
-            let own = Life {
-                tasks: tasks.clone(),
-                group: life.group.clone(),
-            };
-            tasks.spawn(async move {
-                sleep(Duration::from(PING_EVERY.times(place))).await;
-                let answer = limited(user.ping_one(attempt, &candidate, &own)).await;
-                // Nobody listens any more when another candidate has won.
-                let _ = told.send((candidate, answer)).await;
-            });
-        }
-        drop(told);
-        let (mut furthest, mut errors) = (Failure::Resolve, Vec::new());
-        while let Some((asked, answer)) = heard.recv().await {
-            match answer {
-                Ok(document) => {
-                    tasks.cancel();
-                    self.feed(Input::PingAnswered {
-                        attempt,
-                        asked,
-                        document: document.into(),
-                    });
-                    return;
-                }
-                Err((reason, error)) => {
-                    furthest = further(furthest, reason);
-                    errors.push(format!("{asked}: {error}"));
-                }
-            }
-        }
-        self.feed(Input::PingFailed {
-            attempt,
-            reason: furthest,
-            error: errors.join("; "),
-        });
-    }
-
-    async fn ping_one(
-        &self,
-        attempt: u64,
-        candidate: &HostPort,
-        life: &Life,
-    ) -> Result<Document, Failed> {
-        let request = RequestId(attempt);
-        let connected = |address| self.connected(request, Purpose::Ping, &candidate.host, address);
-        let browser = &self.inner.browser;
-        let answer = browser
-            .get(candidate, webapi::PING, life, connected)
-            .await?;
-        ping_answer(&answer)
-    }
-}
-
-/// Reads the answer to ping; one that is not 200 is an error (Teleport's `Ping`, unlike its `Find`).
-pub fn ping_answer(answer: &Fetched) -> Result<Document, Failed> {
-    if answer.status != 200 {
-        return Err((Failure::Status, format!("status {}", answer.status)));
-    }
-    webapi::read(&answer.body).map_err(|error| (Failure::Status, error))
-}
-
-/// Does one step of a visit, for at most [`TIMEOUT`].
-async fn limited<T>(step: impl Future<Output = Result<T, Failed>>) -> Result<T, Failed> {
-    let limit = Duration::from(TIMEOUT);
-    timeout(limit, step).await.unwrap_or_else(|_| {
-        let error = format!("no answer in {}s", limit.as_secs());
-        Err((Failure::Timeout, error))
-    })
-}
-
-/// Gives the reason that came further on the way to an answer.
-fn further(one: Failure, other: Failure) -> Failure {
-    let way = [
-        Failure::Resolve,
-        Failure::Connect,
-        Failure::Tls,
-        Failure::Timeout,
-        Failure::Cut,
-        Failure::Status,
-        Failure::NoTunnel,
-    ];
-    let place = |reason| way.iter().position(|known| *known == reason);
-    if place(one) < place(other) {
-        other
-    } else {
-        one
+        let user = self.clone();
+        let connected = move |asked: &HostPort, address| {
+            user.connected(RequestId(attempt), Purpose::Ping, &asked.host, address);
+        };
+        let input = match tsh::ping(&self.inner.browser, candidates, life, connected).await {
+            Ok((asked, document)) => Input::PingAnswered {
+                attempt,
+                asked,
+                document: document.into(),
+            },
+            Err((reason, error)) => Input::PingFailed {
+                attempt,
+                reason,
+                error,
+            },
+        };
+        self.feed(input);
     }
 }
 

@@ -8,7 +8,6 @@
 //! which opens the app's own name. Either is sent to the login once a visit, and no more.
 
 mod message;
-mod tsh;
 mod visit;
 
 use std::net::IpAddr;

@@ -7,6 +7,7 @@
 
 mod balancer;
 mod conduct;
+mod databases;
 mod dns;
 mod explain;
 mod faults;
@@ -15,6 +16,7 @@ mod fuzz;
 mod http;
 mod lab;
 mod leaving;
+mod logins;
 mod parity;
 mod peering;
 mod pool;

@@ -1,12 +1,12 @@
 //! One visit of a user: the ping before it, the way through a door, the login, and how it ends.
 
-use super::{Output, User, tsh};
+use super::{Output, User};
 use crate::model::addr::{HostPort, ListenAddr};
 use crate::model::fact::{Failure, Kind, Purpose, VisitAnswered};
 use crate::model::id::{Name, RequestId};
 use crate::model::time::Time;
 use crate::model::topology::Role;
-use crate::policy::address::Document;
+use crate::policy::address::{self, Document};
 use crate::policy::{Context, Outbox, findings};
 
 #[derive(Debug)]
@@ -58,7 +58,7 @@ impl User {
     }
 
     fn ping(&mut self, proxy: &str, out: &mut Outbox<Output>) {
-        match tsh::candidates(proxy) {
+        match address::tsh_candidates(proxy) {
             Ok(candidates) => {
                 self.pings += 1;
                 if let Some(visit) = &mut self.open {
@@ -98,7 +98,7 @@ impl User {
         if !self.waits_for(|visit| visit.step == Step::Ping(attempt)) {
             return;
         }
-        let web = tsh::web_after_ping(document, &asked);
+        let web = address::web_after_ping(document, &asked);
         out.fact(Kind::Pinged {
             attempt,
             asked,

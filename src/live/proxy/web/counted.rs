@@ -29,7 +29,7 @@ impl Open {
     }
 
     /// Tells the end, with status 0 for an answer that was cut.
-    fn ended(&mut self, status: u16) {
+    pub(super) fn ended(&mut self, status: u16) {
         if !std::mem::replace(&mut self.told, true) {
             self.proxy.feed(Input::RequestEnded {
                 request: self.id,
