@@ -197,7 +197,7 @@ pub async fn ask<S>(stream: &mut S, dial: &DialReq) -> Result<(), PeerError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    say(stream, dial).await?;
+    say(stream, &message::line(dial)).await?;
     let line = within("answer", TIMEOUT_ANSWER, read_line(stream)).await??;
     let reply: DialReply = message::parse(&line).map_err(PeerError::Message)?;
     if reply.ok {
@@ -222,16 +222,12 @@ pub async fn answer<S: AsyncWrite + Unpin>(
         ok: verdict.is_ok(),
         error: verdict.err().unwrap_or_default(),
     };
-    say(stream, &reply).await
+    say(stream, &message::line(&reply)).await
 }
 
-async fn say<S: AsyncWrite + Unpin>(
-    stream: &mut S,
-    message: &impl serde::Serialize,
-) -> Result<(), PeerError> {
-    let line = message::line(message);
+async fn say<S: AsyncWrite + Unpin>(stream: &mut S, line: &[u8]) -> Result<(), PeerError> {
     let saying = async {
-        stream.write_all(&line).await?;
+        stream.write_all(line).await?;
         stream.flush().await
     };
     Ok(within("a peer that reads", TIMEOUT_ASK, saying).await??)

@@ -99,7 +99,8 @@ async fn ask(whole: &Whole, proxy: usize, app: &str, path: &str) -> Answer {
     read(&mut user).await
 }
 
-/// Asks until the answer has this status: what agents announce takes a moment to get around.
+/// Asks until the answer has this status: what agents announce takes a moment to get around. Each
+/// question takes a handshake, which is rest enough.
 async fn ask_until(whole: &Whole, proxy: usize, app: &str, status: u16) -> Answer {
     let mut last = None;
     let asking = async {
@@ -109,7 +110,6 @@ async fn ask_until(whole: &Whole, proxy: usize, app: &str, status: u16) -> Answe
                 return answer;
             }
             last = Some(answer);
-            tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
     let answered = tokio::time::timeout(STEP, asking).await;
@@ -135,13 +135,19 @@ async fn agents_with_a_tunnel_to_some_are_reached_through_every_proxy() {
             assert!(answer.text.contains(&served), "{answer:?}");
         }
     }
-    let held = facts(&whole, |kind| match kind {
-        Kind::TunnelRegistered { agent, .. } => Some(agent.to_string()),
-        _ => None,
+    let held = facts(&whole, |kind| {
+        if let Kind::TunnelRegistered { agent, .. } = kind {
+            Some(agent.to_string())
+        } else {
+            None
+        }
     });
-    let peered = facts(&whole, |kind| match kind {
-        Kind::Peered { app, .. } => Some(app.to_string()),
-        _ => None,
+    let peered = facts(&whole, |kind| {
+        if let Kind::Peered { app, .. } = kind {
+            Some(app.to_string())
+        } else {
+            None
+        }
     });
     assert!(
         held.len() < 12,
@@ -180,10 +186,8 @@ async fn agents_with_a_tunnel_to_some_are_reached_through_every_proxy() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_peer_that_is_stopped_takes_its_agents_tunnel_along_and_says_so() {
     let whole = lab(peering).await;
-    // Freeze the tunnels as they are: an agent that is stopped in a moment looks for no other.
-    let of_orders = |kind: &Kind| match kind {
-        Kind::TunnelRegistered { agent, .. } if **agent == *"orders" => Some(()),
-        _ => None,
+    let of_orders = |kind: &Kind| {
+        matches!(kind, Kind::TunnelRegistered { agent, .. } if **agent == *"orders").then_some(())
     };
     for proxy in 0..3 {
         ask_until(&whole, proxy, "orders", 200).await;
@@ -219,6 +223,9 @@ async fn without_peering_a_proxy_without_the_tunnel_refuses() {
         topology.pool.teleport.strategy = Strategy::AgentMesh;
     })
     .await;
+    // The proxy has heard of the app, whether it holds a tunnel or not.
+    let known = async { while ask(&whole, 0, "orders", "/").await.status == 404 {} };
+    tokio::time::timeout(STEP, known).await.expect("it hears");
     whole.operate("agent/orders", Act::Kill).await;
     let answer = ask_until(&whole, 0, "orders", 502).await;
     assert!(answer.text.contains("over reverse tunnel:"), "{answer:?}");

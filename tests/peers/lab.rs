@@ -12,6 +12,7 @@ mod faults;
 mod life;
 mod outage;
 mod played;
+mod stand_in;
 mod visits;
 mod wire;
 
@@ -58,6 +59,11 @@ const STEPS: &[(&str, Step)] = &[
         "ssh: the host certificate and its principals",
         doors::certificate,
     ),
+    (
+        "ssh -R: every listed name, and no other",
+        stand_in::principals,
+    ),
+    ("ssh -R: an app through a stand-in", stand_in::serves),
     ("ss: two connections a tunnel", doors::sockets),
     ("tcpdump: PROXY header, then TLS only", wire::captured),
     ("two minutes after ready", doors::two_minutes),

@@ -4,13 +4,8 @@ const ONE: &str = "00000000-0000-4000-8000-000000000001";
 const TWO: &str = "00000000-0000-4000-8000-000000000002";
 
 /// Validity is checked against the real clock, so identities are made now.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "certificates need the time of day"
-)]
 fn now() -> u64 {
-    let now = std::time::SystemTime::now();
-    now.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
+    crate::live::clock::Clock::start().unix_seconds()
 }
 
 /// Connects `from`, who expects `expected`, to `to`, whose pool is one and two; gives whom each saw.

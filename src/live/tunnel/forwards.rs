@@ -92,12 +92,14 @@ impl Forwards {
                 opened.await
             }
         };
-        opened.map_err(|error| match &error {
+        opened.map_err(|error| {
             // OpenSSH says so when the app does not answer: its tunnel is as good as before.
-            russh::Error::ChannelOpenFailure(ChannelOpenFailure::ConnectFailed) => {
+            let failed = ChannelOpenFailure::ConnectFailed;
+            if matches!(&error, russh::Error::ChannelOpenFailure(why) if *why == failed) {
                 Refused::Agent(format!("the stand-in did not reach {name:?}"))
+            } else {
+                Refused::Closed(error.to_string())
             }
-            _ => Refused::Closed(error.to_string()),
         })
     }
 

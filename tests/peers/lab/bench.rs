@@ -103,7 +103,7 @@ pub(super) fn eventually<T>(
 pub(super) struct Lines(Arc<Mutex<Vec<String>>>);
 
 impl Lines {
-    fn collect(from: impl Read + Send + 'static) -> Self {
+    pub(super) fn collect(from: impl Read + Send + 'static) -> Self {
         let lines = Self::default();
         let kept = lines.clone();
         thread::spawn(move || {

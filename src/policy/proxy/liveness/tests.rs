@@ -20,17 +20,22 @@ fn wake_until(bench: &mut Bench<Proxy>, until: Span) -> (Vec<Kind>, Vec<Output>)
 }
 
 fn offline(facts: &[Kind]) -> Vec<Span> {
-    let silent = facts.iter().filter_map(|fact| match fact {
-        Kind::TunnelOffline { silent, .. } => Some(*silent),
-        _ => None,
-    });
-    silent.collect()
+    let mut found = Vec::new();
+    for fact in facts {
+        if let Kind::TunnelOffline { silent, .. } = fact {
+            found.push(*silent);
+        }
+    }
+    found
 }
 
 fn removed(facts: &[Kind]) -> Option<&str> {
-    facts.iter().find_map(|fact| match fact {
-        Kind::TunnelRemoved { why, .. } => Some(why.as_str()),
-        _ => None,
+    facts.iter().find_map(|fact| {
+        if let Kind::TunnelRemoved { why, .. } = fact {
+            Some(why.as_str())
+        } else {
+            None
+        }
     })
 }
 
