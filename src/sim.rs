@@ -53,6 +53,9 @@ Modelled:
   - TLS and SSH handshakes as work of the instance: model.servers at a time, in the order of
     arrival, model.tls and model.ssh each; their timeouts at both ends
   - find, the claim inside the SSH handshake, heartbeats, gossip, advice, streams of visits
+  - the listener behind a door's port, raw SSH on the tunnel port, find and ping on every web port;
+    PROXY modes and what a door sends; pings, logins and sessions of users (without their secrets)
+  - proxy peering: a request passed on costs latency, no handshake; no faults between instances
   - health checks of doors, allow lists, algorithms, retries
   - DNS answers by views, zones and faults; a stub resolver that asks three times, 5 s apart
   - resolvers: the machine and the cache of a live one, with two tries of 2 s at the DNS server
@@ -67,6 +70,8 @@ Not modelled:
   - the cost of anything but handshakes; full accept queues; exhausted ports or descriptors
   - packet loss, TCP's congestion, path MTU; DNS over TCP
   - apps beside the built-in one, and how long an app takes
+  - databases: agents announce them, nobody visits them; stand-in agents; HTTP/2
+  - the ten seconds for which a proxy gives the same answer to find: nothing changes it in a run
   - connections past the doors: an address at which no door listens refuses
   - an agent's or a proxy's own clock: certificates do not expire
 ";

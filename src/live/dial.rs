@@ -28,6 +28,7 @@ use super::{cut, tls};
 use crate::model::addr::ListenAddr;
 use crate::model::fact::{Cause, Stage};
 use crate::policy::answer::rcode_word;
+use crate::policy::zone::read_name;
 
 /// How long a stub resolver waits for one answer, and how often it asks (resolv.conf's defaults).
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -98,14 +99,15 @@ impl Dialer {
         if let Ok(address) = host.parse() {
             return Ok(address);
         }
-        let absolute = format!("{}.", host.trim_end_matches('.'));
         let failed = |cause, why: &str| DialError {
             stage: Stage::Resolve,
             cause,
             error: format!("{host}: {why}"),
         };
         let place = self.place.load_full();
-        let answer = place.resolver.lookup_ip(absolute).await;
+        // Read as zones are: the guide's own names have underscores, which no host name may have.
+        let name = read_name(host).map_err(|_| failed(Cause::DnsFailed, "not a name"))?;
+        let answer = place.resolver.lookup_ip(name).await;
         let answer = answer.map_err(|error| {
             let (cause, why) = unresolved(&error);
             failed(cause, &why)

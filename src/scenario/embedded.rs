@@ -1,4 +1,5 @@
-//! The example that is part of the binary: what `up` runs and `init` writes.
+//! The examples that are part of the binary: what `up` runs, the guide's two other ways beside it,
+//! and what `init` writes.
 //!
 //! Paths are those of the repository, so `init` writes the same layout.
 
@@ -45,6 +46,46 @@ pub const ALL: &[(&str, &str)] = &[
     (
         "zones/public/example.com.zone",
         include_str!("../../zones/public/example.com.zone"),
+    ),
+    (
+        "scenarios/multiple-public-addresses.yaml",
+        include_str!("../../scenarios/multiple-public-addresses.yaml"),
+    ),
+    (
+        "scenarios/tunnel-public-address.yaml",
+        include_str!("../../scenarios/tunnel-public-address.yaml"),
+    ),
+    (
+        "scenarios/teleport/multiple-public-addresses/agent.env",
+        include_str!("../../scenarios/teleport/multiple-public-addresses/agent.env"),
+    ),
+    (
+        "scenarios/teleport/multiple-public-addresses/orders.yaml",
+        include_str!("../../scenarios/teleport/multiple-public-addresses/orders.yaml"),
+    ),
+    (
+        "scenarios/teleport/multiple-public-addresses/proxy.yaml",
+        include_str!("../../scenarios/teleport/multiple-public-addresses/proxy.yaml"),
+    ),
+    (
+        "scenarios/teleport/multiple-public-addresses/wiki.yaml",
+        include_str!("../../scenarios/teleport/multiple-public-addresses/wiki.yaml"),
+    ),
+    (
+        "scenarios/teleport/tunnel-public-address/orders.yaml",
+        include_str!("../../scenarios/teleport/tunnel-public-address/orders.yaml"),
+    ),
+    (
+        "scenarios/teleport/tunnel-public-address/proxy.yaml",
+        include_str!("../../scenarios/teleport/tunnel-public-address/proxy.yaml"),
+    ),
+    (
+        "scenarios/teleport/tunnel-public-address/wiki.yaml",
+        include_str!("../../scenarios/teleport/tunnel-public-address/wiki.yaml"),
+    ),
+    (
+        "zones/two-names/example.com.zone",
+        include_str!("../../zones/two-names/example.com.zone"),
     ),
 ];
 

@@ -260,7 +260,6 @@ impl World<'_> {
     }
 
     /// An answer is at a user's end.
-    #[expect(clippy::wildcard_enum_match_arm, reason = "few messages are answers")]
     pub(super) fn user_heard(&mut self, id: LinkId, message: Message) {
         let Some(link) = self.links.get(id) else {
             return;

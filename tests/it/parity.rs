@@ -21,7 +21,7 @@ use twodoors::sim::{Arrived, Order};
 use crate::lab::Whole;
 
 /// The scenarios that hold in both clocks, each with what is shortened: text and its replacement.
-const SCENARIOS: [(&str, &[(&str, &str)]); 2] = [
+const SCENARIOS: [(&str, &[(&str, &str)]); 4] = [
     (
         "scenarios/split-dns.yaml",
         &[
@@ -36,6 +36,22 @@ const SCENARIOS: [(&str, &[(&str, &str)]); 2] = [
             ("every: 2s, start: mesh", "every: 500ms, start: 1s"),
             ("when: mesh, do: kill", "at: 12s, do: kill"),
             ("for: 20s", "for: 5s"),
+        ],
+    ),
+    (
+        "scenarios/multiple-public-addresses.yaml",
+        &[
+            ("duration: 60s", "duration: 25s"),
+            ("every: 2s, start: mesh", "every: 500ms, start: 1s"),
+            ("every: 2s\n    start: mesh", "every: 500ms\n    start: 1s"),
+        ],
+    ),
+    (
+        "scenarios/tunnel-public-address.yaml",
+        &[
+            ("duration: 60s", "duration: 25s"),
+            ("every: 2s, start: mesh", "every: 500ms, start: 1s"),
+            ("every: 2s\n    start: mesh", "every: 500ms\n    start: 1s"),
         ],
     ),
 ];
@@ -110,7 +126,7 @@ fn whole(live: &Live) -> Compared {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_simulation_in_the_live_order_decides_the_same() {
-    let [(split, changes), (dies, others)] = SCENARIOS;
+    let [(split, changes), (dies, others), ..] = SCENARIOS;
     let (split, dies) =
         Box::pin(async { tokio::join!(live(split, changes), live(dies, others)) }).await;
     for (live, kinds) in [
@@ -141,24 +157,48 @@ async fn a_simulation_in_the_live_order_decides_the_same() {
             ],
         ),
     ] {
-        let name = &live.loaded.topology.name;
-        let compared = whole(live);
-        println!("{name}: {compared}");
-        for kind in kinds {
-            assert!(compared.kinds.contains_key(kind), "{name}: no {kind}");
-        }
-        assert!(compared.total() > COMPARED_MIN, "{name}: {compared}");
-        let (why, by_recording) = followed(live, &live.loaded, live.order.clone());
-        let by_recording =
-            by_recording.unwrap_or_else(|differs| panic!("{name}: {differs}; {why}"));
-        println!("{name}, by its recording alone: {by_recording}");
-        assert!(
-            by_recording.total() > COMPARED_MIN,
-            "{name}: {by_recording}"
-        );
+        decides_the_same(live, kinds);
     }
     two_arrivals_that_are_swapped_are_found(&split);
     a_record_that_was_changed_is_found(&split);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_two_other_ways_are_decided_the_same() {
+    let [_, _, (names, changes), (ports, others)] = SCENARIOS;
+    let (names, ports) =
+        Box::pin(async { tokio::join!(live(names, changes), live(ports, others)) }).await;
+    let kinds = [
+        "view",
+        "address",
+        "door",
+        "candidate",
+        "claim",
+        "service",
+        "ping",
+        "route",
+        "visit",
+    ];
+    decides_the_same(&names, &[&kinds[..], &["login", "session"]].concat());
+    decides_the_same(&ports, &kinds);
+}
+
+/// Follows a live run with all that is known of it, and by its recording alone.
+fn decides_the_same(live: &Live, kinds: &[&str]) {
+    let name = &live.loaded.topology.name;
+    let compared = whole(live);
+    println!("{name}: {compared}");
+    for kind in kinds {
+        assert!(compared.kinds.contains_key(kind), "{name}: no {kind}");
+    }
+    assert!(compared.total() > COMPARED_MIN, "{name}: {compared}");
+    let (why, by_recording) = followed(live, &live.loaded, live.order.clone());
+    let by_recording = by_recording.unwrap_or_else(|differs| panic!("{name}: {differs}; {why}"));
+    println!("{name}, by its recording alone: {by_recording}");
+    assert!(
+        by_recording.total() > COMPARED_MIN,
+        "{name}: {by_recording}"
+    );
 }
 
 /// The first broken twin: two clients of the internal door came in the other order.

@@ -31,6 +31,10 @@ pub(super) struct Routed {
 
 impl World<'_> {
     /// The head of a request is there.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "what is no choice is acted upon"
+    )]
     pub(super) fn request(&mut self, id: LinkId, index: u32, message: Message) {
         let Some(link) = self.links.get(id) else {
             return;
@@ -285,6 +289,10 @@ impl World<'_> {
     }
 
     /// Tells an instance that a request did not get its stream, and does what it makes of that.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "what is no choice is acted upon"
+    )]
     pub(super) fn stream_failed(
         &mut self,
         (asker, agent): (Asker, Option<Name>),
