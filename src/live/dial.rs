@@ -263,6 +263,10 @@ fn by_code(code: ResponseCode) -> (Cause, String) {
 }
 
 /// Tells what kind of failure it is that no connection stands.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the system has many errors, and a few have a cure of their own"
+)]
 fn unconnected(error: &io::Error) -> Cause {
     match error.kind() {
         io::ErrorKind::ConnectionRefused => Cause::ConnectRefused,

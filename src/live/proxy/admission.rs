@@ -53,9 +53,8 @@ pub(super) async fn read(
         client: ClientAddr(source),
         named: false,
     };
-    let mut headers = 0;
     // Few: the second unsigned header is refused, and signed ones are not told from others here.
-    for _ in 0..PASSES_MAX {
+    for pass in 0..PASSES_MAX {
         let header = proxy_protocol::read_any(stream).await?;
         let kind = match header {
             Some(header) if header.local => Header::Local,
@@ -63,7 +62,7 @@ pub(super) async fn read(
             Some(_) => Header::V2,
             None => Header::None,
         };
-        if header.is_none() && headers == 0 && stream.peek(1).await?.is_empty() {
+        if header.is_none() && pass == 0 && stream.peek(1).await?.is_empty() {
             return Ok(None);
         }
         let port_zero = match admit(mode, &mut seen, kind, to_self) {
@@ -73,7 +72,6 @@ pub(super) async fn read(
             Admission::Header => Some(false),
             Admission::PortZero => Some(true),
         };
-        headers += 1;
         if let (Some(zero), Some(client)) = (port_zero, header.and_then(|header| header.client)) {
             let mut address = client.0;
             if zero {
