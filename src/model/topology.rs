@@ -371,9 +371,9 @@ impl Topology {
         proxy.map_or_else(|| id.clone(), |proxy| proxy.name.clone())
     }
 
-    /// Gives the name of the cluster: the scenario's own.
+    /// Gives the name of the cluster: `auth_service.cluster_name`, else the scenario's own.
     pub fn cluster(&self) -> &str {
-        &self.name
+        self.pool.teleport.cluster.as_ref().unwrap_or(&self.name)
     }
 
     /// Gives the host name of an app: its name under the first public address.

@@ -293,7 +293,8 @@ impl<'a> Checker<'a> {
             let allowed: Vec<&str> = words.iter().filter_map(Json::as_str).collect();
             if !allowed.contains(&text) {
                 let what = format!("{text:?} is not known here");
-                self.add(node, path, what, hint::cure(text, &allowed));
+                let words: Vec<&str> = allowed.into_iter().filter(|w| !w.is_empty()).collect();
+                self.add(node, path, what, hint::cure(text, &words));
                 return Json::Null;
             }
         }
