@@ -235,7 +235,9 @@ fn listener(service: &ProxyService, document: &Document, to: &HostPort) -> (Port
         Port::Tunnel => "reverse_tunnel: raw SSH on the tunnel listener",
         Port::Web if shared => "reverse_tunnel: raw SSH, tunnels share the web listener",
         Port::Ssh => "refused: raw SSH here is that of users",
-        _ => "refused: nothing here takes raw SSH",
+        Port::Web | Port::Kube | Port::Mysql | Port::Postgres | Port::Mongo | Port::Peer => {
+            "refused: nothing here takes raw SSH"
+        }
     };
     (port, words.to_owned())
 }

@@ -85,9 +85,10 @@ impl Agent {
             }
             Err(unfound) => {
                 // An address without a port is found; it is the dial that fails.
-                let stage = match unfound.cause {
-                    Cause::NoPort => Stage::Connect,
-                    _ => Stage::Find,
+                let stage = if unfound.cause == Cause::NoPort {
+                    Stage::Connect
+                } else {
+                    Stage::Find
                 };
                 self.failed(cx, dial, (stage, unfound.cause), unfound.text, out);
             }
