@@ -202,9 +202,11 @@ async fn a_database_that_is_down_is_a_closed_socket_after_every_agent_was_asked(
     let facts = whole.facts();
     let asked: std::collections::BTreeSet<_> = facts
         .iter()
-        .filter_map(|fact| match &fact.kind {
-            Kind::Routed { agent, .. } => Some(agent.to_string()),
-            _ => None,
+        .filter_map(|fact| {
+            if let Kind::Routed { agent, .. } = &fact.kind {
+                return Some(agent.to_string());
+            }
+            None
         })
         .collect();
     let both = ["orders", "wiki"].map(String::from);

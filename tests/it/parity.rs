@@ -187,14 +187,12 @@ async fn the_two_other_ways_are_decided_the_same() {
 fn decides_the_same(live: &Live, kinds: &[&str]) {
     let name = &live.loaded.topology.name;
     let compared = whole(live);
-    println!("{name}: {compared}");
     for kind in kinds {
         assert!(compared.kinds.contains_key(kind), "{name}: no {kind}");
     }
     assert!(compared.total() > COMPARED_MIN, "{name}: {compared}");
     let (why, by_recording) = followed(live, &live.loaded, live.order.clone());
     let by_recording = by_recording.unwrap_or_else(|differs| panic!("{name}: {differs}; {why}"));
-    println!("{name}, by its recording alone: {by_recording}");
     assert!(
         by_recording.total() > COMPARED_MIN,
         "{name}: {by_recording}"

@@ -177,7 +177,9 @@ fn app_at(topology: &Topology, host: &str) -> HostPort {
     let own = public
         .iter()
         .find(|public| under.eq_ignore_ascii_case(&public.host));
-    let port = own.or(public.first()).map_or(PORT_HTTPS, |own| own.port);
+    let port = own
+        .or_else(|| public.first())
+        .map_or(PORT_HTTPS, |own| own.port);
     HostPort {
         host: host.into(),
         port,

@@ -527,11 +527,14 @@ fn a_database_goes_to_its_agents_in_turn_until_none_is_left() {
         broken,
     };
     let out = bench.feed(refused(false));
-    let second = out.outputs.iter().find_map(|output| match output {
-        Output::Route {
+    let second = out.outputs.iter().find_map(|output| {
+        if let Output::Route {
             request: own, conn, ..
-        } => Some((*own, *conn)),
-        _ => None,
+        } = output
+        {
+            return Some((*own, *conn));
+        }
+        None
     });
     let (own, second) = second.expect("the other agent is tried");
     assert_eq!(own, request);
