@@ -263,7 +263,7 @@ async fn a_client_whose_protocols_are_not_served_gets_the_alert() {
         assert!(classified.service.is_err());
         hello.refuse(&server).await;
     };
-    let client = tls::connect(far, DIALLED, &["h2"], Arc::clone(&roots));
+    let client = tls::connect(far, DIALLED, &["imap"], Arc::clone(&roots));
     let ((), client) = soon(async { tokio::join!(proxy, client) }).await;
     let error = client.unwrap_err().to_string();
     assert!(
