@@ -1,7 +1,7 @@
 //! The ping wrapper of `teleport-…-ping`: frames that keep a silent connection alive.
 //!
 //! Each frame is its length, four bytes, greatest first, and so many bytes; a frame of none is a
-//! ping, sent by the proxy every 30 s ([M] in the reference, 3.4). Without the wrapper the same
+//! ping, sent by the proxy every 30 s (from memory, 3.4). Without the wrapper the same
 //! bytes pass bare. An end of one direction is passed on as one, and the other goes on.
 
 use std::io;

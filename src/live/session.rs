@@ -20,7 +20,7 @@ pub const COOKIE: &str = "__Host-grv_app_session";
 /// The parameter that carries a launch's token.
 pub const TOKEN: &str = "token";
 
-/// How long a session is valid, in seconds: Teleport's default of `max_session_ttl` ([M]).
+/// How long a session is valid, in seconds: Teleport's default of `max_session_ttl` (from memory).
 pub const SESSION_FOR: u64 = 12 * 3_600;
 
 /// How long a launch's token is valid, in seconds: two redirects take no longer.

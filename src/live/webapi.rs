@@ -73,7 +73,7 @@ struct Response {
     cluster_name: String,
 }
 
-/// How users log in; this lab knows them by their network alone. Field names from memory [M].
+/// How users log in; this lab knows them by their network alone. Field names from memory.
 #[derive(Debug, Default, Deserialize, Serialize)]
 struct Auth {
     #[serde(default, rename = "type")]

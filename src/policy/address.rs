@@ -185,7 +185,7 @@ pub enum Fate {
 ///
 /// The variable does not bypass find: whoever asks has its answer, which gives the listener mode
 /// (Teleport `resolver`). Its value gets no default port, so that one without a port is dialled in
-/// vain ([I]: read from `parseAndJoinHostPort` and `ParseAddr`).
+/// vain ((inferred): read from `parseAndJoinHostPort` and `ParseAddr`).
 pub fn tunnel(document: &Document, environment: Option<&str>) -> Result<Found, Unfound> {
     let rule = winner(document, environment);
     let unread = |text: String| Unfound {

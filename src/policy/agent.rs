@@ -8,7 +8,7 @@
 //! In go what the driver saw; out come the name to dial, the verdict on a certificate, heartbeats,
 //! and where a stream goes. It knows no socket: the name is resolved by the driver, at each dial.
 //! Silence on a tunnel is the driver's to notice, by the tunnel's own keepalives: no input tells of
-//! it, so the watchdog of newer agents (reference 4.5, [X]) is not here.
+//! it, so the watchdog of newer agents (reference 4.5, (unchecked)) is not here.
 
 mod attempt;
 mod message;

@@ -124,7 +124,7 @@ pub const fn offers(tls_routing: bool, strategy: Strategy) -> &'static [&'static
 /// Chooses the service for a ClientHello at this listener with this server name and ALPN list.
 ///
 /// The listener mode does not come into it: the web listener of a cluster without TLS routing
-/// routes as well, only nobody is told to go there [I].
+/// routes as well, only nobody is told to go there (inferred).
 pub fn classify(listener: Port, sni: Option<&str>, alpn: &[impl AsRef<str>]) -> Classified {
     match listener {
         Port::Web => web(sni, alpn),

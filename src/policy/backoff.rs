@@ -2,7 +2,7 @@
 //!
 //! Teleport's: first 0, then a step of 1 s more each time up to 8 s, with half jitter: the wait is
 //! uniform in [d/2, d). When the last wait began 32 s ago or more, the count starts anew, so a
-//! tunnel that lived longer is redialled at once, and once more at once after that [I]. The other
+//! tunnel that lived longer is redialled at once, and once more at once after that (inferred). The other
 //! kinds never start their count anew by themselves.
 
 use crate::model::draw::Seed;

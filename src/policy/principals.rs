@@ -141,7 +141,7 @@ pub fn check_user(shown: &Shown, user: &str, now: u64) -> Result<(), Refusal> {
     check_signed(shown, user, now)
 }
 
-/// The part that is the same for both types. The order of it is [M] in the reference.
+/// The part that is the same for both types. The order of it is (from memory) in the reference.
 fn check_signed(shown: &Shown, expected: &str, now: u64) -> Result<(), Refusal> {
     if !shown.ca_known {
         return Err(Refusal::UnknownAuthority(expected.to_owned()));
@@ -236,7 +236,7 @@ pub fn requested(service: &ProxyService, hostname: &str) -> Vec<String> {
 /// the unspecified host taken out, each once (Teleport `BuildPrincipals`).
 pub fn issued((id, nodename): (&str, &str), cluster: &str, requested: Vec<String>) -> Vec<String> {
     let mut names = host(id, nodename, cluster);
-    // Teleport puts the address that the request came from in its place [I]; here nobody has one.
+    // Teleport puts the address that the request came from in its place (inferred); here nobody has one.
     names.extend(requested.into_iter().filter(|name| !is_unspecified(name)));
     unique(names)
 }

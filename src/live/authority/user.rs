@@ -2,7 +2,7 @@
 //!
 //! In go a user and perhaps a database; out comes a short-lived certificate and its key. The route
 //! is in extensions under Teleport's private arc 1.3.9999.2; the numbers within it are Teleport's
-//! from memory [M], the encoding (a UTF-8 string each) is ours, and no Teleport reads these.
+//! from memory, the encoding (a UTF-8 string each) is ours, and no Teleport reads these.
 
 use std::fmt;
 use std::time::Duration;
@@ -15,10 +15,10 @@ use super::{Authority, AuthorityError, BACKDATING, common_name, set_validity};
 use crate::model::id::Name;
 use crate::model::teleport::DatabaseRoute;
 
-/// Teleport's private arc for what a user's database certificate says [M].
+/// Teleport's private arc for what a user's database certificate says (from memory).
 const ARC: [u64; 5] = [1, 3, 9999, 2, 0];
 
-/// The last number of each extension [M].
+/// The last number of each extension (from memory).
 const SERVICE: u64 = 1;
 const PROTOCOL: u64 = 2;
 const DATABASE_USER: u64 = 3;

@@ -40,7 +40,7 @@ pub(super) struct Came {
 /// Reads the headers, if there are any, and asks whether they may be there; what follows is left.
 ///
 /// `None` for a connection that ended without a word, as a plain check does: with `on` too, nobody is
-/// refused by that [I].
+/// refused by that (inferred).
 pub(super) async fn read(
     stream: &mut cut::Stream,
     mode: ProxyProtocol,

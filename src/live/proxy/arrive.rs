@@ -197,7 +197,7 @@ impl Proxy {
     }
 
     /// Tells whether a Postgres client may begin here: on a listener of its own, or where there is
-    /// none on the web listener (Teleport `muxPostgresOnWebPort` [M]).
+    /// none on the web listener (Teleport `muxPostgresOnWebPort` (from memory)).
     fn takes_postgres(&self, port: Port) -> bool {
         let teleport = &self.inner.runner.shared().topology.pool.teleport;
         port == Port::Postgres || (port == Port::Web && teleport.listener(Port::Postgres).is_none())

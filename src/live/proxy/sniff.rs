@@ -24,7 +24,7 @@ pub(super) enum Opening {
 }
 
 /// The three messages that may begin a Postgres connection to a proxy; which three is from memory
-/// [M], their codes are PostgreSQL's.
+/// (from memory), their codes are PostgreSQL's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Start {
     /// `CancelRequest`.

@@ -8,7 +8,7 @@ use crate::model::teleport::{Document, Port};
 
 use super::is_unspecified;
 
-/// The ports that are tried when none was typed, in order. [M] in the reference: from memory.
+/// The ports that are tried when none was typed, in order. From memory.
 const CANDIDATES: [u16; 2] = [3080, 443];
 
 /// Reads `--proxy host[:web[,ssh]]` and gives the web addresses to ping, in order.

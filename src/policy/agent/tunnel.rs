@@ -195,7 +195,7 @@ impl Agent {
     }
 
     /// Tells whom it is still attached to, where proxies ask each other. Teleport's announcement
-    /// follows a change within seconds; here it does at once [I].
+    /// follows a change within seconds; here it does at once (inferred).
     fn tell_attached(&mut self, cx: &Context<'_>, out: &mut Outbox<Output>) {
         if is_peering(cx) {
             self.beat(cx, |_| true, out);

@@ -2,7 +2,7 @@
 //!
 //! A tunnel whose heartbeats stop is invalid after interval times count, and still the last resort;
 //! three times as late it is closed, once no session is open in it (Teleport `local_cluster`; the
-//! deferral is [X] of the reference). A stand-in has no heartbeats and is never late.
+//! deferral is (unchecked) of the reference). A stand-in has no heartbeats and is never late.
 
 use super::{Output, Proxy, Tunnel, Work};
 use crate::model::fact::Kind;

@@ -63,7 +63,7 @@ struct Asked {
     stand_in: bool,
 }
 
-/// What a user of a database reads when no agent took him ([X] in reference 4.6).
+/// What a user of a database reads when no agent took him ((unchecked) in reference 4.6).
 const NO_DATABASE: &str = "failed to connect to any of the database servers";
 
 impl Proxy {

@@ -144,7 +144,7 @@ fn listeners(
             Port::Mysql => (&given.mysql_listen_addr, false),
             Port::Postgres => (&given.postgres_listen_addr, false),
             Port::Mongo => (&given.mongo_listen_addr, false),
-            // [M]: with peering there is a listener on 3021 without the key, too.
+            // (from memory): with peering there is a listener on 3021 without the key, too.
             Port::Peer => (&given.peer_listen_addr, peering),
         };
         let key = if port == Port::Kube && kube_on {
