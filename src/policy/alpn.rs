@@ -5,7 +5,8 @@
 //! list is walked in the *client's* order, and an empty one counts as `http/1.1`.
 //!
 //! What Teleport would serve and this lab does not carry ends the walk as it would there, with a
-//! sentence that says so. Only the ping forms are passed over, as a proxy of before them does.
+//! sentence that says so. Only `teleport-tcp-ping` is passed over, as a proxy of before the ping
+//! forms does.
 
 use std::fmt;
 
@@ -29,6 +30,9 @@ pub const H2: &str = "h2";
 
 /// What `tsh proxy db` offers for PostgreSQL.
 pub const POSTGRES: &str = "teleport-postgres";
+
+/// The same in ping frames, which is what tsh offers first.
+pub const POSTGRES_PING: &str = "teleport-postgres-ping";
 
 /// What `tsh proxy app` offers for an app that is not HTTP.
 pub const TCP: &str = "teleport-tcp";
@@ -160,19 +164,23 @@ fn web(sni: Option<&str>, alpn: &[impl AsRef<str>]) -> Classified {
                 let why = "offered teleport-postgres";
                 return served(Service::Database, Some(POSTGRES), why);
             }
+            POSTGRES_PING => {
+                let why = "offered teleport-postgres-ping: the bytes are in ping frames";
+                return served(Service::Database, Some(POSTGRES_PING), why);
+            }
             TCP => return served(Service::Tcp, Some(TCP), "offered teleport-tcp"),
             _ => {}
         }
         let plain = offered.strip_suffix(PING);
-        ping |= plain.is_some_and(|plain| plain == POSTGRES || plain == TCP);
+        ping |= plain.is_some_and(|plain| plain == TCP);
         if let Some(what) = known(offered) {
             return not_carried(what, "Teleport serves what is offered, twodoors does not");
         }
     }
     if ping {
         return not_carried(
-            "the ping forms of protocols",
-            "offered a ping form without the plain one",
+            "TCP apps in ping frames",
+            "offered teleport-tcp-ping without teleport-tcp",
         );
     }
     no_handler(alpn)

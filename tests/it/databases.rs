@@ -145,6 +145,7 @@ async fn what_tsh_offers_is_carried_in_frames_where_they_were_chosen() {
     let offers = ["teleport-postgres-ping", "teleport-postgres"];
     let stream = dial(&whole, &offers, true).await;
     let framed = stream.get_ref().1.alpn_protocol() == Some(offers[0].as_bytes());
+    assert!(framed, "the first that tsh offers is chosen");
     let (mut local, plain) = duplex(1 << 16);
     let mut carried = Carried::default();
     let test = async {

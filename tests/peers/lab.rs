@@ -1,5 +1,5 @@
 //! A whole lab of the real binary, looked at with other people's programs: dig, curl, openssl, ssh,
-//! ss and tcpdump. Real sockets, not shortcuts.
+//! psql, ss and tcpdump. Real sockets, not shortcuts.
 //!
 //! One lab serves all steps, in their order; each prints a line, and a step that fails does not
 //! keep the later ones from being tried. What needs root is not run without it, and says so.
@@ -13,6 +13,7 @@ mod life;
 mod outage;
 mod played;
 mod stand_in;
+mod users;
 mod visits;
 mod wire;
 

@@ -25,13 +25,16 @@ export const PAGE_MS = 20_000;
 /**
  * Starts a lab from files, so that it can be reloaded, and waits for its ready line.
  * @param {string} [http] address to listen on
+ * @param {{networks?: string, edit?: (text: string) => string}} [own] how its networks begin, so
+ *   that it runs beside others, and what is changed in its scenario
  */
-export async function startLab(http = '127.0.0.1:0') {
+export async function startLab(http = '127.0.0.1:0', { networks = '127.17', edit = (text) => text } = {}) {
   const state = mkdtempSync(join(tmpdir(), 'twodoors-web-'));
   const files = join(state, 'files');
   execFileSync(BIN, ['init', files], { stdio: 'ignore' });
-  move(files);
+  move(files, networks);
   const scenario = join(files, 'scenarios', 'split-dns.yaml');
+  writeFileSync(scenario, edit(readFileSync(scenario, 'utf8')));
   const child = spawn(BIN, ['up', scenario, '--http', http, '--dns', '127.0.0.1:0', '--state', join(state, 'state')],
     { stdio: ['ignore', 'pipe', 'inherit'] });
   const exited = new Promise((resolve) => child.once('exit', resolve));
@@ -53,6 +56,7 @@ export async function startLab(http = '127.0.0.1:0') {
   return {
     address,
     dns: ready.get('dns') ?? '',
+    external: ready.get('external') ?? '',
     url: `http://${address}/`,
     withToken: `http://${address}/#t=${token}`,
     /** @param {NodeJS.Signals} signal */
@@ -67,20 +71,22 @@ export async function startLab(http = '127.0.0.1:0') {
 /**
  * Gives a lab networks of its own, so that another one may run beside it.
  * @param {string} folder
+ * @param {string} networks
  */
-function move(folder) {
+function move(folder, networks) {
   for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true })) {
     if (!entry.isFile()) continue;
     const path = join(entry.path, entry.name);
-    writeFileSync(path, readFileSync(path, 'utf8').replace(/\b127\.([123])0\./g, '127.17$1.'));
+    writeFileSync(path, readFileSync(path, 'utf8').replace(/\b127\.([123])0\./g, (_, digit) => `${networks}${digit}.`));
   }
 }
 
-export function startBrowser() {
+/** @param {string[]} more arguments of Chromium */
+export function startBrowser(more = []) {
   return chromium.launch({
     executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium',
     args: ['--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--no-first-run',
-      '--disable-background-networking', '--disable-component-update', '--disable-sync'],
+      '--disable-background-networking', '--disable-component-update', '--disable-sync', ...more],
   });
 }
 

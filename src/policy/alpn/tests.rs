@@ -32,9 +32,14 @@ fn the_first_offer_in_the_clients_order_that_is_served_wins() {
     check(&[POSTGRES], Ok((Service::Database, Some(POSTGRES))));
     check(&[TCP], Ok((Service::Tcp, Some(TCP))));
     check(
-        &["teleport-postgres-ping", POSTGRES],
+        &[POSTGRES_PING, POSTGRES],
+        Ok((Service::Database, Some(POSTGRES_PING))),
+    );
+    check(
+        &[POSTGRES, POSTGRES_PING],
         Ok((Service::Database, Some(POSTGRES))),
     );
+    check(&["teleport-tcp-ping", TCP], Ok((Service::Tcp, Some(TCP))));
 }
 
 #[test]
@@ -48,8 +53,7 @@ fn what_teleport_serves_and_twodoors_does_not_is_said_and_ends_the_walk() {
     }
     check(&["teleport-redis-ping"], "does not carry Redis");
     check(&["teleport-auth@lab"], "the way to Auth");
-    check(&["teleport-postgres-ping"], "the ping forms");
-    check(&["teleport-tcp-ping"], "the ping forms");
+    check(&["teleport-tcp-ping"], "TCP apps in ping frames");
 }
 
 #[test]

@@ -25,6 +25,9 @@ const PROGRAM_SECONDS: &str = "60";
 /// How long a lab may take until it listens, and until it has stopped.
 const LIFE: Duration = Duration::from_secs(10);
 
+/// Where the search for free second octets begins; a lab beside begins elsewhere.
+const LOWEST: usize = 61;
+
 /// What a program left behind.
 pub(super) struct Done {
     pub(super) code: Option<i32>,
@@ -149,15 +152,15 @@ pub(super) struct Octets {
 }
 
 impl Octets {
-    /// Finds three in a row that no listener uses.
-    fn free() -> Self {
+    /// Finds three in a row that no listener uses; two searches at once begin apart.
+    fn free(lowest: usize) -> Self {
         let free = |octet: u8| {
             (1..=3).all(|last| {
                 TcpListener::bind(SocketAddr::from(([127, octet, 0, last], 3080))).is_ok()
             })
         };
-        let first = (61..=121)
-            .step_by(3)
+        let first = (0..20)
+            .filter_map(|step| u8::try_from(lowest + 3 * step).ok())
             .find(|first| (0..3).all(|more| free(first + more)));
         let first = first.expect("one of twenty groups of loopback addresses is free");
         Self {
@@ -184,7 +187,17 @@ pub(super) struct Lab {
 impl Lab {
     /// Writes the example out, moves it and runs it.
     pub(super) fn start() -> Self {
-        let mut lab = Self::begin("up", "");
+        Self::begin("up", "").standing()
+    }
+
+    /// Runs an example that `edit` has changed in its folder, beside the others.
+    pub(super) fn edited(name: &str, lowest: usize, edit: impl FnOnce(&Path)) -> Self {
+        Self::begin_as(("up", name), "", lowest, edit).standing()
+    }
+
+    /// Waits for the ready line and reads it.
+    fn standing(self) -> Self {
+        let mut lab = self;
         let ready = eventually("the ready line", LIFE, || {
             let line = lab.out.with("ready ").pop();
             line.ok_or_else(|| lab.err.with("").join("\n"))
@@ -220,7 +233,16 @@ impl Lab {
 
     /// Starts a verb on the example; where it listens is not known yet.
     fn begin(verb: &str, more: &str) -> Self {
-        let name = format!("twodoors-peers-{verb}-{}", std::process::id());
+        Self::begin_as((verb, verb), more, LOWEST, |_| {})
+    }
+
+    fn begin_as(
+        (verb, name): (&str, &str),
+        more: &str,
+        lowest: usize,
+        edit: impl FnOnce(&Path),
+    ) -> Self {
+        let name = format!("twodoors-peers-{name}-{}", std::process::id());
         let folder = std::env::temp_dir().join(name);
         let example = folder.join("example");
         fs::create_dir_all(&folder).unwrap();
@@ -234,7 +256,8 @@ impl Lab {
             _ => text,
         };
         fs::write(&scenario, text + more).unwrap();
-        let octets = Octets::free();
+        edit(&example);
+        let octets = Octets::free(lowest);
         move_files(&example, octets);
 
         let started = Instant::now();
@@ -318,6 +341,14 @@ impl Lab {
         let mut command = twodoors();
         command.args(args).env("TWODOORS_STATE", self.path("state"));
         finish(&mut command, "twodoors")
+    }
+
+    /// Starts one of the binary's own verbs on this lab.
+    pub(super) fn spawn(&self, args: &[&str]) -> Child {
+        let mut command = twodoors();
+        command.args(args).env("TWODOORS_STATE", self.path("state"));
+        let command = command.stdin(Stdio::null()).stdout(Stdio::piped());
+        command.stderr(Stdio::piped()).spawn().unwrap()
     }
 
     /// Tries to run another lab of the same scenario.

@@ -155,6 +155,19 @@ pub(super) fn principals(story: &mut Story) -> Outcome {
         3,
         "the certificates of all instances: {listed:?}"
     );
+    // What is foretold of the file is there, but for what only an instance knows of itself.
+    let file = lab.path("example/scenarios/teleport/proxy.yaml");
+    let file = file.display().to_string();
+    let told = lab.twodoors(&["explain", "principals", "--json", "--proxy", &file]);
+    let told: serde_json::Value = serde_json::from_slice(&told.ended(0).out).unwrap();
+    let foretold: Vec<&str> = super::list(&told["principals"])
+        .map(super::text)
+        .filter(|name| !name.contains('<'))
+        .collect();
+    assert!(foretold.contains(&"proxy.example.com"), "{told:#}");
+    for name in &foretold {
+        assert!(listed.contains(*name), "{name} is not in {listed:?}");
+    }
     for name in &listed {
         let accepted = (0..TRIES).any(|_| ssh(lab, name, "unused:0:127.0.0.1:1").settles());
         assert!(accepted, "{name} is listed and never accepted");
@@ -165,8 +178,9 @@ pub(super) fn principals(story: &mut Story) -> Outcome {
         assert_eq!(refused.child.wait().unwrap().code(), Some(255));
     }
     passed(format!(
-        "{} names accepted, two others refused",
-        listed.len()
+        "{} names accepted, {} of them foretold; two others refused",
+        listed.len(),
+        foretold.len()
     ))
 }
 
