@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -305,10 +305,10 @@ impl Agent {
         to: &HostPort,
         life: &Life,
     ) -> Result<(ClientTunnel, ListenAddr), DialError> {
+        let connected = |address| self.connected((dial, Purpose::Tunnel), to, address);
+        let (name, group) = ((&*to.host, to.port), life.group.clone());
         let dialer = &self.inner.means.dialer;
-        let address = SocketAddr::new(dialer.resolve(&to.host).await?, to.port);
-        let stream = life.group.clone().holds(dialer.connect(address).await?);
-        self.connected((dial, Purpose::Tunnel), to, ListenAddr(address));
+        let stream = dialer.dial_raw(name, group, connected).await?;
         let peer = peer_of(&stream)?;
         Ok((self.shake_hands(dial, stream, life).await?, peer))
     }

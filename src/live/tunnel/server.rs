@@ -480,11 +480,10 @@ pub(super) struct Handler {
 
 impl Handler {
     fn judge(&self, user: &str, certificate: &Certificate) -> Result<Login, String> {
-        let mut shown = self.trust.shown_certificate(certificate);
+        let shown = self.trust.shown_certificate(certificate);
         if shown.kind == ShownKind::UserCertificate {
-            // All that is checked of a host certificate is checked of it, but for its type.
-            shown.kind = ShownKind::HostCertificate;
-            principals::check(&shown, user, self.now).map_err(|refusal| refusal.to_string())?;
+            principals::check_user(&shown, user, self.now)
+                .map_err(|refusal| refusal.to_string())?;
             return Ok(Login::StandIn { name: shown.key_id });
         }
         principals::check(&shown, user, self.now).map_err(|refusal| refusal.to_string())?;
