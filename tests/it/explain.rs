@@ -1,6 +1,6 @@
 //! `explain dial`, `principals` and `route`: what a person and a script read of Teleport's rules.
 
-mod table;
+pub(crate) mod table;
 
 use std::fs;
 use std::path::PathBuf;
@@ -71,7 +71,7 @@ impl Folder {
     }
 }
 
-fn proxy_file(case: &Case) -> String {
+pub(crate) fn proxy_file(case: &Case) -> String {
     let mut text = format!(
         "version: {}\nauth_service:\n  enabled: yes\n  cluster_name: lab\n  \
          proxy_listener_mode: {}\n",
@@ -296,4 +296,38 @@ fn wrong_files_and_words_end_with_2_and_say_where() {
         assert_eq!((code, out.as_str()), (2, ""), "{words}: {err}");
         assert!(err.contains(part), "{words}: {err}");
     }
+}
+
+#[test]
+fn names_of_others_reach_a_terminal_without_control_characters() {
+    let folder = Folder::new()
+        .write("proxy.yaml", PROXY)
+        .write("env", "TELEPORT_TUNNEL_PUBLIC_ADDR=a\u{1b}[31mb:443\n");
+    let words = "explain dial --proxy proxy.yaml --agent agent.yaml --env env";
+    let (_, out, err) = folder.run(words, "");
+    let plain = |c: char| c == '\n' || !c.is_control();
+    assert!(out.contains("b:443") && out.chars().all(plain), "{out:?}");
+    assert!(err.chars().all(plain), "{err:?}");
+}
+
+#[test]
+fn principals_stand_as_they_are_written() {
+    let file = "version: v3\nauth_service: {enabled: yes, cluster_name: lab}\n\
+                proxy_service: {enabled: yes, public_addr: Proxy.Example.com:443}\n";
+    let folder = Folder::new().write("proxy.yaml", file);
+    let (code, value) = folder.json("principals --proxy proxy.yaml --hostname Bastion", "");
+    assert_eq!(code, 0, "{value}");
+    let expected = json!([
+        "<host-id>.lab",
+        "<host-id>",
+        "Bastion.lab",
+        "Bastion",
+        "localhost",
+        "127.0.0.1",
+        "::1",
+        "bastion",
+        "Proxy.Example.com",
+        "remote.kube.proxy.teleport.cluster.local"
+    ]);
+    assert_eq!(value["principals"], expected);
 }

@@ -10,6 +10,7 @@ mod database;
 mod doors;
 mod headers;
 mod kit;
+mod table;
 
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex};

@@ -51,7 +51,9 @@ fn read(text: &str, default: Option<u16>) -> Result<Read, String> {
     let Some(port) = port.or(default) else {
         return Err(format!("missing port in address {text:?}"));
     };
-    let host = host.to_ascii_lowercase().into();
+    // As written: a name becomes a principal as it stands, and SSH compares bytes; only the
+    // hostname gets a lower-cased copy (reference 2.1) [I].
+    let host = host.into();
     let address = HostPort { host, port };
     Ok(Read { address, no_port })
 }
@@ -92,7 +94,7 @@ mod tests {
         for (text, expected) in [
             ("proxy.example.com", "proxy.example.com:3080"),
             ("proxy.example.com:", "proxy.example.com:3080"),
-            ("Proxy.Example.com:443", "proxy.example.com:443"),
+            ("Proxy.Example.com:443", "Proxy.Example.com:443"),
             (
                 "https://proxy.example.com:443/web?x=1",
                 "proxy.example.com:443",

@@ -74,6 +74,12 @@ impl<'a> Fields<'a> {
             return String::new();
         };
         if let Value::Text(text) = &node.value {
+            // Somebody else wrote it, and it is shown on a terminal.
+            if text.contains(char::is_control) {
+                let what = format!("{text:?} holds a control character");
+                let cure = "look at where the document comes from";
+                self.mistakes.add(self.path, node.mark, key, what, cure);
+            }
             return text.clone();
         }
         self.wrong(key, node, "text");

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::Explained;
+use crate::model::fact::Escaped;
 use crate::policy::address::{Fate, VARIABLE};
 use crate::policy::principals::covers;
 
@@ -141,7 +142,12 @@ impl Explained {
             writeln!(text, "           {}", finding.what)?;
             writeln!(text, "           cure: {}", finding.cure)?;
         }
-        Ok(text)
+        // Addresses are others' texts, and this goes to a terminal.
+        let mut shown = String::new();
+        for line in text.lines() {
+            writeln!(shown, "{}", Escaped(line))?;
+        }
+        Ok(shown)
     }
 
     fn verified(&self, text: &mut String) -> std::fmt::Result {

@@ -15,7 +15,9 @@ impl Proxy {
     /// Gives a request's path without a login's token, and whose session it has for this host.
     pub(super) fn session_of<B>(&self, request: &Request<B>, host: &str) -> (String, Option<Name>) {
         let uri = request.uri();
-        let (now, host) = (self.now(), name_of(host));
+        // A login is for the lower-case name; clients write it as they like.
+        let (now, host) = (self.now(), name_of(host).to_ascii_lowercase());
+        let host = host.as_str();
         let sessions = self.inner.means.board.sessions();
         if uri.path() == AUTH {
             let (path, token) = without_token(uri.path(), uri.query().unwrap_or_default());

@@ -155,6 +155,10 @@ fn what_is_no_answer_of_find_is_said_with_its_place() {
             r#"{"proxy": {"ssh": {"public_addr": ["a"]}}}"#,
             "-:1:35 proxy.ssh.public_addr: a list is found where text is wanted",
         ),
+        (
+            r#"{"proxy": {"ssh": {"public_addr": "a\u001b[31m:443"}}}"#,
+            "holds a control character",
+        ),
         (r#"{"error": {"message": "not found"}"#, "this is not YAML"),
     ] {
         let mistakes = teleport::find(Path::new("-"), text).expect_err(text);
