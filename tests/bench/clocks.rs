@@ -15,26 +15,24 @@
     reason = "what a bench found is read on standard output"
 )]
 
+mod fleet;
 mod statistics;
 
 use std::collections::BTreeMap;
 use std::error::Error;
-use std::net::{SocketAddr, TcpListener};
 use std::ops::ControlFlow;
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use twodoors::lab::conduct::Conductor;
-use twodoors::lab::load::{Loaded, load};
 use twodoors::lab::{Lab, Options, limits};
-use twodoors::model::draw::Seed;
 use twodoors::model::fact::{Act, Fact, Kind};
 use twodoors::model::id::{Name, Node};
-use twodoors::model::mistake::{Files, Mistake};
-use twodoors::model::time::{Span, Time};
+use twodoors::model::time::Time;
 use twodoors::scenario::embedded;
 use twodoors::sim;
+
+use fleet::{Moved, asked, free, loaded, seconds};
 
 /// How many runs each clock gets.
 const RUNS: u64 = 10;
@@ -82,47 +80,10 @@ timeline:
   - {at: 30s, do: kill, target: balancer/internal, for: AWAYs}
 ";
 
-/// An agent that has nothing to show: only its tunnels are looked at.
-const BRANCH: &str = "
-version: v3
-teleport:
-  proxy_server: proxy.example.com:3080
-auth_service:
-  enabled: no
-proxy_service:
-  enabled: no
-ssh_service:
-  enabled: yes
-";
-
-/// The files of the example with this scenario, moved to addresses that nobody uses.
-struct Moved {
-    agents: u64,
-    octet: u8,
-    /// For how many seconds the door is away.
-    away: u64,
-}
-
-impl Files for Moved {
-    fn read(&self, path: &Path) -> Result<String, String> {
-        let text = if path == Path::new(embedded::SCENARIO) {
-            let text = SCENARIO.replace("AGENTS", &self.agents.to_string());
-            text.replace("AWAY", &self.away.to_string())
-        } else if path.ends_with("branch.yaml") {
-            BRANCH.to_owned()
-        } else {
-            embedded::FILES.read(path)?
-        };
-        let moved = [(10, 0), (20, 1), (30, 2)]
-            .iter()
-            .fold(text, |text, (from, to)| {
-                text.replace(
-                    &format!("127.{from}."),
-                    &format!("127.{}.", self.octet + to),
-                )
-            });
-        Ok(moved)
-    }
+/// The scenario of a fleet whose door is away for so many seconds.
+fn scenario(agents: u64, away: u64) -> String {
+    let text = SCENARIO.replace("AGENTS", &agents.to_string());
+    text.replace("AWAY", &away.to_string())
 }
 
 /// What a run came to: seconds, in order, infinite for what did not come back.
@@ -190,44 +151,10 @@ impl Gaps {
     }
 }
 
-fn seconds(span: Span) -> f64 {
-    std::time::Duration::from_micros(span.as_us()).as_secs_f64()
-}
-
-/// Finds three neighbouring second octets of 127/8 that nobody listens on.
-fn free() -> Option<u8> {
-    let free = |octet: u8| {
-        (1..=3)
-            .all(|last| TcpListener::bind(SocketAddr::from(([127, octet, 0, last], 3080))).is_ok())
-    };
-    (130..=240)
-        .step_by(3)
-        .find(|first| (0..3).all(|more| free(first + more)))
-}
-
-fn words(mistakes: &[Mistake]) -> String {
-    let lines: Vec<String> = mistakes
-        .iter()
-        .map(|mistake| format!("{mistake:?}"))
-        .collect();
-    lines.join("\n")
-}
-
-fn loaded(files: &Moved, seed: u64) -> Result<Loaded, String> {
-    let loaded = load(Path::new(embedded::SCENARIO), files);
-    loaded
-        .map(|loaded| loaded.with_seed(Seed(seed)))
-        .map_err(|mistakes| words(&mistakes))
-}
-
 /// Plays one run on sockets.
 async fn live(agents: u64, seed: u64) -> Result<Run, Box<dyn Error>> {
     let octet = free().ok_or("no addresses of 127/8 are free")?;
-    let files = Moved {
-        agents,
-        octet,
-        away: AWAY,
-    };
+    let files = Moved::new(scenario(agents, AWAY), octet);
     let loaded = loaded(&files, seed)?;
     limits::raise(&loaded.topology)?;
     let options = Options {
@@ -261,11 +188,7 @@ async fn live(agents: u64, seed: u64) -> Result<Run, Box<dyn Error>> {
 
 /// Plays one run in virtual time.
 fn simulated(agents: u64, away: u64, seed: u64) -> Result<Run, Box<dyn Error>> {
-    let files = Moved {
-        agents,
-        octet: 130,
-        away,
-    };
+    let files = Moved::new(scenario(agents, away), 130);
     let loaded = loaded(&files, seed)?;
     let topology = Arc::new(loaded.topology);
     let rules = loaded.rules.with_topology(Arc::clone(&topology));
@@ -341,16 +264,6 @@ fn compare(what: &str, live: &[Run], simulated: &[Run], sample: fn(&Run) -> &[f6
          {p_apart:.4} dealt by chance"
     );
     permuted
-}
-
-/// Reads a count from the command line.
-fn asked(name: &str, otherwise: u64) -> Result<u64, Box<dyn Error>> {
-    let mut args = std::env::args().skip_while(|arg| arg != name).skip(1);
-    Ok(args
-        .next()
-        .map(|count| count.parse())
-        .transpose()?
-        .unwrap_or(otherwise))
 }
 
 fn compared() -> Result<bool, Box<dyn Error>> {

@@ -29,3 +29,4 @@ mod stories;
 mod support;
 mod tidy;
 mod tunnel;
+mod turns;

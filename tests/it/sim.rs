@@ -6,6 +6,7 @@
 )]
 
 mod digests;
+mod drain;
 mod faults;
 mod fleet;
 mod kit;

@@ -92,3 +92,72 @@ async fn an_agent_whose_heartbeats_stop_is_offline() {
         .await;
     whole.lab.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drain_under_load_finishes_what_is_open_and_counts_what_it_refuses() {
+    /// How many streams are open, and the bytes of each: more than any buffer on the way holds.
+    const OPEN: usize = 6;
+    const BYTES: usize = 16_000_000;
+    let whole = lab(|topology| topology.users.clear()).await;
+    whole.mesh().await;
+    let mut open = Vec::new();
+    for place in 0..OPEN {
+        let app = AGENTS[place % 2];
+        let mut user = connect(&whole, 0, app).await;
+        send(&mut user, app, &format!("/bytes/{BYTES}")).await;
+        let mut first = [0; 1024];
+        user.read_exact(&mut first).await.unwrap();
+        open.push(user);
+    }
+    // Those who are connected and ask later, some for agents whose tunnels have open streams.
+    let mut late = Vec::new();
+    for app in AGENTS.iter().cycle().take(2 * AGENTS.len()) {
+        late.push((*app, connect(&whole, 0, app).await));
+    }
+    let since = whole.seq();
+    whole.operate("proxy/1", Act::Drain).await;
+    for agent in AGENTS {
+        let node = Node::Agent(agent.into());
+        let advised = |fact: &Fact| fact.node == node && matches!(fact.kind, Kind::Advised { .. });
+        let advised = whole.fact(("each is advised", STEP), since, advised).await;
+        let dialled = |fact: &Fact| fact.node == node && matches!(fact.kind, Kind::DoorUsed { .. });
+        let wait = ("each dials again", STEP);
+        let dialled = whole.fact(wait, advised.seq, dialled).await;
+        // By the next look for a lease, a second at most, and what a busy machine adds.
+        let took = Duration::from(dialled.at.since(advised.at));
+        assert!(took < STEP / 2, "{agent} moved {took:?} after the advice");
+    }
+    let (mut asked, mut served, mut refused) = (0, 0, 0);
+    let mut count = |answer: Answer| {
+        asked += 1;
+        match answer.status {
+            200 => served += 1,
+            502 => refused += 1,
+            _ => panic!("{answer:?}"),
+        }
+    };
+    for (app, mut user) in late {
+        send(&mut user, app, "/").await;
+        count(read(&mut user).await);
+    }
+    for proxy in [1, 2] {
+        for app in AGENTS {
+            count(ask(&whole, proxy, app, "/").await);
+        }
+    }
+    assert_eq!((asked, served, refused), (16, 8, 8));
+    let facts = || whole.facts().into_iter().filter(|fact| fact.seq > since);
+    let of = |is: fn(&Kind) -> bool| facts().filter(|fact| is(&fact.kind)).count();
+    assert_eq!(of(|kind| matches!(kind, Kind::NoTunnel { .. })), refused);
+    assert_eq!(of(|kind| matches!(kind, Kind::Drained)), 0, "it waits");
+    // What is open is whole, and then the drain is over.
+    for mut user in open {
+        let mut rest = Vec::new();
+        let _ = tokio::time::timeout(STEP, user.read_to_end(&mut rest)).await;
+        assert!(1024 + rest.len() > BYTES, "{} of {BYTES}", rest.len());
+    }
+    let drained =
+        |fact: &Fact| fact.node == Node::Proxy("1".into()) && matches!(fact.kind, Kind::Drained);
+    whole.fact(("it is over", STEP), since, drained).await;
+    whole.lab.stop().await;
+}

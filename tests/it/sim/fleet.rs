@@ -11,7 +11,7 @@ use twodoors::model::topology::Agent;
 use super::kit::{Lab, secs};
 
 /// Makes the embedded example with so many agents in the internal network, and no users.
-fn fleet(count: u32) -> Lab {
+pub(super) fn fleet(count: u32) -> Lab {
     let mut lab = Lab::split_dns();
     let first = lab.topology.agents[0].clone();
     lab.topology.users.clear();
