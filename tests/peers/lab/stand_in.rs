@@ -30,7 +30,12 @@ struct Ssh {
 
 impl Drop for Ssh {
     fn drop(&mut self) {
-        let _ = self.child.kill();
+        // An ssh that is asked to end takes its ProxyCommand along; a killed one leaves it behind,
+        // and `openssl s_client -quiet` holds the connection without it.
+        let asked = run("kill", &["-s", "TERM", &self.child.id().to_string()]);
+        if asked.code != Some(0) {
+            let _ = self.child.kill();
+        }
         let _ = self.child.wait();
     }
 }
