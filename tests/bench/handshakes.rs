@@ -14,13 +14,15 @@ use rustls::pki_types::pem::PemObject;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
 use twodoors::live::authority::{Authority, HostIdentity, HostRole, Trust};
+use twodoors::live::clock::Clock;
 use twodoors::live::tasks::Tasks;
 use twodoors::live::tls;
 use twodoors::live::tunnel::{self, ClientTunnel, ServerTunnel, Settings};
 use twodoors::live::webapi::FIND;
+use twodoors::model::time::Time;
 use twodoors::policy::principals;
 
 /// What the agents of these figures dial.
@@ -45,13 +47,13 @@ where
     G: Future<Output = Result<(), Failed>> + Send + 'static,
 {
     timeout(PATIENCE, one()).await??;
-    let began = Instant::now();
+    let began = Clock::start();
     let mut workers = JoinSet::new();
     for _ in 0..AT_ONCE {
-        let one = one.clone();
+        let (one, began) = (one.clone(), began);
         workers.spawn(async move {
             let mut done = 0_u32;
-            while began.elapsed() < MEASURED {
+            while Duration::from(began.now().since(Time::ZERO)) < MEASURED {
                 timeout(PATIENCE, one()).await??;
                 done += 1;
             }
@@ -62,7 +64,7 @@ where
     while let Some(done) = workers.join_next().await {
         all += done??;
     }
-    Ok(f64::from(all) / began.elapsed().as_secs_f64())
+    Ok(f64::from(all) / Duration::from(began.now().since(Time::ZERO)).as_secs_f64())
 }
 
 /// How one gets to the web port of a proxy, as the door does for an agent.

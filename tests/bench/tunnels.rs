@@ -250,7 +250,7 @@ impl Fleet {
             let mut looks = 0_u32;
             while !self.lab.journal().ask(&is) {
                 // Reading the folder costs more than a fact: not at each.
-                if looks % 64 == 0 {
+                if looks.is_multiple_of(64) {
                     most = most.max(descriptors());
                 }
                 looks += 1;
