@@ -210,7 +210,7 @@ fn address_in(
 /// Gives the host of an app under an address of the pool.
 pub fn app_host(app: &str, web: &HostPort) -> HostPort {
     HostPort {
-        host: format!("{app}.{}", web.host).into(),
+        host: format!("{app}.{}", web.host).to_ascii_lowercase().into(),
         port: web.port,
     }
 }

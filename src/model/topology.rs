@@ -382,7 +382,7 @@ impl Topology {
             .teleport
             .public
             .first()
-            .map(|public| format!("{app}.{}", public.host))
+            .map(|public| format!("{app}.{}", public.host).to_ascii_lowercase())
     }
 
     /// Counts the tunnels of a full mesh: every agent to every proxy.

@@ -4,7 +4,7 @@
 //! `policy/address` and `policy/answer` are asked once for each agent and user.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use hickory_proto::op::OpCode;
 use hickory_proto::rr::{DNSClass, RData, RecordType};
@@ -185,6 +185,8 @@ impl<'a> Scene<'a> {
         let (topology, rules) = (self.topology?, self.rules?);
         let address = match to.host.parse() {
             Ok(address) => Ok(address),
+            // No zone is asked for it: a resolver knows it by itself (RFC 6761 section 6.3).
+            Err(_) if to.host.eq_ignore_ascii_case("localhost") => Ok(Ipv4Addr::LOCALHOST.into()),
             Err(_) => resolve(topology, rules, asks, &to.host),
         };
         let address = match address {

@@ -342,3 +342,16 @@ fn a_login_that_nobody_asked_for_makes_no_visit() {
     let (mut bench, request) = visiting();
     assert!(bench.feed(Input::LoggedIn { request }).outputs.is_empty());
 }
+
+#[test]
+fn an_app_is_asked_for_in_lower_case_however_its_pool_is_written() {
+    let mut bench = waiting();
+    let public = &mut bench.topology.pool.teleport.public[0];
+    public.host = "Proxy.Example.com".into();
+    bench.feed(Input::MeshComplete);
+    let out = bench.wake();
+    assert!(
+        matches!(&out.outputs[..], [Output::Visit { host, .. }] if host == "orders.proxy.example.com"),
+        "{out:?}"
+    );
+}

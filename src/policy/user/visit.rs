@@ -83,7 +83,8 @@ impl User {
         visit.step = Step::Visit;
         out.push(Output::Visit {
             request: visit.request,
-            host: format!("{}.{}", visit.app, web.host),
+            // As browsers do with the host of a URL (RFC 3986 section 3.2.2).
+            host: format!("{}.{}", visit.app, web.host).to_ascii_lowercase(),
             port: web.port,
         });
     }
