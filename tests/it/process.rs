@@ -31,6 +31,8 @@ expect:
 struct Shipped {
     root: PathBuf,
     octet: u32,
+    /// Holds the addresses against other test processes, also while no lab listens there.
+    _held: TcpListener,
 }
 
 impl Drop for Shipped {
@@ -47,9 +49,18 @@ impl Shipped {
         let root = std::env::temp_dir().join(name);
         // Another test process may have begun its count nearby.
         let octets = (number..).map(|at| OCTET + (std::process::id() + at) % TRIPLES * 3);
-        let free = |octet: &u32| TcpListener::bind(format!("127.{octet}.0.2:3080")).is_ok();
-        let octet = octets.take(TRIPLES as usize).find(free).unwrap();
-        let shipped = Self { root, octet };
+        let free = |octet: u32| {
+            // No lab listens at the held address; a lab of somebody else may listen at the other.
+            let held = TcpListener::bind(format!("127.{octet}.255.254:3080")).ok()?;
+            let unused = TcpListener::bind(format!("127.{octet}.0.2:3080")).is_ok();
+            unused.then_some((octet, held))
+        };
+        let (octet, held) = octets.take(TRIPLES as usize).find_map(free).unwrap();
+        let shipped = Self {
+            root,
+            octet,
+            _held: held,
+        };
         for folder in ["scenarios", "zones"] {
             let from = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
             shipped.copy(&from, &shipped.root.join(folder));
