@@ -346,7 +346,11 @@ async fn mesh(agents: u64) -> Result<(), Failed> {
     let door = Node::Balancer("internal".into());
     fleet.lab.operate(&door, Act::Kill).await?;
     fleet.until(|state| state.mesh.now == 0).await?;
-    tokio::time::sleep(AWAY).await;
+    // Nobody can come back while it is away.
+    let early = fleet.until(|state| state.mesh.now > 0);
+    if tokio::time::timeout(AWAY, early).await.is_ok() {
+        return Err("a tunnel stands though the door is closed".into());
+    }
     let failed = fleet.ask(|seen| seen.failed);
     fleet.lab.operate(&door, Act::Start).await?;
     let back = fleet.lab.journal().ask(|state| state.at);

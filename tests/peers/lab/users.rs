@@ -191,16 +191,16 @@ fn psql_reaches_a_real_server_through_a_door_and_the_pool() {
     assert!(large.len() == LARGE && large.bytes().all(|byte| byte == b'x'));
 
     // One session sleeps while another sees it.
-    let mut sleeper = outside.psql("select pg_sleep(600)");
+    let mut sleeper = outside.psql("select pg_sleep_for('10min')");
     sleeper.stdout(Stdio::null()).stderr(Stdio::null());
     let mut sleeper = sleeper.spawn().unwrap();
-    let sleeps = "select count(*) from pg_stat_activity where query = 'select pg_sleep(600)'";
+    let sleeps = "select count(*) from pg_stat_activity where query like 'select pg_sleep_for%'";
     eventually("the other session", CHECKS, || {
         let seen = outside.ask(sleeps).text();
         (seen == "1").then_some(()).ok_or(seen)
     });
     let stop = "select count(pg_terminate_backend(pid)) from pg_stat_activity \
-                where query = 'select pg_sleep(600)'";
+                where query like 'select pg_sleep_for%'";
     outside.ask(stop).ended(0);
     assert_ne!(sleeper.wait().unwrap().code(), Some(0));
 
