@@ -204,11 +204,7 @@ impl Lab {
         };
         let rules = self.rules.load();
         let answer = answer::decide(&rules, &question);
-        let mut addresses = answer
-            .answer
-            .iter()
-            .filter_map(|shown| shown.record.data.ip_addr());
-        addresses.next()
+        answer.records().find_map(|shown| shown.address())
     }
 
     /// Gives each balancer's addresses.

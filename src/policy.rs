@@ -22,6 +22,7 @@ pub mod findings;
 pub mod health;
 pub mod lease;
 pub mod machines;
+pub mod name;
 pub mod principals;
 pub mod proxy;
 pub mod proxy_protocol;

@@ -26,7 +26,7 @@ use crate::policy::answer::{self, Question, Transport, rcode_word};
 use crate::policy::conductor::{Conductor as Machine, Input, Output};
 use crate::policy::faults::FAULTS_MAX;
 use crate::policy::machines;
-use crate::policy::zone::{data_words, read_name, read_type};
+use crate::policy::zone::{read_name, read_type};
 use crate::snapshot::condition;
 
 /// How many acts wait for those before them: a timeline that asks for more at once is not kept up
@@ -280,19 +280,19 @@ impl Conductor {
             transport: Transport::Udp,
             opcode: OpCode::Query,
             count: 1,
-            name: name.clone(),
+            name,
             record_type,
             class: DNSClass::IN,
             edns: None,
         };
-        let answered = probe::ask(check.from, lab.dns(), &name, record_type).await;
+        let answered = probe::ask(check.from, lab.dns(), &name.to_hickory(), record_type).await;
         let view = answered.as_ref().and_then(|answered| {
             // The wire does not name the view: it is the one that answers so by the rules now.
             let rules = lab.rules();
             let decided = answer::decide(&rules, &question);
-            let records = decided.answer.iter().map(|shown| &*shown.record);
-            let records = records.filter(|record| record.record_type() == record_type);
-            let data: Vec<String> = records.map(|record| data_words(&record.data)).collect();
+            let records = decided.records();
+            let records = records.filter(|record| record.record_type == record_type);
+            let data: Vec<String> = records.map(|record| record.data_words()).collect();
             let same = rcode_word(decided.rcode) == answered.rcode && data == answered.data;
             let view = decided.view.filter(|_| same)?;
             Some(view.name.clone())

@@ -107,7 +107,7 @@ impl Dialer {
         let place = self.place.load_full();
         // Read as zones are: the guide's own names have underscores, which no host name may have.
         let name = read_name(host).map_err(|_| failed(Cause::DnsFailed, "not a name"))?;
-        let answer = place.resolver.lookup_ip(name).await;
+        let answer = place.resolver.lookup_ip(name.to_hickory()).await;
         let answer = answer.map_err(|error| {
             let (cause, why) = unresolved(&error);
             failed(cause, &why)

@@ -14,7 +14,7 @@ use tokio::net::{TcpSocket, UdpSocket};
 use tokio::time::timeout;
 
 use crate::policy::answer::{PAYLOAD_MAX, rcode_word};
-use crate::policy::zone::data_words;
+use crate::policy::zone::rdata_words;
 
 /// How long one try waits; the server is on this machine, or a fault holds it up.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -70,7 +70,7 @@ fn read(answer: &Message, record_type: RecordType) -> Answered {
     let records = records.filter(|record| record.record_type() == record_type);
     Answered {
         rcode: rcode_word(answer.metadata.response_code),
-        data: records.map(|record| data_words(&record.data)).collect(),
+        data: records.map(|record| rdata_words(&record.data)).collect(),
     }
 }
 

@@ -230,7 +230,7 @@ impl Resolver {
         self.feed(Input::Asked {
             ask,
             client: question.source,
-            name: question.name.clone(),
+            name: question.name.to_hickory(),
             record_type: question.record_type,
         });
         let reply = answered.await.ok();

@@ -10,26 +10,26 @@ mod diff;
 mod faulty;
 mod reason;
 mod rules;
+mod section;
 #[cfg(test)]
 mod tests;
 
-use std::borrow::Cow;
-use std::path::Path;
-
 use hickory_proto::op::{OpCode, ResponseCode};
-use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
+use hickory_proto::rr::{DNSClass, RecordType};
 
 use crate::model::addr::{ClientAddr, ListenAddr};
 use crate::model::draw::Seed;
 use crate::model::id::Generation;
 use crate::model::time::Span;
 
+use super::name::{Key, Name};
 use super::view::{Selected, Subnet, is_listed, select};
-use super::zone::{Found, Item, Key, Node, Set, Zone, lookup};
+use super::zone::{Found, Node, Set, Zone, lookup};
 
 pub use self::diff::diff;
 pub use self::reason::{Acting, Note, Reason, Step, rcode_word};
 pub use self::rules::{Rules, View};
+pub use self::section::{Rrset, Shown, records};
 
 /// How many CNAMEs one answer follows, as BIND's `max-query-restarts`.
 pub const CHAIN_MAX: usize = 11;
@@ -102,11 +102,11 @@ pub struct Answer<'r> {
     /// Whether the server speaks for the name (AA).
     pub authoritative: bool,
     /// The records asked for, aliases first.
-    pub answer: Vec<Shown<'r>>,
+    pub answer: Vec<Rrset<'r>>,
     /// The SOA of a negative answer, or the name servers of a delegation.
-    pub authority: Vec<Shown<'r>>,
+    pub authority: Vec<Rrset<'r>>,
     /// Addresses of the name servers of a delegation (RFC 9471).
-    pub additional: Vec<Shown<'r>>,
+    pub additional: Vec<Rrset<'r>>,
     /// EDNS of the answer, when the question had it.
     pub edns: Option<Edns>,
     /// The address that chose the view, and the choice; `None` when it was not asked.
@@ -117,17 +117,6 @@ pub struct Answer<'r> {
     pub zone: Option<&'r Zone>,
     /// Why.
     pub reason: Reason<'r>,
-}
-
-/// A record of an answer and where it was written.
-#[derive(Clone, Debug)]
-pub struct Shown<'r> {
-    /// The record; a copy where a wildcard made its owner.
-    pub record: Cow<'r, Record>,
-    /// The file.
-    pub file: &'r Path,
-    /// The line, from 1.
-    pub line: usize,
 }
 
 /// Decides the answer to a question.
@@ -261,15 +250,20 @@ impl<'r> Answer<'r> {
         self.latency + seed.span("dns", "jitter", n, Span::ZERO, self.jitter)
     }
 
+    /// Gives the records of the answer section, one by one.
+    pub fn records(&self) -> impl DoubleEndedIterator<Item = Shown<'_>> {
+        records(&self.answer)
+    }
+
     /// Follows aliases to the end and fills the sections.
     fn follow(&mut self, view: &'r View, name: &Name, record_type: RecordType) {
-        let mut name = Cow::Borrowed(name);
+        let mut name = *name;
         // The names asked so far, to see a loop; an answer has few.
-        let mut asked: Vec<Key> = Vec::new();
+        let mut asked: Vec<Name> = Vec::new();
         loop {
             let key = Key::new(&name);
             let first = asked.is_empty();
-            let stop = if asked.iter().any(|before| before.whole() == key.whole()) {
+            let stop = if asked.contains(&name) {
                 Some(Step::Loop)
             } else if asked.len() > CHAIN_MAX {
                 Some(Step::ChainTooLong)
@@ -292,18 +286,48 @@ impl<'r> Answer<'r> {
             };
             self.zone = Some(zone);
             let found = lookup(zone, &key, record_type);
-            let Found::Alias { set, wildcard } = found else {
-                self.finish(zone, &name, found, first);
-                return;
+            let next = match found {
+                Found::Alias {
+                    node,
+                    set,
+                    wildcard,
+                } => {
+                    self.answer
+                        .push(shown(node, set, wildcard.then_some(&name)));
+                    set.target()
+                }
+                Found::Subtree { node, set, labels } => {
+                    self.answer.push(Rrset::of(node, set));
+                    let target = set.target().and_then(|target| {
+                        let before = &name.wire()[..key.before(labels).len()];
+                        target.below(before)
+                    });
+                    let alias = target.and_then(|target| Rrset::alias(&name, &target, set));
+                    if alias.is_none() {
+                        // RFC 6672 section 2.2: the new name would be too long.
+                        self.authoritative = true;
+                        self.rcode = ResponseCode::YXDomain;
+                        self.reason.step = Step::TooLong(node);
+                        return;
+                    }
+                    self.answer.extend(alias);
+                    target
+                }
+                Found::Records { .. }
+                | Found::Delegation { .. }
+                | Found::NoType { .. }
+                | Found::NoName { .. } => {
+                    self.finish(zone, &name, found, first);
+                    return;
+                }
             };
             self.authoritative = true;
-            self.answer.extend(shown(set, wildcard.map(|_| &*name)));
             self.reason.aliases += 1;
-            let Some(target) = set.target() else {
+            let Some(target) = next else {
                 return;
             };
-            asked.push(key);
-            name = Cow::Borrowed(target);
+            asked.push(name);
+            name = target;
         }
     }
 
@@ -312,22 +336,41 @@ impl<'r> Answer<'r> {
         // AA speaks of the first owner name in the answer (RFC 1035 section 4.1.1).
         self.authoritative = !first || !matches!(found, Found::Delegation { .. });
         self.reason.step = match found {
-            Found::Records { set, wildcard } | Found::Alias { set, wildcard } => {
-                self.answer.extend(shown(set, wildcard.map(|_| name)));
-                wildcard.map_or(Step::Exact, |node| Step::Wildcard(&node.name))
+            Found::Records {
+                node,
+                set,
+                wildcard,
+            }
+            | Found::Alias {
+                node,
+                set,
+                wildcard,
+            } => {
+                self.answer.push(shown(node, set, wildcard.then_some(name)));
+                match wildcard {
+                    true => Step::Wildcard(node),
+                    false => Step::Exact,
+                }
+            }
+            Found::Subtree { node, set, .. } => {
+                self.answer.push(Rrset::of(node, set));
+                Step::Exact
             }
             Found::Delegation { cut, servers } => {
-                self.authority.extend(shown(servers, None));
+                self.authority.push(Rrset::of(cut, servers));
                 self.additional.extend(glue(zone, servers));
-                Step::Delegation(&cut.name)
+                Step::Delegation(cut)
             }
-            Found::NoType { wildcard } => {
-                self.authority.push(zone.negative().into());
-                wildcard.map_or(Step::NoType, |node| Step::NoTypeWildcard(&node.name))
+            Found::NoType { node, wildcard } => {
+                self.authority.extend(negative(zone));
+                match wildcard {
+                    true => Step::NoTypeWildcard(node),
+                    false => Step::NoType,
+                }
             }
-            Found::NoName => {
+            Found::NoName { .. } => {
                 self.rcode = ResponseCode::NXDomain;
-                self.authority.push(zone.negative().into());
+                self.authority.extend(negative(zone));
                 Step::NoName
             }
         };
@@ -335,46 +378,39 @@ impl<'r> Answer<'r> {
 }
 
 /// Shows a set, under the name asked when a wildcard made it.
-fn shown<'r>(set: &'r Set, owner: Option<&Name>) -> impl Iterator<Item = Shown<'r>> {
-    set.items.iter().map(move |item| {
-        let mut shown = Shown::from(item);
-        if let Some(owner) = owner {
-            shown.record.to_mut().name = owner.clone();
-        }
-        shown
-    })
+fn shown<'r>(node: Node<'r>, set: Set<'r>, made: Option<&Name>) -> Rrset<'r> {
+    match made {
+        Some(name) => Rrset::under(name, set),
+        None => Rrset::of(node, set),
+    }
+}
+
+/// Gives the SOA of a negative answer (RFC 2308 section 3).
+fn negative(zone: &Zone) -> Option<Rrset<'_>> {
+    let (apex, soa, ttl) = zone.negative();
+    let mut set = Rrset::of(apex, soa?);
+    set.ttl = ttl;
+    Some(set)
 }
 
 /// Gives the addresses at or below a cut of this zone's name servers (RFC 9471).
-fn glue<'r>(zone: &'r Zone, servers: &'r Set) -> impl Iterator<Item = Shown<'r>> {
-    let targets = servers.items.iter().filter_map(|item| {
-        let RData::NS(target) = &item.record.data else {
-            return None;
-        };
-        Some(Key::new(&target.0))
-    });
-    let nodes = targets.filter_map(|key| {
-        let below = zone.is_cut_off(&key);
-        zone.node(key.whole()).filter(|_| below)
+fn glue<'r>(zone: &'r Zone, servers: Set<'r>) -> impl Iterator<Item = Rrset<'r>> {
+    let targets = servers
+        .items()
+        .filter_map(|item| Name::from_wire(item.data));
+    let nodes = targets.filter_map(|target| {
+        let key = Key::new(&target);
+        let below = key.is_under(zone.key()) && zone.is_cut_off(&key);
+        zone.node(&key).filter(|_| below)
     });
     nodes.flat_map(addresses)
 }
 
-fn addresses(node: &Node) -> impl Iterator<Item = Shown<'_>> {
+fn addresses(node: Node<'_>) -> impl Iterator<Item = Rrset<'_>> {
     let sets = [RecordType::A, RecordType::AAAA]
         .into_iter()
-        .filter_map(|record_type| node.set(record_type));
-    sets.flat_map(|set| shown(set, None))
-}
-
-impl<'r> From<&'r Item> for Shown<'r> {
-    fn from(item: &'r Item) -> Self {
-        Self {
-            record: Cow::Borrowed(&item.record),
-            file: &item.file,
-            line: item.line,
-        }
-    }
+        .filter_map(move |record_type| node.set(record_type));
+    sets.map(move |set| Rrset::of(node, set))
 }
 
 impl Transport {

@@ -24,7 +24,7 @@ use crate::model::fact::{Act, Kind, Resolved};
 use crate::model::id::{self, Node};
 use crate::model::time::{Span, Time};
 use crate::policy::answer::{CHAIN_MAX, rcode_word};
-use crate::policy::zone::{data_words, type_word};
+use crate::policy::zone::{rdata_words, type_word};
 use crate::policy::{Context, Machine, Outbox};
 
 use self::cache::{Cache, Entry};
@@ -317,7 +317,7 @@ fn answer(
 fn words(records: &[Record]) -> Arc<[id::Name]> {
     let words = records.iter().map(|record| {
         let kind = type_word(record.record_type());
-        format!("{kind} {}", data_words(&record.data)).into()
+        format!("{kind} {}", rdata_words(&record.data)).into()
     });
     words.collect()
 }

@@ -1,72 +1,40 @@
-//! A zone: its records in the order of the tree, each with its file and line.
+//! A zone: its records as a tree of names, each record with its file and line.
 //!
 //! In go master files; out come a zone that can be asked ([`lookup()`]), or every mistake, and
-//! warnings. Empty non-terminals are nodes like others (RFC 4592 section 2.2.2). It serves no DNAME
-//! and signs nothing.
+//! warnings. Empty non-terminals are nodes like others (RFC 4592 section 2.2.2). Nothing is signed.
 
 mod build;
 mod change;
 mod data;
-mod key;
 mod lexer;
 mod lookup;
 mod reader;
+mod store;
 #[cfg(test)]
 mod tests;
 mod text;
 
-use std::collections::BTreeMap;
-use std::path::Path;
-use std::sync::Arc;
-
-use hickory_proto::rr::{Name, RData, Record, RecordType};
+use hickory_proto::rr::RecordType;
 
 use crate::model::mistake::{Files, Mistake};
 use crate::model::topology::ZoneSource;
 
+use super::name::{Key, Name};
+
 pub use self::change::Unchanged;
-pub use self::key::Key;
 pub use self::lookup::{Found, lookup};
 pub use self::reader::served_type;
-pub use self::text::{data_words, read_name, read_type, type_word};
+pub use self::store::{Item, Node, Set};
+pub use self::text::{data_words, rdata_words, read_name, read_type, type_word};
 
 /// A zone that can be served.
 #[derive(Debug)]
 pub struct Zone {
     origin: Name,
-    apex: usize,
-    nodes: BTreeMap<Box<[u8]>, Node>,
-    /// The SOA record as negative answers carry it: with the TTL of RFC 2308 section 3.
-    negative: Item,
-}
-
-/// A name of a zone and what it owns; nothing when it only has names below it.
-#[derive(Debug)]
-pub struct Node {
-    /// The name as the zone file writes it.
-    pub name: Name,
-    /// Its sets, in the order of the file.
-    pub sets: Vec<Set>,
-}
-
-/// The records of one name and type, at least one, all with one TTL (RFC 2181 section 5).
-#[derive(Debug)]
-pub struct Set {
-    /// The type.
-    pub record_type: RecordType,
-    /// The records.
-    pub items: Vec<Item>,
-}
-
-/// A record and where it was written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Item {
-    /// The record.
-    pub record: Record,
-    /// The file.
-    pub file: Arc<Path>,
-    /// The line, from 1.
-    pub line: usize,
+    key: Key,
+    store: store::Store,
+    /// The TTL of the SOA in negative answers (RFC 2308 section 3).
+    negative_ttl: u32,
 }
 
 /// What became of reading a zone.
@@ -91,53 +59,61 @@ impl Zone {
         &self.origin
     }
 
-    /// Gives the SOA record for negative answers, its TTL clamped (RFC 2308 section 3).
-    pub const fn negative(&self) -> &Item {
-        &self.negative
+    /// Gives the key of its apex.
+    pub const fn key(&self) -> &Key {
+        &self.key
     }
 
-    /// Gives every name, empty non-terminals too, in canonical order.
-    pub fn nodes(&self) -> impl Iterator<Item = &Node> {
-        self.nodes.values()
+    /// Gives its apex.
+    pub const fn apex(&self) -> Node<'_> {
+        self.at(0)
     }
 
-    /// Gives every name with its key.
-    pub fn nodes_by_key(&self) -> impl Iterator<Item = (&[u8], &Node)> {
-        self.nodes.iter().map(|(key, node)| (&**key, node))
+    /// Gives the apex and its SOA, and the TTL that the SOA has in negative answers (RFC 2308
+    /// section 3).
+    pub fn negative(&self) -> (Node<'_>, Option<Set<'_>>, u32) {
+        let apex = self.apex();
+        (apex, apex.set(RecordType::SOA), self.negative_ttl)
+    }
+
+    /// Gives every name, empty non-terminals too; an ancestor before its descendants.
+    pub fn nodes(&self) -> impl Iterator<Item = Node<'_>> {
+        (0..self.store.len()).filter_map(|index| Some(self.at(u32::try_from(index).ok()?)))
+    }
+
+    /// Counts the names, empty non-terminals too.
+    pub const fn size(&self) -> usize {
+        self.store.len()
     }
 
     /// Finds a name, without regard to cuts above it.
-    pub fn node(&self, key: &[u8]) -> Option<&Node> {
-        self.nodes.get(key)
+    pub fn node(&self, key: &Key) -> Option<Node<'_>> {
+        let under = key.is_under(&self.key);
+        let index = under.then(|| self.store.find(key, self.apex_labels()))?;
+        index.map(|index| self.at(index))
     }
 
     /// Counts the labels of the apex.
     pub const fn apex_labels(&self) -> usize {
-        self.apex
+        self.key.labels()
     }
 
     /// Tells whether a name is at or below a cut of this zone.
     pub fn is_cut_off(&self, key: &Key) -> bool {
-        (self.apex + 1..=key.labels()).any(|labels| {
-            self.node(key.ancestor(labels))
-                .is_some_and(|node| node.set(RecordType::NS).is_some())
-        })
+        let mut node = self.apex();
+        for place in self.apex_labels()..key.labels() {
+            match self.store.child(node.index(), key.label(place)) {
+                Some(child) => node = self.at(child),
+                None => return false,
+            }
+            if node.has(store::CUT) {
+                return true;
+            }
+        }
+        false
     }
-}
 
-impl Node {
-    /// Finds the set of a type.
-    pub fn set(&self, record_type: RecordType) -> Option<&Set> {
-        self.sets.iter().find(|set| set.record_type == record_type)
-    }
-}
-
-impl Set {
-    /// Gives the name that a CNAME points to.
-    pub fn target(&self) -> Option<&Name> {
-        let RData::CNAME(target) = &self.items.first()?.record.data else {
-            return None;
-        };
-        Some(&target.0)
+    const fn at(&self, index: u32) -> Node<'_> {
+        self.store.node(index, &self.origin)
     }
 }

@@ -17,9 +17,10 @@ use crate::model::expect::Check;
 use crate::model::fact::{Cause, DnsAnswered, Kind, Probed};
 use crate::model::id::{Name, Node};
 use crate::model::time::{Span, Time};
+use crate::policy;
 use crate::policy::answer::{self, Answer, Edns, PAYLOAD_MAX, Question, Transport, rcode_word};
 use crate::policy::resolver::Reply;
-use crate::policy::zone::{data_words, read_name, read_type, type_word};
+use crate::policy::zone::{read_name, read_type, type_word};
 
 /// How long a stub resolver waits for one answer (resolv.conf's default, as `live/dial`).
 const RESOLVE_TIMEOUT: Span = Span::from_secs(5);
@@ -112,7 +113,7 @@ impl World<'_> {
             return self.hear(Id::Dns, id, Span::ZERO, Err((Cause::DnsFailed, error)));
         };
         if let Some(resolver) = self.resolver_of(client) {
-            return self.ask_resolver(resolver, (id, tried), source, (name, rtype));
+            return self.ask_resolver(resolver, (id, tried), source, (name.to_hickory(), rtype));
         }
         let asker = self.node(client);
         let question = self.question(source, name, rtype);
@@ -173,7 +174,7 @@ impl World<'_> {
     pub(super) fn question(
         &self,
         source: ClientAddr,
-        name: hickory_proto::rr::Name,
+        name: policy::name::Name,
         record_type: RecordType,
     ) -> Question {
         Question {
@@ -242,8 +243,8 @@ impl World<'_> {
         let answer = answer::decide(&rules, &question);
         let asker = topology.client_at(check.from);
         self.count(&question, &answer, asker.as_ref());
-        let data = answer.answer.iter().map(|shown| &shown.record.data);
-        let data = data.filter(|data| data.record_type() == question.record_type);
+        let data = answer.records();
+        let data = data.filter(|shown| shown.record_type == question.record_type);
         let probed = Probed {
             expectation,
             from: check.from,
@@ -253,7 +254,7 @@ impl World<'_> {
             rcode: (!answer.dropped).then(|| answer.code().into()),
             answer: match answer.dropped {
                 true => Vec::new(),
-                false => data.map(|data| data_words(data).into()).collect(),
+                false => data.map(|shown| shown.data_words().into()).collect(),
             },
         };
         self.emit(&Node::Lab, vec![Kind::Probed(Box::new(probed))]);
@@ -282,7 +283,7 @@ impl Counts {
             return None;
         }
         self.sampled += 1;
-        let records = answer.answer.iter().take(RECORDS_MAX);
+        let records = answer.records().take(RECORDS_MAX);
         Some(Kind::DnsAnswered(Box::new(DnsAnswered {
             client: question.source,
             asker: asker.cloned(),
@@ -293,12 +294,7 @@ impl Counts {
             view,
             rule,
             rcode: rcode.into(),
-            answer: records
-                .map(|shown| {
-                    let data = &shown.record.data;
-                    format!("{} {}", type_word(data.record_type()), data_words(data))
-                })
-                .collect(),
+            answer: records.map(|shown| shown.typed_words()).collect(),
             why: answer.reason.to_string(),
         })))
     }

@@ -192,7 +192,7 @@ impl World<'_> {
         let address = SocketAddr::new(resolver.address, super::dial::port(&mut resolver.ports));
         let question = self.question(
             ClientAddr(address),
-            forward.name.clone(),
+            (&forward.name).into(),
             forward.record_type,
         );
         let asker = self.topology.client_at(address.ip());

@@ -18,7 +18,7 @@ use hickory_proto::rr::{DNSClass, Name, Record, RecordType};
 use twodoors::model::addr::{ClientAddr, ListenAddr};
 use twodoors::model::topology::Topology;
 use twodoors::policy::answer::{Question, Rules, Step, Transport, decide};
-use twodoors::policy::zone::Key;
+use twodoors::policy::name::Key;
 
 use crate::kit::{edns, query, query_of, rules, serve, topology, view};
 
@@ -114,7 +114,7 @@ fn meaning(message: &Message, any: bool) -> Meaning {
 /// The names to ask for: each of the zones, a child, a sibling, its parent.
 fn names(rules: &Rules) -> BTreeSet<Name> {
     let nodes = rules.views.iter().flat_map(|view| view.zones());
-    let owners = nodes.flat_map(|zone| zone.nodes().map(|node| node.name.clone()));
+    let owners = nodes.flat_map(|zone| zone.nodes().map(|node| node.name().to_hickory()));
     let mut names = BTreeSet::new();
     for owner in owners {
         let parent = owner.base_name();
@@ -140,9 +140,12 @@ fn types_owned(rules: &Rules) -> BTreeMap<Name, BTreeSet<RecordType>> {
     let zones = rules.views.iter().flat_map(|view| view.zones());
     let mut owned: BTreeMap<Name, BTreeSet<RecordType>> = BTreeMap::new();
     for node in zones.flat_map(|zone| zone.nodes()) {
-        let types = node.sets.iter().map(|set| set.record_type);
+        let types = node.sets().map(|set| set.record_type());
         let types = types.filter(|known| !TYPES.contains(known));
-        owned.entry(node.name.clone()).or_default().extend(types);
+        owned
+            .entry(node.name().to_hickory())
+            .or_default()
+            .extend(types);
     }
     owned
 }
@@ -156,7 +159,7 @@ fn construct(rules: &Rules, from: &str, message: &Message) -> String {
         transport: Transport::Tcp,
         opcode: OpCode::Query,
         count: 1,
-        name: query.name.clone(),
+        name: (&query.name).into(),
         record_type: query.query_type,
         class: query.query_class,
         edns: None,
@@ -164,11 +167,11 @@ fn construct(rules: &Rules, from: &str, message: &Message) -> String {
     let answer = decide(rules, &question);
     let reason = &answer.reason;
     // A name that exists only because of those below it (RFC 4592 section 2.2.2).
-    let key = Key::new(&query.name);
-    let node = answer.zone.and_then(|zone| zone.node(key.whole()));
+    let key = Key::new(&(&query.name).into());
+    let node = answer.zone.and_then(|zone| zone.node(&key));
     if matches!(reason.step, Step::NoType)
         && reason.aliases == 0
-        && node.is_some_and(|node| node.sets.is_empty())
+        && node.is_some_and(|node| node.sets().len() == 0)
     {
         return String::from("empty non-terminal");
     }

@@ -9,16 +9,18 @@ use std::net::{IpAddr, SocketAddr};
 
 use clap::Args;
 use hickory_proto::op::OpCode;
-use hickory_proto::rr::{DNSClass, Record, RecordType};
+use hickory_proto::rr::{DNSClass, RecordType};
 use ipnet::IpNet;
 use serde_json::{Value, json};
 
 use crate::cli::{Exit, Io};
 use crate::model::addr::{ClientAddr, ListenAddr};
 use crate::model::topology::Topology;
-use crate::policy::answer::{Answer, Edns, PAYLOAD_MAX, Question, Rules, Shown, Transport, decide};
+use crate::policy::answer::{
+    Answer, Edns, PAYLOAD_MAX, Question, Rrset, Rules, Transport, decide, records,
+};
 use crate::policy::view::{Subnet, tried};
-use crate::policy::zone::{data_words, read_name, read_type, type_word};
+use crate::policy::zone::{read_name, read_type, type_word};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -75,8 +77,9 @@ pub fn dns(
         let value = as_json(&topology.name, &asked, &answer);
         format!("{}\n", serde_json::to_string_pretty(&value)?)
     } else if asked.short {
-        let records = answer.answer.iter();
-        let words = records.map(|shown| format!("{}\n", data_words(&shown.record.data)));
+        let words = answer
+            .records()
+            .map(|shown| format!("{}\n", shown.data_words()));
         words.collect()
     } else {
         as_text(&topology.name, &asked, &answer)?
@@ -239,19 +242,12 @@ fn as_text(scenario: &str, asked: &Asked, answer: &Answer<'_>) -> Result<String,
         ("authority", &answer.authority),
         ("glue", &answer.additional),
     ];
-    let lines = sections.iter().flat_map(|(_, section)| section.iter());
-    let width = lines
-        .map(|shown| words(&shown.record).len())
-        .max()
-        .unwrap_or(0);
-    for (section, records) in sections {
-        for shown in records {
+    let lines = sections.iter().flat_map(|(_, section)| records(section));
+    let width = lines.map(|shown| shown.words().len()).max().unwrap_or(0);
+    for (section, sets) in sections {
+        for shown in records(sets) {
             let place = format!("{}:{}", shown.file.display(), shown.line);
-            writeln!(
-                text,
-                "{section:<9} {:<width$}  {place}",
-                words(&shown.record)
-            )?;
+            writeln!(text, "{section:<9} {:<width$}  {place}", shown.words())?;
         }
     }
     if let Some(subnet) = answer.edns.and_then(|edns| edns.subnet) {
@@ -294,21 +290,15 @@ fn rules_tried<'r>(answer: &Answer<'r>) -> Vec<RuleTried<'r>> {
     rule.collect()
 }
 
-fn words(record: &Record) -> String {
-    let kind = type_word(record.record_type());
-    let data = data_words(&record.data);
-    format!("{} {} {kind} {data}", record.name, record.ttl)
-}
-
 fn as_json(scenario: &str, asked: &Asked, answer: &Answer<'_>) -> Value {
     let question = &asked.question;
-    let records = |section: &[Shown<'_>]| -> Vec<Value> {
-        let records = section.iter().map(|shown| {
+    let records = |section: &[Rrset<'_>]| -> Vec<Value> {
+        let records = records(section).map(|shown| {
             json!({
-                "name": shown.record.name.to_ascii(),
-                "ttl_seconds": shown.record.ttl,
-                "type": type_word(shown.record.record_type()),
-                "data": data_words(&shown.record.data),
+                "name": shown.owner.to_ascii(),
+                "ttl_seconds": shown.ttl,
+                "type": type_word(shown.record_type),
+                "data": shown.data_words(),
                 "file": shown.file,
                 "line": shown.line,
             })

@@ -64,15 +64,14 @@ fn resolve(topology: &Topology, rules: &Rules, from: IpAddr, lead: &mut Lead) ->
             transport: Transport::Udp,
             opcode: OpCode::Query,
             count: 1,
-            name: name.clone(),
+            name,
             record_type,
             class: DNSClass::IN,
             edns: None,
         };
         let answer = decide(rules, &question);
         lead.view = answer.view.map(|view| view.name.to_string());
-        let mut records = answer.answer.iter();
-        if let Some(address) = records.find_map(|shown| shown.record.data.ip_addr()) {
+        if let Some(address) = answer.records().find_map(|shown| shown.address()) {
             return Some(address);
         }
         lead.code = lead.code.take().or_else(|| Some(answer.code().to_string()));

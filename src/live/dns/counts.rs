@@ -8,7 +8,7 @@ use crate::model::fact::{DnsAnswered, Kind};
 use crate::model::id::{Name, Node};
 use crate::model::topology::Topology;
 use crate::policy::answer::{Answer, Question};
-use crate::policy::zone::{data_words, type_word};
+use crate::policy::zone::type_word;
 
 /// How many answers are shown whole between two flushes: 640 a second is more than a page shows.
 const SAMPLE_MAX: usize = 64;
@@ -79,7 +79,7 @@ impl Counts {
         rule: Option<Name>,
     ) -> DnsAnswered {
         let subnet = question.edns.and_then(|edns| edns.subnet);
-        let records = answer.answer.iter().take(RECORDS_MAX);
+        let records = answer.records().take(RECORDS_MAX);
         DnsAnswered {
             client: question.source,
             asker: self.askers.get(&question.source.ip()).cloned(),
@@ -90,12 +90,7 @@ impl Counts {
             view,
             rule,
             rcode: answer.code().into(),
-            answer: records
-                .map(|shown| {
-                    let data = &shown.record.data;
-                    format!("{} {}", type_word(data.record_type()), data_words(data))
-                })
-                .collect(),
+            answer: records.map(|shown| shown.typed_words()).collect(),
             why: answer.reason.to_string(),
         }
     }

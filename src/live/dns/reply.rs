@@ -5,14 +5,15 @@
 
 use hickory_proto::op::{Edns as HickoryEdns, Metadata, ResponseCode};
 use hickory_proto::rr::rdata::opt::{ClientSubnet, EdnsCode, EdnsOption};
-use hickory_proto::rr::{DNSClass, Name, Record, RecordType};
+use hickory_proto::rr::{DNSClass, Record, RecordType};
 use hickory_proto::serialize::binary::BinEncoder;
 use hickory_server::net::xfer::Protocol;
 use hickory_server::server::Request;
 use hickory_server::zone_handler::{MessageResponse, MessageResponseBuilder};
 
 use crate::model::addr::{ClientAddr, ListenAddr};
-use crate::policy::answer::{Answer, Edns, PAYLOAD_MAX, Question, Shown, Transport};
+use crate::policy::answer::{Answer, Edns, PAYLOAD_MAX, Question, Rrset, Transport, records};
+use crate::policy::name::Name;
 use crate::policy::resolver::Reply as Resolved;
 use crate::policy::view::Subnet;
 
@@ -34,7 +35,7 @@ pub fn question(request: &Request, destination: ListenAddr) -> Question {
         transport,
         opcode: request.metadata.op_code,
         count: queries.len(),
-        name: only.map_or_else(Name::root, |query| query.original().name().clone()),
+        name: only.map_or(Name::ROOT, |query| query.original().name().into()),
         record_type: only.map_or(RecordType::ZERO, |query| query.query_type()),
         class: only.map_or(DNSClass::IN, |query| query.query_class()),
         edns: request
@@ -129,8 +130,8 @@ pub struct Reply {
 impl Reply {
     /// Takes of an answer what fits.
     pub fn fit(request: &Request, question: &Question, answer: Answer<'_>) -> Self {
-        let records = |section: Vec<Shown<'_>>| -> Vec<Record> {
-            let records = section.into_iter().map(|shown| shown.record.into_owned());
+        let records = |section: &[Rrset<'_>]| -> Vec<Record> {
+            let records = records(section).filter_map(|shown| shown.to_hickory());
             records.collect()
         };
         let edns = answer.edns.map(|edns| out(edns, answer.rcode));
@@ -140,9 +141,9 @@ impl Reply {
         let reply = Self {
             metadata,
             edns,
-            answer: records(answer.answer),
-            authority: records(answer.authority),
-            additional: records(answer.additional),
+            answer: records(&answer.answer),
+            authority: records(&answer.authority),
+            additional: records(&answer.additional),
         };
         reply.within(request, question)
     }

@@ -6,7 +6,8 @@
 use std::sync::Arc;
 
 use crate::model::timeline::RecordChange;
-use crate::policy::zone::{Key, Unchanged, Zone, read_name, served_type};
+use crate::policy::name::Key;
+use crate::policy::zone::{Unchanged, Zone, read_name, served_type};
 
 use super::{Rules, View, diff};
 

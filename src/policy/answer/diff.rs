@@ -6,7 +6,8 @@
 use std::collections::BTreeSet;
 use std::fmt::Display;
 
-use crate::policy::zone::{Item, Node};
+use crate::policy::name::Key;
+use crate::policy::zone::Node;
 
 use super::{Rules, View};
 
@@ -105,23 +106,27 @@ fn compare(old: Option<&View>, new: Option<&View>, changed: &mut BTreeSet<String
                 .into_iter()
                 .flat_map(View::zones)
                 .find(|twin| twin.origin() == zone.origin());
-            for (key, node) in zone.nodes_by_key() {
-                if !same(Some(node), twin.and_then(|twin| twin.node(key))) {
-                    changed.insert(format!("{name}/{}", node.name.to_lowercase()));
+            for node in zone.nodes() {
+                let owner = node.name();
+                let other = twin.and_then(|twin| twin.node(&Key::new(&owner)));
+                if !same(node, other) {
+                    changed.insert(format!("{name}/{}", owner.lower()));
                 }
             }
         }
     }
 }
 
-fn same(a: Option<&Node>, b: Option<&Node>) -> bool {
-    let records = |node: Option<&Node>| -> BTreeSet<String> {
-        let sets = node.into_iter().flat_map(|node| &node.sets);
-        sets.flat_map(|set| &set.items).map(word).collect()
-    };
-    records(a) == records(b)
+fn same(a: Node<'_>, b: Option<Node<'_>>) -> bool {
+    records(Some(a)) == records(b)
 }
 
-fn word(item: &Item) -> String {
-    item.record.to_string()
+/// Gives what a name owns, for comparison.
+fn records(node: Option<Node<'_>>) -> BTreeSet<(u16, u32, &[u8])> {
+    let sets = node.into_iter().flat_map(|node| node.sets());
+    let records = sets.flat_map(|set| {
+        let (kind, ttl) = (set.code(), set.ttl());
+        set.items().map(move |item| (kind, ttl, item.data))
+    });
+    records.collect()
 }

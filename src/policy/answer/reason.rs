@@ -3,10 +3,10 @@
 use std::fmt;
 
 use hickory_proto::op::ResponseCode;
-use hickory_proto::rr::Name;
 
 use crate::model::fault::Fault;
 use crate::model::id::{self, FaultId, Generation};
+use crate::policy::zone::Node;
 
 /// Why an answer is what it is.
 #[derive(Clone, Debug)]
@@ -62,7 +62,7 @@ pub enum Step<'r> {
     /// The class is not IN.
     Class,
     /// The name is at or below this cut.
-    Delegation(&'r Name),
+    Delegation(Node<'r>),
     /// A fault took the answer away.
     Dropped,
     /// The name and the type exist.
@@ -78,7 +78,7 @@ pub enum Step<'r> {
     /// The name exists without this type.
     NoType,
     /// The name is covered by this wildcard, which has no such type.
-    NoTypeWildcard(&'r Name),
+    NoTypeWildcard(Node<'r>),
     /// No view lets the source in.
     NoView,
     /// No zone of the view holds the name.
@@ -87,12 +87,14 @@ pub enum Step<'r> {
     Opcode,
     /// An alias leads to a name outside the zone that was asked first; the asker goes on there.
     Outside,
+    /// The DNAME of this name would make the name too long.
+    TooLong(Node<'r>),
     /// Zone transfers are not served.
     Transfer,
     /// The type exists in messages only, or is not served.
     Type,
     /// The name is covered by this wildcard.
-    Wildcard(&'r Name),
+    Wildcard(Node<'r>),
 }
 
 /// Gives the mnemonic of a response code (RFC 6895 section 2.3).
@@ -106,6 +108,7 @@ pub const fn rcode_word(rcode: ResponseCode) -> &'static str {
         ResponseCode::FormErr => "FORMERR",
         ResponseCode::ServFail => "SERVFAIL",
         ResponseCode::NXDomain => "NXDOMAIN",
+        ResponseCode::YXDomain => "YXDOMAIN",
         ResponseCode::NotImp => "NOTIMP",
         ResponseCode::Refused => "REFUSED",
         ResponseCode::NotAuth => "NOTAUTH",
@@ -151,9 +154,14 @@ impl fmt::Display for Acting<'_> {
 impl fmt::Display for Step<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Delegation(cut) => return write!(f, "delegation at {cut}"),
-            Self::Wildcard(name) => return write!(f, "wildcard {name}"),
-            Self::NoTypeWildcard(name) => return write!(f, "no such type at wildcard {name}"),
+            Self::Delegation(cut) => return write!(f, "delegation at {}", cut.name()),
+            Self::TooLong(node) => {
+                return write!(f, "DNAME at {} makes the name too long", node.name());
+            }
+            Self::Wildcard(node) => return write!(f, "wildcard {}", node.name()),
+            Self::NoTypeWildcard(node) => {
+                return write!(f, "no such type at wildcard {}", node.name());
+            }
             Self::BadSubnet => "client subnet not proper",
             Self::BadVersion => "EDNS version not known",
             Self::ChainTooLong => "chain too long",
@@ -196,6 +204,7 @@ impl Step<'_> {
             Self::NoName => "RFC 2308 section 2.1, RFC 8020",
             Self::NoType => "RFC 2308 section 2.2",
             Self::NoTypeWildcard(_) | Self::Wildcard(_) => "RFC 4592 section 3.3",
+            Self::TooLong(_) => "RFC 6672 section 2.2",
         }
     }
 }

@@ -17,7 +17,8 @@ use crate::model::mistake::{Files, Mistake, Place};
 use crate::model::network::Element;
 use crate::model::topology::{Topology, ZoneSource};
 use crate::policy::faults::Faults;
-use crate::policy::zone::{Key, Zone};
+use crate::policy::name::Key;
+use crate::policy::zone::Zone;
 
 /// The rules in force.
 #[derive(Clone, Debug)]
@@ -75,8 +76,8 @@ impl Rules {
                     loaded.zone.map(Arc::new)
                 });
                 if let Some(zone) = zone {
-                    let key = Key::new(zone.origin());
-                    let before = zones.insert(key.whole().into(), Arc::clone(zone));
+                    let key = zone.key().whole().into();
+                    let before = zones.insert(key, Arc::clone(zone));
                     if before.is_some() {
                         mistakes.push(twice(&view.name, source));
                     }
@@ -154,7 +155,7 @@ fn twice(view: &Name, source: &ZoneSource) -> Mistake {
 }
 
 impl View {
-    /// Gives its zones, in canonical order of their apexes.
+    /// Gives its zones, in the order of their apexes' names.
     pub fn zones(&self) -> impl Iterator<Item = &Arc<Zone>> {
         self.zones.values()
     }
@@ -162,8 +163,7 @@ impl View {
     /// Gives the same view with another zone in the place of the one with the same apex.
     pub(super) fn with_zone(&self, zone: Arc<Zone>) -> Self {
         let mut view = self.clone();
-        let key = Key::new(zone.origin());
-        view.zones.insert(key.whole().into(), zone);
+        view.zones.insert(zone.key().whole().into(), zone);
         view
     }
 

@@ -108,11 +108,8 @@ fn question(from: &str, name: &str, record_type: RecordType) -> Question {
 
 /// Shows an answer: code, flag, reason, and the names and types of its sections.
 fn shown(answer: &Answer<'_>) -> String {
-    let section = |records: &[Shown<'_>]| {
-        let words = records.iter().map(|shown| {
-            let kind = shown.record.record_type();
-            format!("{} {kind}", shown.record.name)
-        });
+    let section = |section: &[Rrset<'_>]| {
+        let words = records(section).map(|shown| format!("{} {}", shown.owner, shown.record_type));
         words.collect::<Vec<_>>().join(", ")
     };
     let aa = if answer.authoritative { " aa" } else { "" };
@@ -217,12 +214,12 @@ fn rfc_2308_a_negative_answer_has_the_lesser_ttl() {
         &rules,
         &question("10.0.0.1", "none.example.test", RecordType::A),
     );
-    assert_eq!(answer.authority[0].record.ttl, 5);
+    assert_eq!(answer.authority[0].ttl, 5);
     let soa = decide(
         &rules,
         &question("10.0.0.1", "example.test", RecordType::SOA),
     );
-    assert_eq!(soa.answer[0].record.ttl, 60);
+    assert_eq!(soa.answer[0].ttl, 60);
 }
 
 #[test]

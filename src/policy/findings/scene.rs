@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use hickory_proto::op::OpCode;
-use hickory_proto::rr::{DNSClass, RData, RecordType};
+use hickory_proto::rr::{DNSClass, RecordType};
 
 use crate::model::addr::{ClientAddr, HostPort, ListenAddr};
 use crate::model::id::Name;
@@ -226,7 +226,7 @@ fn resolve<'a>(
         return Err(none);
     };
     for record_type in [RecordType::A, RecordType::AAAA] {
-        let mut name = asked.clone();
+        let mut name = asked;
         for _ in 0..ALIASES_MAX {
             let question = Question {
                 source: ClientAddr(SocketAddr::new(from, 0)),
@@ -234,21 +234,20 @@ fn resolve<'a>(
                 transport: Transport::Udp,
                 opcode: OpCode::Query,
                 count: 1,
-                name: name.clone(),
+                name,
                 record_type,
                 class: DNSClass::IN,
                 edns: None,
             };
             let answer = decide(rules, &question);
-            let mut records = answer.answer.iter();
-            if let Some(address) = records.find_map(|shown| shown.record.data.ip_addr()) {
+            if let Some(address) = answer.records().find_map(|shown| shown.address()) {
                 return Ok(address);
             }
             // An alias out of its zone is the client's to follow.
-            let alias = answer.answer.last().map(|shown| &shown.record.data);
-            match alias {
-                Some(RData::CNAME(target)) => name = target.0.clone(),
-                _ => {
+            let last = answer.records().next_back();
+            match last.and_then(|shown| shown.alias()) {
+                Some(target) => name = target,
+                None => {
                     let view = answer.view.map(|view| &view.name);
                     none = Lead::NoAddress(view, answer.code().to_string());
                     break;

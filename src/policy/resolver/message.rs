@@ -9,7 +9,7 @@ use crate::model::addr::ClientAddr;
 use crate::model::fact::Act;
 use crate::model::id;
 use crate::model::time::Span;
-use crate::policy::answer::Answer;
+use crate::policy::answer::{Answer, records};
 
 /// What a resolver is told.
 #[derive(Clone, Debug, PartialEq)]
@@ -121,8 +121,8 @@ impl Reply {
 /// The DNS server's answer, for those who ask it without sockets; one that was dropped is none.
 impl From<&Answer<'_>> for Reply {
     fn from(answer: &Answer<'_>) -> Self {
-        let records = answer.answer.iter().map(|shown| (*shown.record).clone());
-        let authority = answer.authority.iter().map(|shown| (*shown.record).clone());
-        Self::from_sections(answer.rcode, records.collect(), authority)
+        let hickory = |section| records(section).filter_map(|shown| shown.to_hickory());
+        let (answers, authority) = (hickory(&answer.answer), hickory(&answer.authority));
+        Self::from_sections(answer.rcode, answers.collect(), authority)
     }
 }

@@ -1,15 +1,29 @@
 //! Makes a zone of the records that were read, and tells every reason why they are none.
+//!
+//! Records come one by one, in the order of the files; names become nodes at once, and when all are
+//! there they are put together by node and type.
 
-use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
 
-use hickory_proto::rr::{Name, RData, Record, RecordType};
+use hickory_proto::rr::RecordType;
 
 use crate::model::mistake::{Files, Place};
 use crate::model::topology::ZoneSource;
+use crate::policy::name::{Key, Name};
 
-use super::reader::{self, Notes, Read};
+use super::reader::{self, Notes, soa_minimum};
+use super::store::{RecordEntry, Store};
 use super::text::{self, type_word};
-use super::{Item, Key, Loaded, Node, Set, Zone};
+use super::{Loaded, Node, Zone};
+
+mod checks;
+
+/// How many records one name and type may have; BIND's `max-records-per-type` by default.
+const SET_MAX: usize = 100;
+
+/// How many types one name may have; BIND's `max-types-per-name` by default.
+const TYPES_MAX: usize = 100;
 
 /// Reads and builds.
 pub(super) fn load(source: &ZoneSource, files: &dyn Files) -> Loaded {
@@ -18,7 +32,7 @@ pub(super) fn load(source: &ZoneSource, files: &dyn Files) -> Loaded {
         line: 1,
         column: 1,
     };
-    let origin = match text::name(&source.origin, &Name::root()) {
+    let origin = match text::name(&source.origin, &Name::ROOT) {
         Ok(origin) => origin,
         Err(what) => {
             let mut notes = Notes::default();
@@ -30,272 +44,287 @@ pub(super) fn load(source: &ZoneSource, files: &dyn Files) -> Loaded {
             };
         }
     };
-    let (records, notes) = reader::read(&source.file, &origin, files);
-    build(origin, records, notes, top())
+    let mut builder = Builder::new(origin);
+    reader::read(&source.file, files, &mut builder);
+    builder.finish(top())
 }
 
-/// Makes a zone of records, `top` being where the whole is complained about.
-pub(super) fn build(origin: Name, records: Vec<Read>, notes: Notes, top: Place) -> Loaded {
-    let mut builder = Builder {
-        key: Key::new(&origin),
-        origin,
-        nodes: BTreeMap::new(),
-        notes,
-    };
-    for record in records {
-        builder.add(record);
-    }
-    // A record that could not be read may be the one that is missing below.
-    let clean = builder.notes.mistakes.is_empty();
-    let soa = builder.soa();
-    if clean {
-        builder.check_apex(top);
-    }
-    builder.check_nodes();
-    let mut notes = builder.notes;
-    notes.mistakes.sort();
-    notes.warnings.sort();
-    let zone = soa
-        .filter(|_| notes.mistakes.is_empty())
-        .map(|negative| Zone {
-            apex: builder.key.labels(),
-            origin: builder.origin,
-            nodes: builder.nodes,
-            negative,
-        });
-    Loaded {
-        zone,
-        mistakes: notes.mistakes,
-        warnings: notes.warnings,
-    }
+/// One record as it was read.
+#[derive(Debug)]
+pub(super) struct Raw<'a> {
+    pub(super) owner: &'a Name,
+    pub(super) ttl: u32,
+    pub(super) record_type: RecordType,
+    /// In wire form.
+    pub(super) data: &'a [u8],
+    pub(super) file: &'a Arc<Path>,
+    pub(super) line: usize,
+    pub(super) column: usize,
 }
 
-/// How many records one name and type may have; BIND's `max-records-per-type` by default.
-const SET_MAX: usize = 100;
+/// A record that waits to be put into its set.
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    node: u32,
+    ttl: u32,
+    kind: u16,
+    column: u16,
+    record: RecordEntry,
+}
 
-/// How many types one name may have; BIND's `max-types-per-name` by default.
-const TYPES_MAX: usize = 100;
-
-struct Builder {
+/// A zone that is being built.
+pub(super) struct Builder {
     origin: Name,
     key: Key,
-    nodes: BTreeMap<Box<[u8]>, Node>,
+    store: Store,
+    waiting: Vec<Waiting>,
     notes: Notes,
+    /// The owner of the record before and its node: most records of a name stand together.
+    last: (Name, u32),
 }
 
 impl Builder {
-    fn add(&mut self, read: Read) {
-        let key = Key::new(&read.owner);
-        let place = Place {
-            file: read.file.to_path_buf(),
-            line: read.line,
-            column: read.column,
+    pub(super) fn new(origin: Name) -> Self {
+        Self {
+            key: Key::new(&origin),
+            store: Store::new(),
+            waiting: Vec::new(),
+            notes: Notes::default(),
+            last: (origin, 0),
+            origin,
+        }
+    }
+
+    pub(super) const fn origin(&self) -> &Name {
+        &self.origin
+    }
+
+    pub(super) const fn notes(&mut self) -> &mut Notes {
+        &mut self.notes
+    }
+
+    /// Adds a record.
+    pub(super) fn add(&mut self, raw: &Raw<'_>) {
+        let place = || Place {
+            file: raw.file.to_path_buf(),
+            line: raw.line,
+            column: raw.column,
         };
-        if !key.is_under(&self.key) {
-            let what = format!("{} is not in the zone {}", read.owner, self.origin);
+        let Some(node) = self.node(raw.owner) else {
+            let what = format!("{} is not in the zone {}", raw.owner, self.origin);
             let cure = "a final dot that is missing or too much?";
-            self.notes.mistake(place, what, cure);
+            self.notes.mistake(place(), what, cure);
             return;
-        }
-        let record_type = read.data.record_type();
-        let apex = key.labels() == self.key.labels();
-        if record_type == RecordType::SOA && !apex {
-            let what = format!("an SOA at {}, not at the apex {}", read.owner, self.origin);
-            self.notes.mistake(place, what, "");
-            return;
-        }
-        let node = self.node(&key, &read.owner);
-        if let Some(clash) = clash(node, &read.data) {
-            let what = format!("{}: {clash}", read.owner);
-            self.notes.mistake(place, what, "");
-            return;
-        }
-        let full = match node.set(record_type) {
-            Some(set) => set.items.len() == SET_MAX,
-            None => node.sets.len() == TYPES_MAX,
         };
-        if full {
-            let what = format!("{}: more than {SET_MAX} records or types", read.owner);
+        if raw.record_type == RecordType::SOA && node != 0 {
+            let what = format!("an SOA at {}, not at the apex {}", raw.owner, self.origin);
+            self.notes.mistake(place(), what, "");
+            return;
+        }
+        let Some(data) = self.store.keep(raw.data) else {
             self.notes
-                .mistake(place, what, "spread them over more names");
-            return;
-        }
-        let mut record = Record::from_rdata(read.owner, read.ttl, read.data);
-        let Some(set) = node
-            .sets
-            .iter_mut()
-            .find(|set| set.record_type == record_type)
-        else {
-            let (file, line) = (read.file, read.line);
-            node.sets.push(Set {
-                record_type,
-                items: vec![Item { record, file, line }],
-            });
+                .mistake(place(), String::from("the zone is too large"), "");
             return;
         };
-        let first = set.items.first().map_or(read.ttl, |item| item.record.ttl);
-        record.ttl = first;
-        if !set.items.iter().any(|item| item.record.data == record.data) {
-            let (file, line) = (read.file, read.line);
-            set.items.push(Item { record, file, line });
-        }
-        if first != read.ttl {
-            let what = format!(
-                "TTL {} differs from the {first} of the other {} records here",
-                read.ttl,
-                type_word(record_type)
-            );
-            let cure = "the first is used for all (RFC 2181 section 5.2)";
-            self.notes.warning(place, what, cure);
-        }
+        let file = self.store.file(raw.file);
+        self.waiting.push(Waiting {
+            node,
+            ttl: raw.ttl,
+            kind: raw.record_type.into(),
+            column: u16::try_from(raw.column).unwrap_or(u16::MAX),
+            record: RecordEntry {
+                data,
+                line: u32::try_from(raw.line).unwrap_or(u32::MAX),
+                file,
+            },
+        });
     }
 
-    /// Finds or makes a node, and the empty ones above it.
-    fn node(&mut self, key: &Key, name: &Name) -> &mut Node {
-        for labels in self.key.labels()..key.labels() {
-            let above = key.ancestor(labels);
-            if !self.nodes.contains_key(above) {
-                let name = name.trim_to(labels);
-                let sets = Vec::new();
-                self.nodes.insert(above.into(), Node { name, sets });
-            }
+    /// Finds or makes the node of a name; `None` when it is not in the zone.
+    fn node(&mut self, owner: &Name) -> Option<u32> {
+        if self.last.0.wire() == owner.wire() {
+            return Some(self.last.1);
         }
-        let node = self
-            .nodes
-            .entry(key.whole().into())
-            .or_insert_with(|| Node {
-                name: name.clone(),
-                sets: Vec::new(),
-            });
-        if node.sets.is_empty() {
-            node.name.clone_from(name);
-        }
-        node
-    }
-
-    /// Gives the SOA for negative answers.
-    fn soa(&self) -> Option<Item> {
-        let set = self.nodes.get(self.key.whole())?.set(RecordType::SOA)?;
-        let mut item = set.items.first()?.clone();
-        if let RData::SOA(soa) = &item.record.data {
-            item.record.ttl = item.record.ttl.min(soa.minimum);
-        }
-        Some(item)
-    }
-
-    fn check_apex(&mut self, top: Place) {
-        let apex = self.nodes.get(self.key.whole());
-        let has = |record_type| apex.is_some_and(|node| node.set(record_type).is_some());
-        let (soa, ns) = (has(RecordType::SOA), has(RecordType::NS));
-        if !soa {
-            let what = format!("the zone {} has no SOA", self.origin);
-            let cure = "begin with `@ SOA ns1 hostmaster 1 1h 10m 1d 1m`";
-            self.notes.mistake(top, what, cure);
-        } else if !ns {
-            let what = format!("the zone {} has no NS at its apex", self.origin);
-            self.notes.mistake(top, what, "add `@ NS ns1`");
-        }
-    }
-
-    /// Warns of what is served but looks wrong.
-    fn check_nodes(&mut self) {
-        let mut warnings = Vec::new();
-        for node in self.nodes.values() {
-            for set in &node.sets {
-                let address = matches!(set.record_type, RecordType::A | RecordType::AAAA);
-                let underscore = node.name.iter().any(|label| label.contains(&b'_'));
-                if let (true, true, Some(item)) = (address, underscore, set.items.first()) {
-                    let what = format!("underscore-in-name: {} has an address", node.name);
-                    let cure = "a host name has letters, digits and hyphens (RFC 1123 \
-                                section 2.1); some clients refuse it";
-                    warnings.push((place(item), what, cure));
-                }
-                for item in &set.items {
-                    if let Some(name) = self.without_dot(item) {
-                        let what = format!("final-dot-missing: {name} holds the origin twice");
-                        let cure = "end a whole name with a dot, or write it without the origin";
-                        warnings.push((place(item), what, cure));
-                    }
-                    if let Some(target) = self.without_address(item) {
-                        let what = format!("no address for the name server {target}");
-                        warnings.push((place(item), what, "add its A or AAAA record"));
-                    }
-                }
-            }
-        }
-        for (place, what, cure) in warnings {
-            self.notes.warning(place, what, cure);
-        }
-    }
-
-    /// Gives the owner or the target of a record that ends with the origin twice, as a whole name
-    /// does that was written without its final dot. An origin of one label is too short to tell.
-    fn without_dot<'a>(&self, item: &'a Item) -> Option<&'a Name> {
-        #[expect(clippy::wildcard_enum_match_arm, reason = "few types name a host")]
-        let target = match &item.record.data {
-            RData::CNAME(target) => Some(&target.0),
-            RData::NS(target) => Some(&target.0),
-            RData::PTR(target) => Some(&target.0),
-            RData::MX(mx) => Some(&mx.exchange),
-            RData::SRV(srv) => Some(&srv.target),
-            _ => None,
-        };
-        let twice = self.origin.clone().append_name(&self.origin).ok()?;
-        let twice = Key::new(&twice);
-        let names = [Some(&item.record.name), target].into_iter().flatten();
-        let mut names = names.filter(|name| Key::new(name).is_under(&twice));
-        names.next().filter(|_| self.key.labels() > 1)
-    }
-
-    /// Gives the target of an NS when this zone should have its address and has none.
-    fn without_address<'a>(&self, item: &'a Item) -> Option<&'a Name> {
-        let RData::NS(target) = &item.record.data else {
+        let prefix = owner.wire().len().checked_sub(self.origin.wire().len())?;
+        let (inner, outer) = owner.wire().split_at(prefix);
+        if !outer.eq_ignore_ascii_case(self.origin.wire()) {
             return None;
+        }
+        let mut starts = [0_u8; crate::policy::name::LABELS_MAX];
+        let (mut at, mut labels) = (0, 0);
+        while let Some(&length) = inner.get(at) {
+            *starts.get_mut(labels)? = u8::try_from(at).ok()?;
+            labels += 1;
+            at += 1 + usize::from(length);
+        }
+        // The origin must begin where a label does.
+        if at != inner.len() {
+            return None;
+        }
+        let mut node = 0;
+        for start in starts[..labels]
+            .iter()
+            .rev()
+            .map(|start| usize::from(*start))
+        {
+            let length = usize::from(inner[start]);
+            node = self
+                .store
+                .make_child(node, &inner[start + 1..start + 1 + length]);
+        }
+        self.last = (*owner, node);
+        Some(node)
+    }
+
+    /// Makes the zone, `top` being where the whole is complained about.
+    pub(super) fn finish(mut self, top: Place) -> Loaded {
+        // A record that could not be read may be the one that is missing below.
+        let clean = self.notes.mistakes.is_empty();
+        let order = self.order();
+        let waiting = std::mem::take(&mut self.waiting);
+        let mut rest = &*order;
+        while let Some(first) = rest.first().map(|index| waiting[*index as usize].node) {
+            let same = |index: &&u32| waiting[**index as usize].node == first;
+            let length = rest.iter().take_while(same).count();
+            let (own, after) = rest.split_at(length);
+            rest = after;
+            self.fill(first, own, &waiting);
+        }
+        drop(waiting);
+        self.store.shrink();
+        let negative_ttl = self.negative_ttl();
+        let zone = Zone {
+            origin: self.origin,
+            key: self.key,
+            store: self.store,
+            negative_ttl,
         };
-        let key = Key::new(&target.0);
-        let owner = Key::new(&item.record.name);
-        let above = (self.key.labels() + 1..=key.labels()).any(|labels| {
-            key.ancestor(labels) != owner.whole()
-                && self
-                    .nodes
-                    .get(key.ancestor(labels))
-                    .is_some_and(|node| node.set(RecordType::NS).is_some())
-        });
-        let node = self.nodes.get(key.whole());
-        let missing = node.is_none_or(|node| {
-            node.set(RecordType::A).is_none() && node.set(RecordType::AAAA).is_none()
-        });
-        let wildcard = (self.key.labels()..key.labels())
-            .any(|labels| self.nodes.contains_key(key.wildcard(labels).whole()));
-        // Below another zone's cut the address is that zone's to give.
-        (key.is_under(&self.key) && !above && !wildcard && missing).then_some(&target.0)
+        let mut notes = self.notes;
+        if clean {
+            checks::apex(&zone, top, &mut notes);
+        }
+        checks::nodes(&zone, &mut notes);
+        notes.mistakes.sort();
+        notes.warnings.sort();
+        Loaded {
+            zone: notes.mistakes.is_empty().then_some(zone),
+            mistakes: notes.mistakes,
+            warnings: notes.warnings,
+        }
+    }
+
+    /// Gives the waiting records by node, those of one node in the order in which they came.
+    fn order(&self) -> Vec<u32> {
+        let mut ends = vec![0_u32; self.store.len() + 1];
+        for waiting in &self.waiting {
+            ends[waiting.node as usize + 1] += 1;
+        }
+        for node in 1..ends.len() {
+            ends[node] += ends[node - 1];
+        }
+        let mut order = vec![0; self.waiting.len()];
+        for (index, waiting) in (0_u32..).zip(&self.waiting) {
+            let end = &mut ends[waiting.node as usize];
+            order[*end as usize] = index;
+            *end += 1;
+        }
+        order
+    }
+
+    /// Puts the records of one node into sets.
+    fn fill(&mut self, node: u32, own: &[u32], waiting: &[Waiting]) {
+        self.store.begin_sets(node);
+        let own = || own.iter().map(|index| &waiting[*index as usize]);
+        let mut kinds: Vec<u16> = Vec::new();
+        for record in own() {
+            if kinds.contains(&record.kind) {
+                continue;
+            }
+            if let Some(clash) = clash(&kinds, record.kind) {
+                self.complain(record, node, clash);
+            } else if kinds.len() == TYPES_MAX {
+                self.complain(record, node, "more than 100 types");
+                break;
+            } else {
+                kinds.push(record.kind);
+            }
+        }
+        let mut records: Vec<RecordEntry> = Vec::new();
+        for kind in kinds {
+            records.clear();
+            let mut ttl = None;
+            for record in own().filter(|record| record.kind == kind) {
+                let ttl = *ttl.get_or_insert(record.ttl);
+                let data = self.store.kept(record.record.data);
+                let mut known = records.iter().map(|known| self.store.kept(known.data));
+                let twin = known.any(|known| known == data);
+                match RecordType::from(kind) {
+                    _ if twin => {}
+                    RecordType::SOA if !records.is_empty() => {
+                        self.complain(record, node, "a second SOA");
+                    }
+                    RecordType::CNAME if !records.is_empty() => {
+                        self.complain(record, node, "a second CNAME");
+                    }
+                    RecordType::DNAME if !records.is_empty() => {
+                        self.complain(record, node, "a second DNAME");
+                    }
+                    _ if records.len() == SET_MAX => {
+                        self.complain(record, node, "more than 100 records of one type");
+                        break;
+                    }
+                    _ => records.push(record.record),
+                }
+                if record.ttl != ttl {
+                    let what = format!(
+                        "TTL {} differs from the {ttl} of the other {} records here",
+                        record.ttl,
+                        type_word(kind.into())
+                    );
+                    let cure = "the first is used for all (RFC 2181 section 5.2)";
+                    let place = self.place(record);
+                    self.notes.warning(place, what, cure);
+                }
+            }
+            self.store.add_set(node, (kind, ttl.unwrap_or(0)), &records);
+        }
+    }
+
+    fn complain(&mut self, record: &Waiting, node: u32, what: &str) {
+        let name = self.store.node(node, &self.origin).name();
+        let place = self.place(record);
+        self.notes.mistake(place, format!("{name}: {what}"), "");
+    }
+
+    fn place(&self, waiting: &Waiting) -> Place {
+        Place {
+            file: self.store.path(waiting.record.file).to_path_buf(),
+            line: waiting.record.line as usize,
+            column: usize::from(waiting.column),
+        }
+    }
+
+    /// Gives the TTL of negative answers (RFC 2308 section 3).
+    fn negative_ttl(&self) -> u32 {
+        let apex: Node<'_> = self.store.node(0, &self.origin);
+        let soa = apex.set(RecordType::SOA);
+        soa.map_or(0, |soa| {
+            let minimum = soa_minimum(soa.first()).unwrap_or(0);
+            soa.ttl().min(minimum)
+        })
     }
 }
 
-fn place(item: &Item) -> Place {
-    Place {
-        file: item.file.to_path_buf(),
-        line: item.line,
-        column: 1,
+/// Tells why a record of this type cannot stand beside those that a name already has.
+fn clash(kinds: &[u16], kind: u16) -> Option<&'static str> {
+    // Signatures and proofs of absence may stand beside a CNAME (RFC 4034 sections 3 and 4).
+    let is_free =
+        |kind: u16| matches!(RecordType::from(kind), RecordType::RRSIG | RecordType::NSEC);
+    let alias = u16::from(RecordType::CNAME);
+    if kind == alias {
+        let other = kinds.iter().any(|kind| !is_free(*kind));
+        return other.then_some("a CNAME beside other data (RFC 1034 section 3.6.2)");
     }
-}
-
-/// Tells why a record cannot stand beside those that a name already has.
-fn clash(node: &Node, data: &RData) -> Option<&'static str> {
-    let twin = |set: &Set| set.items.iter().any(|item| item.record.data == *data);
-    let alias = node.set(RecordType::CNAME);
-    if let RData::CNAME(_) = data {
-        return match alias {
-            Some(set) if twin(set) => None,
-            Some(_) => Some("a second CNAME (RFC 1034 section 3.6.2)"),
-            None if node.sets.is_empty() => None,
-            None => Some("a CNAME beside other data (RFC 1034 section 3.6.2)"),
-        };
-    }
-    if alias.is_some() {
-        return Some("other data beside a CNAME (RFC 1034 section 3.6.2)");
-    }
-    let soa = node.set(RecordType::SOA);
-    let second = matches!(data, RData::SOA(_)) && soa.is_some_and(|set| !twin(set));
-    second.then_some("a second SOA")
+    let beside = kinds.contains(&alias) && !is_free(kind);
+    beside.then_some("other data beside a CNAME (RFC 1034 section 3.6.2)")
 }

@@ -6,16 +6,17 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use hickory_proto::rr::{Name, RData, RecordType};
+use hickory_proto::rr::RecordType;
 use thiserror::Error;
 
 use crate::model::mistake::Place;
 use crate::model::timeline::RecordChange;
+use crate::policy::name::Name;
 
+use super::build::{Builder, Raw};
 use super::lexer::{Lexer, Token};
-use super::reader::{Notes, Read};
 use super::text::{TTL_MAX, type_word};
-use super::{Item, Zone, build, data};
+use super::{Zone, data};
 
 /// What stands in the place of a file for records that come from none.
 const NO_FILE: &str = "(changed while running)";
@@ -52,34 +53,52 @@ impl Zone {
             return Err(Unchanged::new(what, ""));
         }
         let file: Arc<Path> = Arc::from(Path::new(NO_FILE));
-        let new = data.iter().map(|text| {
-            Ok(Read {
-                owner: name.clone(),
-                ttl: *ttl,
-                data: self.data(record_type, text)?,
-                file: Arc::clone(&file),
-                line: 1,
-                column: 1,
-            })
-        });
-        let new: Vec<Read> = new.collect::<Result<_, Unchanged>>()?;
-        let is_old = |read: &Read| read.data.record_type() == record_type && read.owner == *name;
-        let items = self.nodes().flat_map(|node| &node.sets);
-        let items = items.flat_map(|set| &set.items).map(read);
-        let mut records: Vec<Read> = items.filter(|read| !is_old(read)).collect();
-        for read in &mut records {
-            if let RData::SOA(soa) = &mut read.data {
-                soa.serial = soa.serial.wrapping_add(1);
+        let mut builder = Builder::new(*self.origin());
+        let mut kept = Vec::new();
+        for node in self.nodes() {
+            let owner = node.name();
+            for set in node.sets() {
+                let kind = set.record_type();
+                if kind == record_type && owner == *name {
+                    continue;
+                }
+                for item in set.items() {
+                    kept.clear();
+                    kept.extend(item.data);
+                    if kind == RecordType::SOA {
+                        raise_serial(&mut kept);
+                    }
+                    builder.add(&Raw {
+                        owner: &owner,
+                        ttl: set.ttl(),
+                        record_type: kind,
+                        data: &kept,
+                        file: &Arc::from(item.file),
+                        line: item.line,
+                        column: 1,
+                    });
+                }
             }
         }
-        records.extend(new);
+        for text in data {
+            kept.clear();
+            self.data(record_type, text, &mut kept)?;
+            builder.add(&Raw {
+                owner: name,
+                ttl: *ttl,
+                record_type,
+                data: &kept,
+                file: &file,
+                line: 1,
+                column: 1,
+            });
+        }
         let top = Place {
             file: file.to_path_buf(),
             line: 1,
             column: 1,
         };
-        let origin = self.origin().clone();
-        let loaded = build::build(origin, records, Notes::default(), top);
+        let loaded = builder.finish(top);
         let wrong = |what: String, cure: String| {
             let what = format!("{name} {}: {what}", type_word(record_type));
             Unchanged::new(what, cure)
@@ -92,7 +111,12 @@ impl Zone {
     }
 
     /// Reads the data of one record as a line of this zone's file would hold it.
-    fn data(&self, record_type: RecordType, text: &str) -> Result<RData, Unchanged> {
+    fn data(
+        &self,
+        record_type: RecordType,
+        text: &str,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Unchanged> {
         let kind = type_word(record_type);
         let mut lexer = Lexer::new(text);
         let first = lexer.next_entry();
@@ -109,20 +133,19 @@ impl Zone {
                 return Err(Unchanged::new(what, slip.cure));
             }
         };
-        data::record_data(record_type, &tokens, self.origin()).map_err(|wrong| {
+        data::record_data(record_type, &tokens, self.origin(), out).map_err(|wrong| {
             let what = format!("{kind} {text:?}: {}", wrong.what);
             Unchanged::new(what, wrong.cure)
         })
     }
 }
 
-fn read(item: &Item) -> Read {
-    Read {
-        owner: item.record.name.clone(),
-        ttl: item.record.ttl,
-        data: item.record.data.clone(),
-        file: Arc::clone(&item.file),
-        line: item.line,
-        column: 1,
+/// Raises the serial number of an SOA by one: the first of its last five numbers.
+fn raise_serial(data: &mut [u8]) {
+    let Some(start) = data.len().checked_sub(20) else {
+        return;
+    };
+    if let Some(serial) = data[start..].first_chunk_mut::<4>() {
+        *serial = u32::from_be_bytes(*serial).wrapping_add(1).to_be_bytes();
     }
 }

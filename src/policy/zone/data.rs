@@ -1,21 +1,20 @@
 //! Record data, from tokens.
 //!
-//! In go the tokens of one record's data and the origin; out comes the data. The common types are
-//! written to wire form here and read back by hickory, so that escapes, bytes above 127 and unknown
-//! types mean what the RFCs say; the rest goes through hickory's own text parsers.
+//! In go the tokens of one record's data and the origin; out comes the data in wire form. The common
+//! types are written here, so that escapes, bytes above 127 and unknown types mean what the RFCs
+//! say; the rest goes through hickory's own text parsers.
 
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use hickory_proto::rr::rdata::HTTPS;
-use hickory_proto::rr::{Name, RData, RecordType};
-use hickory_proto::serialize::binary::{
-    BinDecoder, BinEncodable, BinEncoder, NameEncoding, Restrict,
-};
+use hickory_proto::rr::{RData, RecordType};
+use hickory_proto::serialize::binary::{BinEncodable, BinEncoder, NameEncoding};
 
 use super::lexer::Token;
-use super::text::{head, name, string, ttl, type_word, unescape};
+use super::text::{head, name, read_data, string, ttl, type_word, unescape};
+use crate::policy::name::Name;
 
 /// What is wrong with a token.
 #[derive(Debug)]
@@ -26,26 +25,30 @@ pub(super) struct Wrong {
     pub(super) cure: &'static str,
 }
 
-/// Reads the data of a record of this type.
+/// Reads the data of a record of this type, and writes it after what `out` holds.
 pub(super) fn record_data(
     record_type: RecordType,
     tokens: &[Token<'_>],
     origin: &Name,
-) -> Result<RData, Wrong> {
+    out: &mut Vec<u8>,
+) -> Result<(), Wrong> {
     let mut wire = Wire {
         tokens,
         next: 0,
         origin,
-        bytes: Vec::new(),
+        start: out.len(),
+        bytes: out,
     };
-    if tokens
+    let generic = tokens
         .first()
-        .is_some_and(|token| token.text == "\\#" && !token.quoted)
-    {
+        .is_some_and(|token| token.text == "\\#" && !token.quoted);
+    if generic {
         wire.next = 1;
         wire.generic()?;
     } else if !wire.known(record_type)? {
-        return by_hickory(record_type, tokens, origin);
+        let data = by_hickory(record_type, tokens, origin)?;
+        out.extend(data);
+        return Ok(());
     }
     if wire.next < tokens.len() {
         return Err(Wrong {
@@ -54,31 +57,34 @@ pub(super) fn record_data(
             cure: "remove it",
         });
     }
-    decode(record_type, &wire.bytes)
+    let length = wire.bytes.len() - wire.start;
+    if length > usize::from(u16::MAX) {
+        return Err(wire.wrong(format!("{length} octets of data; 65535 fit")));
+    }
+    if generic {
+        check_generic(record_type, &out[out.len() - length..])?;
+    }
+    Ok(())
 }
 
-fn decode(record_type: RecordType, bytes: &[u8]) -> Result<RData, Wrong> {
-    let wrong = |what: String| Wrong {
+/// Refuses data that was written as octets and is not the data of its type.
+fn check_generic(record_type: RecordType, bytes: &[u8]) -> Result<(), Wrong> {
+    let wrong = |what: &str| Wrong {
         token: 0,
-        what,
+        what: format!("not the data of {}{what}", type_word(record_type)),
         cure: "",
     };
-    let length = u16::try_from(bytes.len())
-        .map_err(|_| wrong(format!("{} octets of data; 65535 fit", bytes.len())))?;
-    let mut decoder = BinDecoder::new(bytes);
-    let data = RData::read(&mut decoder, record_type, Restrict::new(length)).map_err(|error| {
-        wrong(format!(
-            "not the data of {}: {error}",
-            type_word(record_type)
-        ))
-    })?;
-    // What hickory read must also be what it writes: an answer is rendered with it.
+    if record_type == RecordType::DNAME {
+        return match Name::from_wire(bytes) {
+            Some(_) => Ok(()),
+            None => Err(wrong("")),
+        };
+    }
+    // What hickory read must also be what it writes: there is but one form without compression.
+    let data = read_data(record_type, bytes).ok_or_else(|| wrong(""))?;
     match encode(&data) {
-        Some(back) if back == bytes => Ok(data),
-        _ => Err(wrong(format!(
-            "not the data of {} in its only form",
-            type_word(record_type)
-        ))),
+        Some(back) if back == bytes => Ok(()),
+        _ => Err(wrong(" in its only form")),
     }
 }
 
@@ -95,7 +101,7 @@ fn by_hickory(
     record_type: RecordType,
     tokens: &[Token<'_>],
     origin: &Name,
-) -> Result<RData, Wrong> {
+) -> Result<Vec<u8>, Wrong> {
     let mut text = String::new();
     for (at, token) in tokens.iter().enumerate() {
         let target = at == 1 && matches!(record_type, RecordType::SVCB | RecordType::HTTPS);
@@ -125,8 +131,7 @@ fn by_hickory(
     if let RData::SVCB(svcb) | RData::HTTPS(HTTPS(svcb)) = &mut data {
         svcb.svc_params.sort_by_key(|(key, _)| u16::from(*key));
     }
-    let bytes = encode(&data).ok_or_else(|| wrong(format!("not the data of {kind}")))?;
-    decode(record_type, &bytes)
+    encode(&data).ok_or_else(|| wrong(format!("not the data of {kind}")))
 }
 
 /// Record data in wire form, being written.
@@ -134,7 +139,9 @@ struct Wire<'a> {
     tokens: &'a [Token<'a>],
     next: usize,
     origin: &'a Name,
-    bytes: Vec<u8>,
+    /// Where the data begins.
+    start: usize,
+    bytes: &'a mut Vec<u8>,
 }
 
 impl Wire<'_> {
@@ -151,7 +158,9 @@ impl Wire<'_> {
             RecordType::AAAA => {
                 self.address::<Ipv6Addr>("an IPv6 address", |a| a.octets().to_vec())?;
             }
-            RecordType::CNAME | RecordType::NS | RecordType::PTR => self.name()?,
+            RecordType::CNAME | RecordType::DNAME | RecordType::NS | RecordType::PTR => {
+                self.name()?
+            }
             RecordType::MX => {
                 self.u16()?;
                 self.name()?;
@@ -244,11 +253,7 @@ impl Wire<'_> {
     fn name(&mut self) -> Result<(), Wrong> {
         let text = self.take("a name")?.to_owned();
         let name = name(&text, self.origin).map_err(|what| self.wrong(what))?;
-        for label in name.iter() {
-            self.length(label.len());
-            self.bytes.extend(label);
-        }
-        self.bytes.push(0);
+        self.bytes.extend(name.wire());
         Ok(())
     }
 
@@ -338,8 +343,8 @@ impl Wire<'_> {
         if self.next < self.tokens.len() {
             self.hex()?;
         }
-        if self.bytes.len() != length {
-            let found = self.bytes.len();
+        let found = self.bytes.len() - self.start;
+        if found != length {
             return Err(self.wrong(format!("{found} octets where \\# says {length}")));
         }
         Ok(())

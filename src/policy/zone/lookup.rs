@@ -1,82 +1,121 @@
-//! One question to one zone (RFC 1034 section 4.3.2, RFC 4592, RFC 8020).
+//! One question to one zone (RFC 1034 section 4.3.2, RFC 4592, RFC 6672, RFC 8020).
 //!
 //! In go a zone, a name at or below its apex and a type; out comes what the zone says of it. The
-//! walk goes from the apex down and stops at the first cut or the first name that does not exist.
-//! CNAME chains and sections are `policy/answer`'s.
+//! walk goes from the apex down and stops at the first cut, the first DNAME or the first name that
+//! does not exist. Chains and sections are `policy/answer`'s.
 
 use hickory_proto::rr::RecordType;
 
-use super::{Key, Node, Set, Zone};
+use super::store::{CUT, DNAME as HAS_DNAME};
+use super::{Node, Set, Zone};
+use crate::policy::name::Key;
 
 /// What a zone says.
 #[derive(Clone, Copy, Debug)]
 pub enum Found<'z> {
     /// The records asked for.
     Records {
+        /// Their name, or the wildcard's.
+        node: Node<'z>,
         /// The records.
-        set: &'z Set,
-        /// The wildcard that they come from, if from one.
-        wildcard: Option<&'z Node>,
+        set: Set<'z>,
+        /// Whether the node is a wildcard that stands for the name.
+        wildcard: bool,
     },
     /// The name is an alias.
     Alias {
+        /// Its name, or the wildcard's.
+        node: Node<'z>,
         /// The CNAME.
-        set: &'z Set,
-        /// The wildcard that it comes from, if from one.
-        wildcard: Option<&'z Node>,
+        set: Set<'z>,
+        /// Whether the node is a wildcard that stands for the name.
+        wildcard: bool,
+    },
+    /// The name is below a name that is an alias with all that is below it (RFC 6672).
+    Subtree {
+        /// That name.
+        node: Node<'z>,
+        /// Its DNAME.
+        set: Set<'z>,
+        /// How many labels it has.
+        labels: usize,
     },
     /// The name is at or below a cut: somebody else's.
     Delegation {
         /// The name of the cut.
-        cut: &'z Node,
+        cut: Node<'z>,
         /// Its name servers.
-        servers: &'z Set,
+        servers: Set<'z>,
     },
     /// The name exists and has no records of this type.
     NoType {
-        /// The wildcard that makes it exist, if one does.
-        wildcard: Option<&'z Node>,
+        /// Its name, or the wildcard's.
+        node: Node<'z>,
+        /// Whether the node is a wildcard that makes it exist.
+        wildcard: bool,
     },
     /// The name does not exist.
-    NoName,
+    NoName {
+        /// The deepest name above it that does.
+        closest: Node<'z>,
+    },
 }
 
 /// Asks a zone about a name at or below its apex.
 pub fn lookup<'z>(zone: &'z Zone, name: &Key, record_type: RecordType) -> Found<'z> {
-    let mut node = None;
+    let store = &zone.store;
+    let mut node = zone.apex();
     for labels in zone.apex_labels()..=name.labels() {
-        let Some(here) = zone.node(name.ancestor(labels)) else {
-            // The last name found is the closest encloser (RFC 4592 section 3.3.1).
-            let source = name.wildcard(labels.saturating_sub(1));
-            return match zone.node(source.whole()) {
-                Some(wildcard) => at(wildcard, record_type, Some(wildcard)),
-                None => Found::NoName,
+        if labels > zone.apex_labels() {
+            let label = name.label(labels - 1);
+            let Some(child) = store.child(node.index(), label) else {
+                // The last name found is the closest encloser (RFC 4592 section 3.3.1).
+                return match node.wildcard() {
+                    Some(wildcard) => at(wildcard, record_type, true),
+                    None => Found::NoName { closest: node },
+                };
             };
-        };
-        if labels > zone.apex_labels()
-            && let Some(servers) = here.set(RecordType::NS)
+            node = zone.at(child);
+        }
+        if node.has(CUT)
+            && let Some(servers) = node.set(RecordType::NS)
         {
             // DS belongs to the parent side of the cut (RFC 4035 section 3.1.4.1).
             if labels < name.labels() || record_type != RecordType::DS {
-                return Found::Delegation { cut: here, servers };
+                return Found::Delegation { cut: node, servers };
             }
         }
-        node = Some(here);
+        // A DNAME redirects what is below it, not its own name (RFC 6672 section 2.3).
+        if labels < name.labels()
+            && node.has(HAS_DNAME)
+            && let Some(set) = node.set(RecordType::DNAME)
+        {
+            return Found::Subtree { node, set, labels };
+        }
     }
-    match node {
-        Some(node) => at(node, record_type, None),
-        None => Found::NoName,
-    }
+    at(node, record_type, false)
 }
 
-fn at<'z>(node: &'z Node, record_type: RecordType, wildcard: Option<&'z Node>) -> Found<'z> {
+fn at(node: Node<'_>, record_type: RecordType, wildcard: bool) -> Found<'_> {
     if let Some(set) = node.set(record_type) {
-        return Found::Records { set, wildcard };
+        return Found::Records {
+            node,
+            set,
+            wildcard,
+        };
     }
-    match (node.sets.first(), node.set(RecordType::CNAME)) {
+    match (node.sets().next(), node.set(RecordType::CNAME)) {
         // One set is an answer to ANY (RFC 8482 section 4.1).
-        (Some(set), _) if record_type == RecordType::ANY => Found::Records { set, wildcard },
-        (_, Some(set)) if record_type != RecordType::ANY => Found::Alias { set, wildcard },
-        _ => Found::NoType { wildcard },
+        (Some(set), _) if record_type == RecordType::ANY => Found::Records {
+            node,
+            set,
+            wildcard,
+        },
+        (_, Some(set)) if record_type != RecordType::ANY => Found::Alias {
+            node,
+            set,
+            wildcard,
+        },
+        _ => Found::NoType { node, wildcard },
     }
 }

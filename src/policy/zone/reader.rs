@@ -8,13 +8,15 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use hickory_proto::rr::{Name, RData, RecordType};
+use hickory_proto::rr::RecordType;
 
 use crate::model::mistake::{Files, Mistake, Place};
 
+use super::build::{Builder, Raw};
 use super::data::{self, Wrong};
 use super::lexer::{Entry, Lexer, Spot, Token};
 use super::text::{self, head, type_word};
+use crate::policy::name::Name;
 
 /// How many mistakes of one zone are collected; a person mends ten at a time.
 const MISTAKES_MAX: usize = 100;
@@ -24,17 +26,6 @@ const INCLUDE_DEPTH_MAX: usize = 8;
 
 /// How many files one zone may include, since each could name the next twice.
 const INCLUDES_MAX: usize = 100;
-
-/// One record as it was read.
-#[derive(Debug)]
-pub(super) struct Read {
-    pub(super) owner: Name,
-    pub(super) ttl: u32,
-    pub(super) data: RData,
-    pub(super) file: Arc<Path>,
-    pub(super) line: usize,
-    pub(super) column: usize,
-}
 
 /// Mistakes and warnings of one zone, bounded.
 #[derive(Debug, Default)]
@@ -66,19 +57,19 @@ fn push(list: &mut Vec<Mistake>, place: Place, what: String, cure: &str) {
     }
 }
 
-/// Reads a master file and what it includes.
-pub(super) fn read(file: &Path, origin: &Name, files: &dyn Files) -> (Vec<Read>, Notes) {
-    let mut reader = Reader {
-        files,
-        records: Vec::new(),
-        notes: Notes::default(),
-        includes: 0,
-    };
+/// Reads a master file and what it includes into a zone that is being built.
+pub(super) fn read(file: &Path, files: &dyn Files, builder: &mut Builder) {
     let mut state = State {
-        origin: origin.clone(),
+        origin: *builder.origin(),
         default_ttl: None,
         last_ttl: None,
         owner: None,
+    };
+    let mut reader = Reader {
+        files,
+        builder,
+        includes: 0,
+        data: Vec::new(),
     };
     match files.read(file) {
         Ok(text) => reader.file(&Arc::from(file), &text, &mut state, 0),
@@ -88,19 +79,18 @@ pub(super) fn read(file: &Path, origin: &Name, files: &dyn Files) -> (Vec<Read>,
                 line: 1,
                 column: 1,
             };
-            reader
-                .notes
-                .mistake(place, format!("the zone file cannot be read: {error}"), "");
+            let what = format!("the zone file cannot be read: {error}");
+            reader.notes().mistake(place, what, "");
         }
     }
-    (reader.records, reader.notes)
 }
 
 struct Reader<'a> {
     files: &'a dyn Files,
-    records: Vec<Read>,
-    notes: Notes,
+    builder: &'a mut Builder,
     includes: usize,
+    /// The data of the record that is being read.
+    data: Vec<u8>,
 }
 
 /// What an included file may change without effect on the file that includes it.
@@ -134,6 +124,10 @@ impl Source<'_> {
 }
 
 impl Reader<'_> {
+    const fn notes(&mut self) -> &mut Notes {
+        self.builder.notes()
+    }
+
     fn file(&mut self, path: &Arc<Path>, text: &str, state: &mut State, depth: usize) {
         // Some editors begin a file with a byte order mark.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -142,12 +136,12 @@ impl Reader<'_> {
         while let Some(entry) = lexer.next_entry() {
             match entry {
                 Err(slip) => {
-                    self.notes
+                    self.notes()
                         .mistake(source.place(slip.spot), slip.what.to_owned(), slip.cure);
                 }
                 Ok(entry) => self.entry(&source, &entry, state),
             }
-            if self.notes.mistakes.len() == MISTAKES_MAX {
+            if self.notes().mistakes.len() == MISTAKES_MAX {
                 return;
             }
         }
@@ -168,16 +162,16 @@ impl Reader<'_> {
                 Ok(owner) => state.owner = Some(owner),
                 Err(what) => {
                     state.owner = None;
-                    self.notes.mistake(source.place(first.spot), what, "");
+                    self.notes().mistake(source.place(first.spot), what, "");
                     return;
                 }
             }
             rest
         };
-        let Some(owner) = state.owner.clone() else {
+        let Some(owner) = state.owner else {
             // After an owner that could not be read, the mistake is already told.
-            if self.notes.mistakes.is_empty() {
-                self.notes.mistake(
+            if self.notes().mistakes.is_empty() {
+                self.notes().mistake(
                     source.place(first.spot),
                     String::from("the first record has no owner"),
                     "begin the line with a name, or `@` for the origin",
@@ -201,7 +195,7 @@ impl Reader<'_> {
         let record_type = loop {
             let Some(token) = tokens.get(next) else {
                 let what = String::from("the type is missing");
-                self.notes.mistake(source.place(first.spot), what, "");
+                self.notes().mistake(source.place(first.spot), what, "");
                 return;
             };
             next += 1;
@@ -210,7 +204,7 @@ impl Reader<'_> {
                     Ok(seconds) => ttl = Some(seconds),
                     Err(what) => {
                         let cure = "write seconds, or units like 1h30m";
-                        self.notes.mistake(source.place(token.spot), what, cure);
+                        self.notes().mistake(source.place(token.spot), what, cure);
                         return;
                     }
                 }
@@ -221,7 +215,7 @@ impl Reader<'_> {
                 {
                     let what = format!("class {} is not served", token.text);
                     let cure = "write IN, or nothing";
-                    self.notes.mistake(source.place(token.spot), what, cure);
+                    self.notes().mistake(source.place(token.spot), what, cure);
                     return;
                 }
             } else {
@@ -232,47 +226,49 @@ impl Reader<'_> {
             }
         };
         let rest = tokens.get(next..).unwrap_or_default();
-        let data = match data::record_data(record_type, rest, &state.origin) {
-            Ok(data) => data,
+        self.data.clear();
+        match data::record_data(record_type, rest, &state.origin, &mut self.data) {
+            Ok(()) => {}
             Err(Wrong { token, what, cure }) => {
                 let at = rest.get(token).or_else(|| tokens.last()).unwrap_or(&first);
                 let what = format!("{}: {what}", type_word(record_type));
-                self.notes.mistake(source.place(at.spot), what, cure);
+                self.notes().mistake(source.place(at.spot), what, cure);
                 return;
             }
-        };
+        }
         if ttl.is_some() {
             state.last_ttl = ttl;
         }
         // Without any TTL the SOA's minimum serves, as it did before RFC 2308.
-        let minimum = if let RData::SOA(soa) = &data {
-            Some(soa.minimum)
-        } else {
-            None
+        let minimum = match record_type {
+            RecordType::SOA => soa_minimum(&self.data),
+            _ => None,
         };
         let Some(ttl) = ttl.or(state.default_ttl).or(state.last_ttl).or(minimum) else {
             let what = String::from("no TTL here, no $TTL, and no record above with one");
             let cure = "write `$TTL 1h` at the top";
-            self.notes.mistake(source.place(first.spot), what, cure);
+            self.notes().mistake(source.place(first.spot), what, cure);
             return;
         };
         if state.last_ttl.is_none() {
             state.last_ttl = Some(ttl);
         }
-        self.records.push(Read {
-            owner,
+        let raw = Raw {
+            owner: &owner,
             ttl,
-            data,
-            file: Arc::clone(source.path),
+            record_type,
+            data: &self.data,
+            file: source.path,
             line: first.spot.line,
             column: first.spot.column(source.text),
-        });
+        };
+        self.builder.add(&raw);
     }
 
     fn record_type(&mut self, source: &Source<'_>, token: Token<'_>) -> Option<RecordType> {
         let found = served_type(token.text);
         let told = found.map_err(|(what, cure)| {
-            self.notes.mistake(source.place(token.spot), what, cure);
+            self.notes().mistake(source.place(token.spot), what, cure);
         });
         told.ok()
     }
@@ -290,17 +286,17 @@ impl Reader<'_> {
         if !known {
             let what = format!("the directive {} is not known", head(word.text));
             let cure = "known are $ORIGIN, $TTL and $INCLUDE";
-            self.notes.mistake(source.place(word.spot), what, cure);
+            self.notes().mistake(source.place(word.spot), what, cure);
             return;
         }
         let Some(argument) = arguments.first() else {
             let what = format!("{upper} needs an argument");
-            self.notes.mistake(source.place(word.spot), what, "");
+            self.notes().mistake(source.place(word.spot), what, "");
             return;
         };
         if let Some(more) = arguments.get(most) {
             let what = format!("{upper} takes no more than {most}");
-            self.notes
+            self.notes()
                 .mistake(source.place(more.spot), what, "remove it");
             return;
         }
@@ -315,7 +311,7 @@ impl Reader<'_> {
             }
         };
         if let Err(what) = result {
-            self.notes.mistake(source.place(argument.spot), what, "");
+            self.notes().mistake(source.place(argument.spot), what, "");
         }
     }
 
@@ -331,7 +327,7 @@ impl Reader<'_> {
             match text::name(origin.text, &state.origin) {
                 Ok(origin) => inner.origin = origin,
                 Err(what) => {
-                    self.notes.mistake(source.place(origin.spot), what, "");
+                    self.notes().mistake(source.place(origin.spot), what, "");
                     return;
                 }
             }
@@ -342,7 +338,7 @@ impl Reader<'_> {
                 "{} is included too deep; at most {INCLUDE_DEPTH_MAX} levels and {INCLUDES_MAX} files",
                 head(file.text)
             );
-            self.notes
+            self.notes()
                 .mistake(source.place(file.spot), what, "does it include itself?");
             return;
         }
@@ -352,7 +348,7 @@ impl Reader<'_> {
             Ok(text) => self.file(&Arc::from(path), &text, &mut inner, source.depth + 1),
             Err(error) => {
                 let what = format!("{} cannot be read: {error}", path.display());
-                self.notes.mistake(source.place(file.spot), what, "");
+                self.notes().mistake(source.place(file.spot), what, "");
             }
         }
     }
@@ -364,10 +360,6 @@ pub fn served_type(text: &str) -> Result<RecordType, (String, &'static str)> {
         None => Err((
             format!("`{}` is not a type", head(text)),
             "types without a name here are written TYPE123 and `\\# LENGTH HEX` (RFC 3597)",
-        )),
-        Some(RecordType::DNAME) => Err((
-            String::from("DNAME is not served yet"),
-            "remove it, or write out the names",
         )),
         Some(
             RecordType::AXFR
@@ -382,6 +374,12 @@ pub fn served_type(text: &str) -> Result<RecordType, (String, &'static str)> {
         )),
         Some(known) => Ok(known),
     }
+}
+
+/// Gives the minimum of an SOA: its last four octets.
+pub(super) fn soa_minimum(data: &[u8]) -> Option<u32> {
+    let minimum = data.last_chunk::<4>()?;
+    Some(u32::from_be_bytes(*minimum))
 }
 
 fn is_class(text: &str) -> bool {

@@ -6,7 +6,10 @@
 use std::fmt::Write as _;
 use std::str::FromStr;
 
-use hickory_proto::rr::{Name, RData, RecordType};
+use hickory_proto::rr::{RData, RecordType};
+use hickory_proto::serialize::binary::{BinDecoder, Restrict};
+
+use crate::policy::name::{LABEL_MAX, NAME_MAX, Name, write_name};
 
 /// The largest TTL (RFC 2181 section 8).
 pub(super) const TTL_MAX: u64 = (1 << 31) - 1;
@@ -52,59 +55,49 @@ pub(super) fn ttl(text: &str) -> Result<u32, String> {
 /// Reads a name; one without a final dot is completed with the origin.
 pub(super) fn name(text: &str, origin: &Name) -> Result<Name, String> {
     if text == "@" {
-        return Ok(origin.clone());
+        return Ok(*origin);
     }
     if text == "." {
-        return Ok(Name::root());
+        return Ok(Name::ROOT);
     }
-    let mut labels: Vec<Vec<u8>> = vec![Vec::new()];
+    let too_long = || format!("`{}…` is longer than 255 octets", head(text));
+    let (mut wire, mut start, mut end) = ([0_u8; NAME_MAX], 0, 1);
     let mut rest = text.as_bytes();
     let mut dotted = false;
     while let Some((&byte, tail)) = rest.split_first() {
         rest = tail;
         dotted = byte == b'.';
-        let plain = match byte {
-            b'.' => {
-                if labels.last().is_none_or(Vec::is_empty) {
-                    return Err(format!("`{text}` has an empty label"));
-                }
-                labels.push(Vec::new());
-                continue;
+        if dotted {
+            if end == start + 1 {
+                return Err(format!("`{text}` has an empty label"));
             }
+            start = end;
+            end += 1;
+            continue;
+        }
+        let plain = match byte {
             b'\\' => escape(&mut rest).ok_or_else(|| format!("`{text}` has a bad escape"))?,
             plain => plain,
         };
-        let Some(label) = labels.last_mut() else {
-            continue;
-        };
-        label.push(plain);
-        if label.len() > 63 {
-            return Err(format!("`{text}` has a label above 63 octets"));
+        if end - start > LABEL_MAX {
+            return Err(format!("`{}` has a label above 63 octets", head(text)));
         }
+        *wire.get_mut(end).ok_or_else(too_long)? = plain;
+        wire[start] += 1;
+        end += 1;
     }
-    if labels.last().is_some_and(Vec::is_empty) {
-        labels.pop();
-    }
-    if labels.is_empty() {
+    let whole = if dotted { start } else { end };
+    if whole == 0 || end == 1 {
         return Err(String::from("a name is missing"));
     }
-    let length = labels.iter().map(|label| label.len() + 1).sum::<usize>();
-    let below = if dotted { 1 } else { origin.len() };
-    if length + below > 255 {
-        return Err(format!("`{}…` is longer than 255 octets", head(text)));
-    }
-    let labels = labels.iter().map(Vec::as_slice);
-    let made = if dotted {
-        Name::from_labels(labels)
-    } else {
-        Name::from_labels(labels.chain(origin.iter()))
-    };
-    made.map_err(|error| format!("`{}` is not a name: {error}", head(text)))
+    let under = if dotted { &Name::ROOT } else { origin };
+    let prefix = wire.get(..whole).ok_or_else(too_long)?;
+    under.below(prefix).ok_or_else(too_long)
 }
 
 /// Reads a name as a person writes it: absolute, with or without the final dot.
 pub fn read_name(text: &str) -> Result<Name, String> {
-    name(text, &Name::root())
+    name(text, &Name::ROOT)
 }
 
 /// Reads a type that can be asked for.
@@ -181,12 +174,33 @@ pub fn type_word(record_type: RecordType) -> String {
     record_type.to_string()
 }
 
-/// Writes record data as a zone file has it; data that hickory has no words for as RFC 3597 does.
-pub fn data_words(data: &RData) -> String {
+/// Writes record data in wire form as a zone file has it; data that there are no words for as
+/// RFC 3597 does.
+pub fn data_words(record_type: RecordType, data: &[u8]) -> String {
+    if record_type == RecordType::DNAME {
+        let mut text = String::new();
+        let _ = write_name(&mut text, data);
+        return text;
+    }
+    match read_data(record_type, data) {
+        Some(RData::Unknown { .. } | RData::NULL(_)) | None => generic(data),
+        Some(known) => known.to_string(),
+    }
+}
+
+/// Writes record data that hickory holds as a zone file has it.
+pub fn rdata_words(data: &RData) -> String {
     if let RData::Unknown { rdata: null, .. } | RData::NULL(null) = data {
         return generic(&null.anything);
     }
     data.to_string()
+}
+
+/// Reads record data in wire form as hickory has it; `None` when it is not such data.
+pub(super) fn read_data(record_type: RecordType, data: &[u8]) -> Option<RData> {
+    let length = u16::try_from(data.len()).ok()?;
+    let mut decoder = BinDecoder::new(data);
+    RData::read(&mut decoder, record_type, Restrict::new(length)).ok()
 }
 
 fn generic(bytes: &[u8]) -> String {

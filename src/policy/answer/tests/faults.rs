@@ -26,7 +26,7 @@ fn twice() -> Rules {
 fn ask(rules: &Rules, from: &str) -> (&'static str, String, String) {
     let question = question(from, "www.example.test", RecordType::A);
     let answer = decide(rules, &question);
-    let data = answer.answer.iter().map(|s| s.record.data.to_string());
+    let data = answer.records().map(|shown| shown.data_words());
     (
         answer.code(),
         data.collect::<Vec<_>>().join(" "),

@@ -25,11 +25,10 @@ fn base() -> Rules {
 /// Gives the records of a name as a client from there gets them.
 fn records(rules: &Rules, from: &str, name: &str, kind: RecordType) -> Vec<String> {
     let answer = decide(rules, &question(from, name, kind));
-    let records = answer.answer.iter().map(|shown| {
-        let record = &shown.record;
-        format!("{} {}", record.ttl, record.data)
-    });
-    records.collect()
+    let records = answer.records();
+    records
+        .map(|shown| format!("{} {}", shown.ttl, shown.data_words()))
+        .collect()
 }
 
 fn www(rules: &Rules, from: &str) -> Vec<String> {
