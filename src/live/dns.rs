@@ -8,7 +8,12 @@
 //! (only their idle time), both of which end with a writer of our own.
 
 mod counts;
+mod rendered;
 mod reply;
+#[cfg(test)]
+mod tests;
+mod worker;
+mod writer;
 
 use std::io;
 use std::net::SocketAddr;
@@ -36,7 +41,7 @@ use crate::model::time::{Span, Time};
 use crate::model::topology::Topology;
 use crate::policy::answer::{Answer, Rules, decide};
 
-use self::counts::Counts;
+use self::counts::{Counts, label};
 
 pub use self::reply::{Reply, question};
 
@@ -202,7 +207,8 @@ impl RequestHandler for Handler {
         let question = question(request, self.address);
         let answer = decide(&rules, &question);
         // Before the answer is sent, so that what the client does with it comes after.
-        if let Some(sample) = self.counts.add(&question, &answer) {
+        self.counts.counter(label(&answer)).add();
+        if let Some(sample) = self.counts.sample(&question, &answer) {
             self.journal.add((self.now)(), &Node::Dns, [sample]);
         }
         if answer.dropped {

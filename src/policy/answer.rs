@@ -255,6 +255,12 @@ impl<'r> Answer<'r> {
         records(&self.answer)
     }
 
+    /// Tells whether the records do not show in which case the question was written: what a DNAME
+    /// makes does.
+    pub fn is_the_same_in_any_case(&self) -> bool {
+        !self.answer.iter().any(Rrset::is_made)
+    }
+
     /// Follows aliases to the end and fills the sections.
     fn follow(&mut self, view: &'r View, name: &Name, record_type: RecordType) {
         let mut name = *name;

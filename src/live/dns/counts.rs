@@ -1,8 +1,12 @@
 //! Counts answers exactly until the counts become facts, and picks a bounded sample of whole ones.
+//!
+//! Each worker has counters of its own, one for each view, rule and response code that it met, so
+//! that counting costs no lock; they are added up when the facts are made.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::model::fact::{DnsAnswered, Kind};
 use crate::model::id::{Name, Node};
@@ -19,16 +23,36 @@ const RECORDS_MAX: usize = 16;
 /// The counts since the last flush.
 pub(super) struct Counts {
     askers: BTreeMap<IpAddr, Node>,
-    pending: Mutex<Pending>,
+    counters: Mutex<Vec<Counted>>,
+    sampled: AtomicUsize,
 }
 
 /// View, rule and response code, or `dropped`.
-type Label = (Option<Name>, Option<Name>, &'static str);
+pub(super) type Label = (Option<Name>, Option<Name>, &'static str);
 
-#[derive(Default)]
-struct Pending {
-    counts: BTreeMap<Label, u64>,
-    sampled: usize,
+/// A counter of one worker; it never goes back.
+#[derive(Debug, Default)]
+pub(super) struct Counter(AtomicU64);
+
+/// A counter, and how much of it became facts.
+struct Counted {
+    label: Label,
+    counter: Arc<Counter>,
+    told: u64,
+}
+
+impl Counter {
+    /// Counts one answer. Only the worker that owns it calls this.
+    pub(super) fn add(&self) {
+        let count = self.0.load(Ordering::Relaxed);
+        self.0.store(count + 1, Ordering::Relaxed);
+    }
+}
+
+/// Gives the label under which an answer is counted.
+pub(super) fn label(answer: &Answer<'_>) -> Label {
+    let view = answer.view.map(|view| view.name.clone());
+    (view, answer.rule().cloned(), answer.code())
 }
 
 impl Counts {
@@ -39,46 +63,60 @@ impl Counts {
         let users = users.map(|user| (user.address, Node::User(user.name.clone())));
         Self {
             askers: agents.chain(users).collect(),
-            pending: Mutex::default(),
+            counters: Mutex::default(),
+            sampled: AtomicUsize::new(0),
         }
     }
 
-    /// Counts an answer; gives it whole when it is one of the sample.
-    pub(super) fn add(&self, question: &Question, answer: &Answer<'_>) -> Option<Kind> {
-        let view = answer.view.map(|view| view.name.clone());
-        let rule = answer.rule().cloned();
-        let rcode = answer.code();
-        let mut pending = self.lock();
-        let label = (view.clone(), rule.clone(), rcode);
-        *pending.counts.entry(label).or_default() += 1;
-        let is_sample = pending.sampled < SAMPLE_MAX;
-        pending.sampled += usize::from(is_sample);
-        drop(pending);
-        is_sample.then(|| Kind::DnsAnswered(Box::new(self.whole(question, answer, view, rule))))
+    /// Gives a worker a counter of its own.
+    pub(super) fn counter(&self, label: Label) -> Arc<Counter> {
+        let counter = Arc::<Counter>::default();
+        self.lock().push(Counted {
+            label,
+            counter: Arc::clone(&counter),
+            told: 0,
+        });
+        counter
+    }
+
+    /// Tells whether the next answer is to be shown whole.
+    pub(super) fn wants_sample(&self) -> bool {
+        self.sampled.load(Ordering::Relaxed) < SAMPLE_MAX
+    }
+
+    /// Gives an answer whole when it is one of the sample.
+    pub(super) fn sample(&self, question: &Question, answer: &Answer<'_>) -> Option<Kind> {
+        let before = self.sampled.fetch_add(1, Ordering::Relaxed);
+        (before < SAMPLE_MAX).then(|| Kind::DnsAnswered(Box::new(self.whole(question, answer))))
     }
 
     /// Takes what was counted, as facts.
     pub(super) fn take(&self) -> Vec<Kind> {
-        let Pending { counts, .. } = std::mem::take(&mut *self.lock());
-        counts
-            .into_iter()
-            .map(|((view, rule, rcode), count)| Kind::DnsCounted {
-                view,
-                rule,
-                rcode: rcode.into(),
-                count,
-            })
-            .collect()
+        self.sampled.store(0, Ordering::Relaxed);
+        let mut counts: BTreeMap<Label, u64> = BTreeMap::new();
+        self.lock().retain_mut(|counted| {
+            // A worker that counts between these lines is told of the next time.
+            let alone = Arc::strong_count(&counted.counter) == 1;
+            let count = counted.counter.0.load(Ordering::Relaxed);
+            if count > counted.told {
+                *counts.entry(counted.label.clone()).or_default() += count - counted.told;
+                counted.told = count;
+            }
+            !alone
+        });
+        let kinds = counts.into_iter();
+        let kinds = kinds.map(|((view, rule, rcode), count)| Kind::DnsCounted {
+            view,
+            rule,
+            rcode: rcode.into(),
+            count,
+        });
+        kinds.collect()
     }
 
-    fn whole(
-        &self,
-        question: &Question,
-        answer: &Answer<'_>,
-        view: Option<Name>,
-        rule: Option<Name>,
-    ) -> DnsAnswered {
+    fn whole(&self, question: &Question, answer: &Answer<'_>) -> DnsAnswered {
         let subnet = question.edns.and_then(|edns| edns.subnet);
+        let (view, rule, rcode) = label(answer);
         let records = answer.records().take(RECORDS_MAX);
         DnsAnswered {
             client: question.source,
@@ -89,13 +127,13 @@ impl Counts {
             rtype: type_word(question.record_type),
             view,
             rule,
-            rcode: answer.code().into(),
+            rcode: rcode.into(),
             answer: records.map(|shown| shown.typed_words()).collect(),
             why: answer.reason.to_string(),
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Pending> {
-        self.pending.lock().expect("counting does not panic")
+    fn lock(&self) -> MutexGuard<'_, Vec<Counted>> {
+        self.counters.lock().expect("counting does not panic")
     }
 }

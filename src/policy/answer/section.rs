@@ -108,6 +108,11 @@ impl<'r> Rrset<'r> {
         }
     }
 
+    /// Tells whether it is the CNAME that a DNAME makes.
+    pub const fn is_made(&self) -> bool {
+        matches!(self.body, Body::Alias { .. })
+    }
+
     /// Counts the records.
     pub fn count(&self) -> usize {
         match &self.body {

@@ -1,0 +1,238 @@
+//! Answers questions, one after another, with what it keeps for itself: the rules in force, answers
+//! that were written before, counters.
+//!
+//! In go a question as it was read and who asks; out come bytes, or word of what else is to be done.
+//! What was answered before is copied; everything else is decided by `policy/answer` and written
+//! anew, and so is every answer while a fault is in force. Both ways give the same octets.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arc_swap::{ArcSwap, Cache};
+use hickory_proto::op::OpCode;
+use hickory_proto::rr::{DNSClass, RecordType};
+
+use super::counts::{Counter, Counts, Label, label};
+use super::rendered::{Rendered, Shape, Wanted};
+use super::writer::{Head, limit, write};
+use crate::journal::Journal;
+use crate::model::addr::{ClientAddr, ListenAddr};
+use crate::model::draw::Seed;
+use crate::model::id::Node;
+use crate::model::time::{Span, Time};
+use crate::policy::answer::{Answer, Edns, Question, Rules, Transport, decide};
+use crate::policy::name::Name;
+use crate::policy::view;
+
+/// What all workers of a server share.
+pub(super) struct Shared {
+    pub(super) rules: Arc<ArcSwap<Rules>>,
+    pub(super) counts: Counts,
+    pub(super) journal: Journal,
+    pub(super) now: Arc<dyn Fn() -> Time + Send + Sync>,
+    pub(super) seed: Seed,
+    /// How many delays were drawn.
+    pub(super) delays: AtomicU64,
+}
+
+/// A question as it was read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked<'q> {
+    pub(super) head: Head,
+    pub(super) opcode: OpCode,
+    /// How many questions the message says that it holds.
+    pub(super) count: usize,
+    /// Name, type and class of the first, as they came; empty when there is none.
+    pub(super) question: &'q [u8],
+    pub(super) edns: Option<Edns>,
+    /// Whether the message holds nothing but the question and a plain OPT.
+    pub(super) plain: bool,
+}
+
+/// Where a question came from, and how.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct From {
+    pub(super) client: SocketAddr,
+    pub(super) transport: Transport,
+    pub(super) destination: SocketAddr,
+}
+
+/// What became of a question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// The answer is written, and goes out now.
+    Now,
+    /// It goes out so much later.
+    Later(Span),
+    /// A fault took it away.
+    Nothing,
+}
+
+/// One worker.
+pub(super) struct Worker {
+    shared: Arc<Shared>,
+    rules: Cache<Arc<ArcSwap<Rules>>, Arc<Rules>>,
+    /// Those by which `rendered` was written.
+    current: Arc<Rules>,
+    rendered: Rendered,
+    counters: BTreeMap<Label, Arc<Counter>>,
+}
+
+impl Worker {
+    pub(super) fn new(shared: &Arc<Shared>) -> Self {
+        Self {
+            rules: Cache::new(Arc::clone(&shared.rules)),
+            current: shared.rules.load_full(),
+            shared: Arc::clone(shared),
+            rendered: Rendered::new(),
+            counters: BTreeMap::new(),
+        }
+    }
+
+    /// Answers a question into `out`.
+    pub(super) fn answer(&mut self, asked: &Asked<'_>, from: From, out: &mut Vec<u8>) -> Outcome {
+        let rules = self.rules.load();
+        if !Arc::ptr_eq(rules, &self.current) {
+            self.current = Arc::clone(rules);
+            self.rendered.clear();
+            self.counters.clear();
+        }
+        let wanted = self.wanted(asked, from);
+        if let Some(wanted) = &wanted
+            && let Some(hit) = self.rendered.get(wanted)
+            && hit.message.len() <= limit(from.transport, asked.edns.as_ref())
+            && !self.shared.counts.wants_sample()
+        {
+            out.clear();
+            out.extend(hit.message);
+            patch(out, asked);
+            hit.counter.add();
+            return Outcome::Now;
+        }
+        self.decide(asked, from, wanted.as_ref(), out)
+    }
+
+    /// Tells what a question is kept under; `None` when its answer is not kept.
+    fn wanted<'q>(&self, asked: &Asked<'q>, from: From) -> Option<Wanted<'q>> {
+        let plain = asked.plain && asked.count == 1 && asked.opcode == OpCode::Query;
+        if !plain || !self.current.faults().is_empty() {
+            return None;
+        }
+        let lists = self.current.views.iter();
+        let lists = lists.map(|view| view.match_clients.as_slice());
+        let trusted = &self.current.ecs_trusted;
+        let selected = view::select(lists, trusted, from.client.ip(), None);
+        // No view is a class of its own.
+        let class = match selected.matched {
+            None => 0,
+            Some((view, element)) => {
+                let view = u32::try_from(view).ok().filter(|view| *view < 1 << 20)?;
+                let element = u32::try_from(element)
+                    .ok()
+                    .filter(|place| *place < 1 << 11)?;
+                1 + (view << 11 | element)
+            }
+        };
+        let edns = match asked.edns {
+            None => 0,
+            Some(edns) if edns.version > 0 || edns.subnet.is_some() || edns.subnet_broken => {
+                return None;
+            }
+            Some(edns) => 1 + u8::from(edns.dnssec_ok),
+        };
+        Some(Wanted::new(asked.question, Shape { class, edns }))
+    }
+
+    /// Decides, writes, counts, and keeps what may be kept.
+    fn decide(
+        &mut self,
+        asked: &Asked<'_>,
+        from: From,
+        wanted: Option<&Wanted<'_>>,
+        out: &mut Vec<u8>,
+    ) -> Outcome {
+        let shared = Arc::clone(&self.shared);
+        let rules = Arc::clone(&self.current);
+        let question = question(asked, from);
+        let answer = decide(&rules, &question);
+        let counter = self.counters.entry(label(&answer));
+        let counter = counter.or_insert_with_key(|label| shared.counts.counter(label.clone()));
+        counter.add();
+        // Before the answer is sent, so that what the client does with it comes after.
+        if shared.counts.wants_sample()
+            && let Some(sample) = shared.counts.sample(&question, &answer)
+        {
+            let now = (shared.now)();
+            shared.journal.add(now, &Node::Dns, [sample]);
+        }
+        if answer.dropped {
+            return Outcome::Nothing;
+        }
+        let limit = limit(from.transport, asked.edns.as_ref());
+        let cut = write(out, asked.head, asked.question, &answer, limit);
+        if let Some(wanted) = wanted
+            && !cut
+            && answer.is_the_same_in_any_case()
+        {
+            self.rendered.put(wanted, out, counter);
+        }
+        match self.delay(&answer) {
+            Span::ZERO => Outcome::Now,
+            delay => Outcome::Later(delay),
+        }
+    }
+
+    /// Answers as if nothing had been answered before.
+    #[cfg(test)]
+    pub(super) fn fresh(&mut self, asked: &Asked<'_>, from: From, out: &mut Vec<u8>) -> Outcome {
+        self.decide(asked, from, None, out)
+    }
+
+    /// Draws how much later an answer is sent.
+    fn delay(&self, answer: &Answer<'_>) -> Span {
+        if answer.jitter == Span::ZERO {
+            return answer.latency;
+        }
+        let count = self.shared.delays.fetch_add(1, Ordering::Relaxed);
+        answer.delay(self.shared.seed, count)
+    }
+}
+
+/// Makes a kept answer this question's: number, flags that go back as they came, and the name as it
+/// was written.
+fn patch(out: &mut [u8], asked: &Asked<'_>) {
+    use super::writer::HEAD;
+    if let Some(id) = out.first_chunk_mut::<2>() {
+        *id = asked.head.id.to_be_bytes();
+    }
+    out[2] = out[2] & !1 | u8::from(asked.head.recursion_desired);
+    out[3] = out[3] & !0x10 | u8::from(asked.head.checking_disabled) << 4;
+    if let Some(question) = out.get_mut(HEAD..HEAD + asked.question.len()) {
+        question.copy_from_slice(asked.question);
+    }
+}
+
+/// Makes of what was read what `policy/answer` is asked.
+pub(super) fn question(asked: &Asked<'_>, from: From) -> Question {
+    let (name, kind) = asked
+        .question
+        .split_at(asked.question.len().saturating_sub(4));
+    let number = |at: usize| kind.get(at..at + 2).and_then(|pair| pair.try_into().ok());
+    let number = |at| u16::from_be_bytes(number(at).unwrap_or([0, 0]));
+    Question {
+        source: ClientAddr(from.client),
+        destination: ListenAddr(from.destination),
+        transport: from.transport,
+        opcode: asked.opcode,
+        count: asked.count,
+        name: Name::from_wire(name).unwrap_or(Name::ROOT),
+        record_type: RecordType::from(number(0)),
+        class: match asked.question {
+            [] => DNSClass::IN,
+            _ => DNSClass::from(number(2)),
+        },
+        edns: asked.edns,
+    }
+}

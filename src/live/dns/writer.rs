@@ -1,0 +1,357 @@
+//! Writes an answer as a message: the one that goes out over UDP and TCP.
+//!
+//! In go the head and the question as they came, and what `policy/answer` decided; out come bytes.
+//! Names are compressed against all that stands before them, the question first (RFC 1035 section
+//! 4.1.4; in record data only of the types of that RFC, RFC 3597 section 4). Record sets are whole
+//! or absent (RFC 2181 section 9), OPT is never left out (RFC 6891 section 7).
+
+use hickory_proto::op::ResponseCode;
+use hickory_proto::rr::RecordType;
+
+use crate::policy::answer::{Answer, Edns, PAYLOAD_MAX, Rrset, Transport};
+use crate::policy::name::labels;
+
+/// How long the head of a message is (RFC 1035 section 4.1.1).
+pub const HEAD: usize = 12;
+
+/// What every receiver takes without EDNS (RFC 1035 section 4.2.1).
+pub const PAYLOAD_PLAIN: usize = 512;
+
+/// How many suffixes of names are remembered for compression; what comes later is written whole.
+const SUFFIXES_MAX: usize = 64;
+
+/// The first offset that a pointer cannot hold (RFC 1035 section 4.1.4).
+const POINTER_END: usize = 1 << 14;
+
+/// What an answer takes from the head of its query: it goes back as it came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// The number that the asker gave it.
+    pub id: u16,
+    /// The operation, four bits.
+    pub opcode: u8,
+    /// Recursion is desired.
+    pub recursion_desired: bool,
+    /// Signatures need not be checked (RFC 4035 section 3.1.6).
+    pub checking_disabled: bool,
+}
+
+/// What an answer says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flags {
+    /// The response code, of which the upper bits go into OPT.
+    pub rcode: ResponseCode,
+    /// The server speaks for the name.
+    pub authoritative: bool,
+    /// The server would ask others for this client.
+    pub recursion_available: bool,
+}
+
+/// A message that is being written.
+pub struct Writer<'o> {
+    out: &'o mut Vec<u8>,
+    /// How many octets the message may have.
+    limit: usize,
+    /// Where each remembered suffix of a name was written, with its hash.
+    suffixes: [(u32, u16); SUFFIXES_MAX],
+    known: usize,
+    /// The records of each section.
+    counts: [u16; 4],
+    truncated: bool,
+}
+
+/// Writes an answer; `question` is that of the query, as it came, or empty where it had none that
+/// could be read. Gives whether something was left out (TC).
+pub fn write(
+    out: &mut Vec<u8>,
+    head: Head,
+    question: &[u8],
+    answer: &Answer<'_>,
+    limit: usize,
+) -> bool {
+    let flags = Flags {
+        rcode: answer.rcode,
+        authoritative: answer.authoritative,
+        recursion_available: false,
+    };
+    let mut writer = Writer::new(out, head, flags, question, limit);
+    let edns = answer.edns.as_ref();
+    // OPT has its place before anything else has.
+    let room = edns.map_or(0, opt_length);
+    writer.limit = writer.limit.saturating_sub(room);
+    for (section, sets) in [
+        (1, &answer.answer),
+        (2, &answer.authority),
+        (3, &answer.additional),
+    ] {
+        for set in sets {
+            if !writer.set(section, set) {
+                writer.truncated = true;
+                break;
+            }
+        }
+        if writer.truncated {
+            break;
+        }
+    }
+    if let Some(edns) = edns {
+        writer.opt(edns, answer.rcode);
+    }
+    writer.finish()
+}
+
+/// Writes an answer without records: what cannot be parsed, or what nothing was decided on.
+pub fn write_error(
+    out: &mut Vec<u8>,
+    head: Head,
+    question: &[u8],
+    rcode: ResponseCode,
+    edns: Option<&Edns>,
+) {
+    let flags = Flags {
+        rcode,
+        authoritative: false,
+        recursion_available: false,
+    };
+    let mut writer = Writer::new(out, head, flags, question, PAYLOAD_PLAIN);
+    if let Some(edns) = edns {
+        writer.opt(edns, rcode);
+    }
+    writer.finish();
+}
+
+/// Gives how many octets an asker takes.
+pub fn limit(transport: Transport, edns: Option<&Edns>) -> usize {
+    match (transport, edns) {
+        (Transport::Tcp, _) => usize::from(u16::MAX),
+        (Transport::Udp, None) => PAYLOAD_PLAIN,
+        (Transport::Udp, Some(edns)) => {
+            usize::from(edns.payload.min(PAYLOAD_MAX)).max(PAYLOAD_PLAIN)
+        }
+    }
+}
+
+impl<'o> Writer<'o> {
+    /// Begins a message in an empty buffer.
+    pub fn new(
+        out: &'o mut Vec<u8>,
+        head: Head,
+        flags: Flags,
+        question: &[u8],
+        limit: usize,
+    ) -> Self {
+        out.clear();
+        let high = 0x80
+            | (head.opcode & 0xf) << 3
+            | u8::from(flags.authoritative) << 2
+            | u8::from(head.recursion_desired);
+        let low = u8::from(flags.recursion_available) << 7
+            | u8::from(head.checking_disabled) << 4
+            | flags.rcode.low();
+        out.extend(head.id.to_be_bytes());
+        out.extend([high, low]);
+        out.extend([0; HEAD - 4]);
+        out.extend(question);
+        let mut writer = Self {
+            out,
+            limit,
+            suffixes: [(0, 0); SUFFIXES_MAX],
+            known: 0,
+            counts: [u16::from(!question.is_empty()), 0, 0, 0],
+            truncated: false,
+        };
+        if let Some(name) = question.len().checked_sub(4) {
+            writer.remember(question.get(..name).unwrap_or_default(), HEAD);
+        }
+        writer
+    }
+
+    /// Writes a whole set, or nothing of it when it does not fit; tells which.
+    fn set(&mut self, section: usize, set: &Rrset<'_>) -> bool {
+        let (start, known) = (self.out.len(), self.known);
+        let owner = set.owner();
+        let record_type = set.record_type();
+        let mut count = 0;
+        for item in set.items() {
+            self.name(owner.wire());
+            self.out.extend(u16::from(record_type).to_be_bytes());
+            self.out.extend([0, 1]);
+            self.out.extend(set.ttl.to_be_bytes());
+            self.data(record_type, item.data);
+            count += 1;
+            if self.out.len() > self.limit {
+                self.out.truncate(start);
+                self.known = known;
+                return false;
+            }
+        }
+        self.counts[section] += count;
+        true
+    }
+
+    fn data(&mut self, record_type: RecordType, data: &[u8]) {
+        let at = self.out.len();
+        self.out.extend([0, 0]);
+        // Octets before the names, and how many names.
+        #[expect(clippy::wildcard_enum_match_arm, reason = "others are not compressed")]
+        let (before, names) = match record_type {
+            RecordType::CNAME | RecordType::NS | RecordType::PTR => (0, 1),
+            RecordType::MX => (2, 1),
+            RecordType::SOA => (0, 2),
+            _ => (data.len(), 0),
+        };
+        let (plain, mut rest) = data.split_at_checked(before).unwrap_or((data, &[]));
+        self.out.extend(plain);
+        for _ in 0..names {
+            let length = labels(rest).map(|label| label.len() + 1).sum::<usize>() + 1;
+            let (name, after) = rest.split_at_checked(length).unwrap_or((rest, &[]));
+            self.name(name);
+            rest = after;
+        }
+        self.out.extend(rest);
+        let length = self.out.len() - at - 2;
+        // Data of a zone is never longer than its length says.
+        let length = u16::try_from(length).unwrap_or(u16::MAX);
+        self.out[at..at + 2].copy_from_slice(&length.to_be_bytes());
+    }
+
+    /// Writes a name, as much of it as is not written already.
+    fn name(&mut self, wire: &[u8]) {
+        // The name that is asked for is the one that is written most.
+        if self.known > 0 && self.stands_at(HEAD, wire) {
+            self.out.extend([0xc0, 0x0c]);
+            return;
+        }
+        let start = self.out.len();
+        let mut rest = wire;
+        while rest.len() > 1 {
+            let hash = hash(rest);
+            let known = self.suffixes[..self.known].iter();
+            let mut known = known.filter(|(other, _)| *other == hash);
+            let place = known.find(|(_, place)| self.stands_at(usize::from(*place), rest));
+            if let Some((_, place)) = place.copied() {
+                self.out
+                    .extend(wire.get(..wire.len() - rest.len()).unwrap_or_default());
+                self.out.extend((place | 0xc000).to_be_bytes());
+                let own = wire.len() - rest.len();
+                self.remember_until(wire, start, own);
+                return;
+            }
+            rest = after_label(rest);
+        }
+        self.out.extend(wire);
+        self.remember(wire, start);
+    }
+
+    fn remember(&mut self, wire: &[u8], start: usize) {
+        self.remember_until(wire, start, wire.len().saturating_sub(1));
+    }
+
+    /// Remembers the suffixes of a name whose first octets were written here.
+    fn remember_until(&mut self, wire: &[u8], start: usize, end: usize) {
+        let mut at = 0;
+        while at < end && self.known < SUFFIXES_MAX {
+            let place = start + at;
+            let Some(rest) = wire.get(at..).filter(|_| place < POINTER_END) else {
+                return;
+            };
+            let place = u16::try_from(place).unwrap_or(0);
+            self.suffixes[self.known] = (hash(rest), place);
+            self.known += 1;
+            at = wire.len() - after_label(rest).len();
+        }
+    }
+
+    /// Tells whether this name stands at a place in the message, pointers followed.
+    fn stands_at(&self, mut place: usize, wire: &[u8]) -> bool {
+        let mut rest = wire;
+        loop {
+            let Some(&length) = self.out.get(place) else {
+                return false;
+            };
+            if length >= 0xc0 {
+                // Pointers of our own lead backwards, so this ends.
+                let low = self.out.get(place + 1).copied().unwrap_or(0);
+                place = usize::from(length & 0x3f) << 8 | usize::from(low);
+                continue;
+            }
+            let end = 1 + usize::from(length);
+            let (Some(here), Some(own)) = (self.out.get(place..place + end), rest.get(..end))
+            else {
+                return false;
+            };
+            if !here.eq_ignore_ascii_case(own) {
+                return false;
+            }
+            if length == 0 {
+                return true;
+            }
+            place += end;
+            rest = &rest[end..];
+        }
+    }
+
+    /// Writes OPT (RFC 6891 section 6.1.2).
+    fn opt(&mut self, edns: &Edns, rcode: ResponseCode) {
+        self.out.push(0);
+        self.out.extend(u16::from(RecordType::OPT).to_be_bytes());
+        self.out.extend(edns.payload.to_be_bytes());
+        let flags = u8::from(edns.dnssec_ok) << 7;
+        self.out.extend([rcode.high(), edns.version, flags, 0]);
+        let at = self.out.len();
+        self.out.extend([0, 0]);
+        options(self.out, edns);
+        let length = u16::try_from(self.out.len() - at - 2).unwrap_or(0);
+        self.out[at..at + 2].copy_from_slice(&length.to_be_bytes());
+        self.counts[3] += 1;
+    }
+
+    /// Ends the message; gives whether something was left out.
+    pub fn finish(self) -> bool {
+        if self.truncated {
+            self.out[2] |= 2;
+        }
+        for (section, count) in self.counts.iter().enumerate() {
+            let at = 4 + 2 * section;
+            self.out[at..at + 2].copy_from_slice(&count.to_be_bytes());
+        }
+        self.truncated
+    }
+}
+
+/// How long OPT is.
+fn opt_length(edns: &Edns) -> usize {
+    let mut bytes = Vec::new();
+    options(&mut bytes, edns);
+    11 + bytes.len()
+}
+
+/// Writes the options of an answer.
+fn options(out: &mut Vec<u8>, edns: &Edns) {
+    if let Some(subnet) = edns.subnet {
+        let octets = usize::from(subnet.source.div_ceil(8));
+        let (family, address) = match subnet.address {
+            std::net::IpAddr::V4(address) => (1_u16, address.octets().to_vec()),
+            std::net::IpAddr::V6(address) => (2, address.octets().to_vec()),
+        };
+        out.extend([0, 8]);
+        out.extend(u16::try_from(4 + octets).unwrap_or(4).to_be_bytes());
+        out.extend(family.to_be_bytes());
+        out.extend([subnet.source, subnet.scope]);
+        out.extend(address.get(..octets).unwrap_or_default());
+    }
+}
+
+/// Gives a name without its first label.
+fn after_label(wire: &[u8]) -> &[u8] {
+    let length = wire.first().copied().map_or(0, usize::from);
+    wire.get(1 + length..).unwrap_or_default()
+}
+
+/// Hashes a name without regard to case (FNV-1a).
+fn hash(wire: &[u8]) -> u32 {
+    let step = |hash: u32, byte: &u8| {
+        (hash ^ u32::from(byte.to_ascii_lowercase())).wrapping_mul(0x0100_0193)
+    };
+    wire.iter().fold(0x811c_9dc5, step)
+}
