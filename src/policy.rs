@@ -23,6 +23,7 @@ pub mod health;
 pub mod lease;
 pub mod machines;
 pub mod name;
+pub mod partition;
 pub mod principals;
 pub mod proxy;
 pub mod proxy_protocol;

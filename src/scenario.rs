@@ -23,9 +23,12 @@ pub mod tree;
 
 use std::path::{Path, PathBuf};
 
+use serde_json::Value as Json;
+
 use crate::model::mistake::{Files, Mistake, Place};
+use crate::model::network::Network;
 use crate::model::places::Places;
-use crate::model::topology::{Topology, ZoneSource};
+use crate::model::topology::{Dns, Topology, ZoneSource};
 
 use self::tree::{Mark, Node, Step};
 
@@ -54,32 +57,78 @@ pub struct Unsound {
     pub zones: Vec<ZoneSource>,
 }
 
+/// A file of views without mistakes: what `dns:` of a scenario holds, as top-level keys.
+#[derive(Clone, Debug)]
+pub struct LoadedViews {
+    /// The DNS server.
+    pub dns: Dns,
+    /// The named networks.
+    pub networks: Vec<Network>,
+    /// What is odd but works.
+    pub warnings: Vec<Mistake>,
+    /// Every file that was read: the views, the zones; each once, in order.
+    pub read: Vec<PathBuf>,
+    /// Where each key stands, as the scenario's.
+    pub places: Places,
+}
+
+/// Loads a file of views, or gives every mistake of it. The zones are only opened.
+pub fn load_views(path: &Path, files: &dyn Files) -> Result<LoadedViews, Unsound> {
+    let mut mistakes = Mistakes::default();
+    let (tree, mut sound) = sound(&schema::views(), path, files, &mut mistakes)
+        .ok_or_else(|| std::mem::take(&mut mistakes).into_list(path))?;
+    let mut part = |key: &str| sound.as_object_mut().and_then(|map| map.remove(key));
+    let networks = part("networks").map(serde_json::from_value).transpose();
+    let shapes = networks.and_then(|networks| Ok((networks, serde_json::from_value(sound)?)));
+    match shapes {
+        Ok((networks, dns)) => {
+            let networks: Option<file::Networks> = networks;
+            let shapes = (networks.as_ref(), &dns);
+            resolve::resolve_views(path, &tree, shapes, files, mistakes)
+        }
+        Err(error) => Err(beyond_shapes(&error, path, &tree, mistakes)),
+    }
+}
+
 /// Loads a scenario, or gives every mistake of it. `lab::load` reads the zones as well.
 pub fn load(path: &Path, files: &dyn Files) -> Result<Loaded, Unsound> {
     let mut mistakes = Mistakes::default();
+    let (tree, sound) = sound(&schema::scenario(), path, files, &mut mistakes)
+        .ok_or_else(|| std::mem::take(&mut mistakes).into_list(path))?;
+    match serde_json::from_value(sound) {
+        Ok(shapes) => resolve::resolve(path, &tree, &shapes, files, mistakes),
+        Err(error) => Err(beyond_shapes(&error, path, &tree, mistakes)),
+    }
+}
+
+/// Reads a file and checks it against a schema; gives the tree and what is sound of it.
+fn sound(
+    schema: &Json,
+    path: &Path,
+    files: &dyn Files,
+    mistakes: &mut Mistakes,
+) -> Option<(Node, Json)> {
     let text = match files.read(path) {
         Ok(text) => text,
         Err(why) => {
             mistakes.add(path, Mark::START, "", format!("cannot be read: {why}"), "");
-            return Err(mistakes.into_list(path).into());
+            return None;
         }
     };
-    let Some(tree) = tree::read(path, &text, &mut mistakes) else {
-        return Err(mistakes.into_list(path).into());
-    };
-    let sound = schema::check(&schema::scenario(), path, &tree, &mut mistakes);
-    if !sound.is_object() {
-        return Err(mistakes.into_list(path).into());
-    }
-    let shapes = match serde_json::from_value(sound) {
-        Ok(shapes) => shapes,
-        Err(error) => {
-            // Unsound parts were left out, so this is a schema that says more than the shapes.
-            mistakes.add(path, tree.mark, "", error.to_string(), "");
-            return Err(mistakes.into_list(path).into());
-        }
-    };
-    resolve::resolve(path, &tree, &shapes, files, mistakes)
+    let tree = tree::read(path, &text, mistakes)?;
+    let sound = schema::check(schema, path, &tree, mistakes);
+    sound.is_object().then_some((tree, sound))
+}
+
+/// Unsound parts were left out, so this is a schema that says more than the shapes.
+fn beyond_shapes(
+    error: &serde_json::Error,
+    path: &Path,
+    tree: &Node,
+    mut mistakes: Mistakes,
+) -> Unsound {
+    mistakes.add(path, tree.mark, "", error.to_string(), "");
+    mistakes.into_list(path).into()
 }
 
 impl From<Vec<Mistake>> for Unsound {
@@ -168,6 +217,11 @@ impl Mistakes {
     /// Tells whether there are none.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
+    }
+
+    /// Counts those that are kept.
+    pub fn count(&self) -> usize {
+        self.list.len() + usize::from(self.more)
     }
 
     /// Tells whether more would not be shown, so that looking for them is in vain.

@@ -311,7 +311,7 @@ pub(super) fn fixed_parts_changed(old: &Topology, new: &Topology) -> Vec<&'stati
         ("name", old.name != *name),
         ("seed", old.seed != *seed),
         ("networks", old.networks != *networks),
-        ("dns.listen", old.dns.listen != dns.listen),
+        ("dns.listen", !old.dns.listeners().eq(dns.listeners())),
         ("pool", old.pool != *pool),
         ("balancers", old.balancers != *balancers),
         ("agents", old.agents != *agents),

@@ -9,10 +9,11 @@ use std::path::Path;
 use crate::model::draw::Seed;
 use crate::model::id::Generation;
 use crate::model::mistake::{Files, Mistake};
-use crate::model::places::Places;
+use crate::model::places::{Places, Subject};
 use crate::model::timeline::{RecordChange, Step, What};
-use crate::model::topology::{Topology, ZoneSource};
+use crate::model::topology::{Dns, Topology, ZoneSource};
 use crate::policy::answer::Rules;
+use crate::policy::view::{Selector, odd};
 use crate::policy::zone::Zone;
 use crate::scenario;
 
@@ -69,6 +70,7 @@ pub(super) fn load_for(
     }
     match loaded {
         Ok((rules, more)) if mistakes.is_empty() => {
+            warnings.extend(of_views(&topology.dns, "dns.", &places));
             warnings.extend(more);
             Ok(Loaded {
                 topology,
@@ -84,6 +86,21 @@ pub(super) fn load_for(
             Err(mistakes)
         }
     }
+}
+
+/// Warns of views and rules that nobody reaches; `prefix` is where the keys of the DNS server stand.
+pub fn of_views(dns: &Dns, prefix: &str, places: &Places) -> Vec<Mistake> {
+    let odd = odd(dns, &Selector::compile(dns)).into_iter();
+    let placed = odd.filter_map(|odd| {
+        let path = format!("{prefix}{}", odd.key);
+        Some(Mistake {
+            place: places.place(&Subject::Scenario, &path)?,
+            path,
+            what: odd.what,
+            cure: odd.cure,
+        })
+    });
+    placed.collect()
 }
 
 /// Reads each zone once for its mistakes.

@@ -2,6 +2,7 @@
 //!
 //! Made by `scenario/resolve`; read by everything else. Vectors keep the order of the file.
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
@@ -11,7 +12,7 @@ use super::addr::{BackendAddr, HostPort, ListenAddr};
 use super::draw::Seed;
 use super::expect::Expectation;
 use super::id::{Name, Node};
-use super::network::{Element, Network};
+use super::network::{Element, Mode, Network};
 use super::teleport::{Backoff, Port, ProxyService, SendProxy};
 use super::time::Span;
 use super::timeline::{Roam, Step, What};
@@ -88,10 +89,61 @@ impl Default for Model {
 pub struct Dns {
     /// Where it listens, UDP and TCP; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Where else it listens, the same way.
+    pub listen_also: Vec<SocketAddr>,
+    /// How the views are chosen. Default first match.
+    pub mode: Mode,
     /// Senders whose client-subnet option chooses the view (RFC 7871).
     pub ecs_trusted: Vec<IpNet>,
-    /// The views; the first that matches answers.
+    /// Senders whose PROXY header names the real client.
+    pub proxy_trusted: Vec<IpNet>,
+    /// How much of the address space of either family a reload may give other answers. Default all.
+    pub reload_limit: Share,
+    /// The views; which one answers, `mode` says.
     pub views: Vec<View>,
+}
+
+impl Dns {
+    /// Makes a server without views, all else being the default.
+    pub const fn new(listen: SocketAddr) -> Self {
+        Self {
+            listen,
+            listen_also: Vec::new(),
+            mode: Mode::FirstMatch,
+            ecs_trusted: Vec::new(),
+            proxy_trusted: Vec::new(),
+            reload_limit: Share::ALL,
+            views: Vec::new(),
+        }
+    }
+
+    /// Gives every place where it listens, the first one of the file first.
+    pub fn listeners(&self) -> impl Iterator<Item = SocketAddr> {
+        [self.listen]
+            .into_iter()
+            .chain(self.listen_also.iter().copied())
+    }
+}
+
+/// A part of a whole, in millionths of a percent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Share(pub u32);
+
+impl Share {
+    /// All of it.
+    pub const ALL: Self = Self(100_000_000);
+}
+
+/// `25%`, `0.5%`.
+impl fmt::Display for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (whole, rest) = (self.0 / 1_000_000, self.0 % 1_000_000);
+        if rest == 0 {
+            return write!(f, "{whole}%");
+        }
+        let rest = format!("{rest:06}");
+        write!(f, "{whole}.{}%", rest.trim_end_matches('0'))
+    }
 }
 
 /// One view: who gets it, and which zones it serves.
@@ -101,6 +153,8 @@ pub struct View {
     pub name: Name,
     /// Who gets it.
     pub match_clients: Vec<Element>,
+    /// At which addresses of the server; empty is at all. It is read by first match in every mode.
+    pub match_destinations: Vec<Element>,
     /// Its zones.
     pub zones: Vec<ZoneSource>,
 }
@@ -112,6 +166,31 @@ pub struct ZoneSource {
     pub origin: String,
     /// The master file, as it can be opened or found in the scenario's set of files.
     pub file: PathBuf,
+    /// What a name that the zone does not have gets. Default NXDOMAIN.
+    pub miss: Miss,
+}
+
+/// What a client gets for a name that its view's zone does not have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Miss {
+    /// NXDOMAIN, as Route 53 answers from a private zone.
+    #[default]
+    Nxdomain,
+    /// What the public zone of the same origin says.
+    Public,
+    /// REFUSED.
+    Refuse,
+}
+
+impl Miss {
+    /// Gives the word of the scenario file.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Nxdomain => "nxdomain",
+            Self::Public => "public",
+            Self::Refuse => "refuse",
+        }
+    }
 }
 
 /// The pool of proxies behind both doors.

@@ -66,11 +66,7 @@ pub(crate) fn topology() -> Topology {
             net("internal", "127.10.0.0/16"),
             net("external", "127.20.0.0/16"),
         ],
-        dns: Dns {
-            listen: "127.0.0.1:0".parse().expect("an address"),
-            ecs_trusted: Vec::new(),
-            views: Vec::new(),
-        },
+        dns: Dns::new("127.0.0.1:0".parse().expect("an address")),
         pool: Pool {
             name: "proxies".into(),
             proxies: (1..=3).map(proxy).collect(),

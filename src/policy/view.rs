@@ -1,9 +1,21 @@
-//! Which view answers, and why (the words of BIND's `match-clients`).
+//! Which view answers, and why (the words of BIND's `match-clients` and `match-destinations`).
 //!
-//! In go the views, the listed senders, the client's address and its client-subnet option; out comes
-//! the first view whose list lets the source in. The source is the client's address, or the option's
-//! address when the client is a listed sender (RFC 7871 section 11.3: anybody can forge it). An
-//! IPv4-mapped IPv6 address counts as IPv4. No view is an outcome: the answer is REFUSED.
+//! In go the views, the listed senders, the client's address, its client-subnet option and where the
+//! query came in; out comes the view whose lists let the source and the destination in. The source
+//! is the client's address, or the option's address when the client is a listed sender (RFC 7871
+//! section 11.3: anybody can forge it). Behind a listed sender of PROXY headers the client is the one
+//! that the header names. An IPv4-mapped IPv6 address counts as IPv4. No view is an outcome: the
+//! answer is REFUSED.
+//!
+//! [`Selector`] is compiled when rules are loaded and asked for every query. [`choose`] reads the
+//! lists as they are written; [`tried`] and [`trace`] tell it step by step for `explain`.
+
+mod choice;
+mod odd;
+mod reach;
+mod selector;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -11,6 +23,11 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use crate::model::network::{Element, Verdict, judge};
+
+pub use self::choice::{List, Lists, Traced, choose, trace};
+pub use self::odd::{Odd, odd};
+pub use self::reach::Unreachable;
+pub use self::selector::{DESTINATIONS_MAX, Disagreement, Selector};
 
 /// A client-subnet option of a query (RFC 7871 section 6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +45,8 @@ pub struct Subnet {
 pub enum Source {
     /// The address that the query came from; there was no option.
     Client(IpAddr),
+    /// The real client's address, told by a listed sender's PROXY header.
+    Proxied(IpAddr),
     /// The address that the query came from, since it is no listed sender.
     Unlisted(IpAddr),
     /// The address of the option, sent by a listed sender.
@@ -118,6 +137,7 @@ impl Source {
     pub const fn address(self) -> IpAddr {
         match self {
             Self::Client(address)
+            | Self::Proxied(address)
             | Self::Unlisted(address)
             | Self::Subnet(address)
             | Self::Withheld(address) => address,
@@ -131,6 +151,7 @@ impl fmt::Display for Source {
         write!(f, "{}", self.address())?;
         match self {
             Self::Client(_) => Ok(()),
+            Self::Proxied(_) => f.write_str(" (the client that a PROXY header names)"),
             Self::Unlisted(_) => {
                 f.write_str(" (its client subnet is ignored: not a listed sender)")
             }
@@ -155,105 +176,5 @@ impl Subnet {
 impl fmt::Display for Subnet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.address, self.source)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use crate::model::network::Matcher;
-
-    use super::*;
-
-    fn element(text: &str) -> Element {
-        let (negated, bare) = match text.strip_prefix('!') {
-            Some(bare) => (true, bare),
-            None => (false, text),
-        };
-        let what = match bare {
-            "any" => Matcher::Any,
-            "none" => Matcher::None,
-            range => Matcher::Ranges(vec![range.parse().unwrap()]),
-        };
-        Element {
-            text: text.into(),
-            negated,
-            what,
-        }
-    }
-
-    fn check(client: &str, subnet: Option<&str>, expected: Option<(usize, usize)>) -> Source {
-        let lists = [
-            vec![
-                element("!10.1.0.0/16"),
-                element("10.0.0.0/8"),
-                element("fd00::/8"),
-            ],
-            vec![element("none")],
-            vec![element("!192.0.2.1/32"), element("any")],
-        ];
-        let trusted = ["127.0.0.1/32".parse().unwrap()];
-        let subnet = subnet.map(|text| {
-            let network: IpNet = text.parse().unwrap();
-            Subnet {
-                address: network.addr(),
-                source: network.prefix_len(),
-                scope: 0,
-            }
-        });
-        let slices = || lists.iter().map(Vec::as_slice);
-        let selected = select(slices(), &trusted, client.parse().unwrap(), subnet);
-        assert_eq!(selected.matched, expected, "{client} {subnet:?}");
-        let tried = tried(slices(), selected.source.address());
-        let last = tried
-            .last()
-            .filter(|last| last.held && !lists[last.view][last.element].negated);
-        assert_eq!(last.map(|last| (last.view, last.element)), expected);
-        selected.source
-    }
-
-    #[test]
-    fn the_first_view_that_lets_the_source_in_answers() {
-        check("10.2.0.1", None, Some((0, 1)));
-        check("10.1.0.1", None, Some((2, 1)));
-        check("fd00::1", None, Some((0, 2)));
-        check("192.0.2.2", None, Some((2, 1)));
-    }
-
-    #[test]
-    fn a_source_that_no_view_lets_in_gets_none() {
-        check("192.0.2.1", None, None);
-    }
-
-    #[test]
-    fn a_mapped_address_counts_as_ipv4() {
-        check("::ffff:10.2.0.1", None, Some((0, 1)));
-        check(
-            "::ffff:127.0.0.1",
-            Some("::ffff:10.2.0.0/120"),
-            Some((0, 1)),
-        );
-    }
-
-    #[test]
-    fn only_a_listed_sender_speaks_for_others() {
-        let listed = check("127.0.0.1", Some("10.2.0.0/24"), Some((0, 1)));
-        assert!(matches!(listed, Source::Subnet(_)));
-        let unlisted = check("127.0.0.2", Some("10.2.0.0/24"), Some((2, 1)));
-        assert!(matches!(unlisted, Source::Unlisted(_)));
-        let withheld = check("127.0.0.1", Some("0.0.0.0/0"), Some((2, 1)));
-        assert!(matches!(withheld, Source::Withheld(_)));
-    }
-
-    #[test]
-    fn a_subnet_has_no_bits_beyond_its_length() {
-        let subnet = |address: &str, source, scope| Subnet {
-            address: address.parse().unwrap(),
-            source,
-            scope,
-        };
-        assert!(subnet("10.2.0.0", 16, 0).is_proper());
-        assert!(!subnet("10.2.0.1", 16, 0).is_proper());
-        assert!(!subnet("10.2.0.0", 33, 0).is_proper());
-        assert!(!subnet("10.2.0.0", 16, 16).is_proper());
     }
 }

@@ -15,6 +15,9 @@ pub use run::{Do, Expect, Metric, Part, Reason, Rule, Step};
 /// A list, the unsound entries of which are `None`.
 pub type List<T> = Option<Vec<Option<T>>>;
 
+/// Ranges by the name of their network.
+pub type Networks = BTreeMap<String, List<String>>;
+
 /// The whole file.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -24,7 +27,7 @@ pub struct Scenario {
     /// The seed of every draw.
     pub seed: Option<u64>,
     /// Ranges by the name of their network.
-    pub networks: Option<BTreeMap<String, List<String>>>,
+    pub networks: Option<Networks>,
     /// The DNS server.
     pub dns: Option<Dns>,
     /// The pool.
@@ -51,18 +54,46 @@ pub struct Scenario {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Dns {
-    /// An address and a port.
-    pub listen: Option<String>,
+    /// Addresses with ports.
+    pub listen: Option<Listen>,
+    /// A word.
+    pub mode: Option<Mode>,
+    /// Elements by the name of their match list.
+    pub lists: Option<BTreeMap<String, List<String>>>,
     /// The client-subnet option.
-    pub ecs: Option<Ecs>,
+    pub ecs: Option<Trusted>,
+    /// The PROXY header.
+    pub proxy: Option<Trusted>,
+    /// A share.
+    pub reload_limit: Option<String>,
     /// The views.
     pub views: List<View>,
 }
 
-/// `dns.ecs`.
+/// `dns.listen`.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub enum Listen {
+    /// An address and a port.
+    One(String),
+    /// Several.
+    Several(Vec<Option<String>>),
+}
+
+/// `dns.mode`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// `first_match`.
+    FirstMatch,
+    /// `longest_prefix`.
+    LongestPrefix,
+}
+
+/// `dns.ecs` and `dns.proxy`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Ecs {
+pub struct Trusted {
     /// Networks in CIDR form.
     pub trusted: List<String>,
 }
@@ -76,6 +107,8 @@ pub struct View {
     /// Elements of a match list.
     #[serde(rename = "match")]
     pub match_clients: List<String>,
+    /// Elements of a match list.
+    pub destinations: List<String>,
     /// Its zones.
     pub zones: List<Zone>,
 }
@@ -98,6 +131,20 @@ pub struct NamedZone {
     pub origin: Option<String>,
     /// The master file.
     pub file: Option<String>,
+    /// A word.
+    pub miss: Option<Miss>,
+}
+
+/// `dns.views[].zones[].miss`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Miss {
+    /// `nxdomain`.
+    Nxdomain,
+    /// `public`.
+    Public,
+    /// `refuse`.
+    Refuse,
 }
 
 /// `pool`.

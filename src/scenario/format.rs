@@ -7,9 +7,10 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::IpNet;
 
 use crate::model::addr::HostPort;
+use crate::model::network::canonical;
 use crate::model::time::Span;
 
 mod run;
@@ -17,7 +18,7 @@ mod teleport;
 
 pub use teleport::{AppKind, app_uri, go_duration, proxy_host};
 
-pub use run::{Bound, RCODES, RECORD_TYPES, bound, owner, question, rcode, record_type};
+pub use run::{Bound, RCODES, RECORD_TYPES, bound, owner, question, rcode, record_type, share};
 
 /// The longest duration that makes sense in a lab.
 pub const DURATION_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -57,6 +58,7 @@ pub const NAMES: &[&str] = &[
     "question",
     "rcode",
     "record-type",
+    "share",
     "socket-address",
     "start",
     "switch",
@@ -83,6 +85,7 @@ pub fn check(format: &str, text: &str) -> Result<(), Wrong> {
         "question" => question(text).map(drop),
         "rcode" => rcode(text).map(drop),
         "record-type" => record_type(text).map(drop),
+        "share" => share(text).map(drop),
         "socket-address" => socket_address(text).map(drop),
         "start" => start(text),
         "switch" => switch(text).map(drop),
@@ -227,18 +230,6 @@ pub fn cidr(text: &str) -> Result<IpNet, Wrong> {
     Ok(network)
 }
 
-/// Makes a network of IPv4-mapped addresses one of IPv4, as sources are looked up.
-fn canonical(network: IpNet) -> IpNet {
-    let IpNet::V6(six) = network else {
-        return network;
-    };
-    let four = six.addr().to_ipv4_mapped();
-    let length = six.prefix_len().checked_sub(96);
-    four.zip(length)
-        .and_then(|(address, length)| Ipv4Net::new(address, length).ok())
-        .map_or(network, IpNet::V4)
-}
-
 /// Reads an address, IPv4-mapped IPv6 made IPv4.
 pub fn ip_address(text: &str) -> Result<IpAddr, Wrong> {
     text.parse::<IpAddr>()
@@ -361,6 +352,7 @@ mod tests {
             ("question", "example.com. AAAA", "example.com"),
             ("rcode", "NXDOMAIN", "noerror"),
             ("record-type", "TXT", "ANY"),
+            ("share", "25%", "101%"),
             ("socket-address", "[::1]:53", "::1"),
             ("start", "mesh", "later"),
             ("switch", "Yes", "maybe"),
@@ -368,7 +360,7 @@ mod tests {
             assert_eq!(check(format, right), Ok(()), "{format}");
             assert!(check(format, wrong).is_err(), "{format}");
         }
-        assert_eq!(NAMES.len(), 21);
+        assert_eq!(NAMES.len(), 22);
     }
 
     #[test]

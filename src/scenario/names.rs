@@ -95,7 +95,7 @@ impl Names {
         let served = doors
             .map(|listen| listen.ip())
             .chain(pool.map(|proxy| proxy.listen.ip()))
-            .chain([topology.dns.listen.ip()])
+            .chain(topology.dns.listeners().map(|listen| listen.ip()))
             .filter_map(|address| topology.network_of(address))
             .map(|network| network.name.clone());
         let machines = topology.resolvers.iter().filter_map(|resolver| {

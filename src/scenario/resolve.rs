@@ -15,6 +15,7 @@ mod pool;
 mod resolvers;
 mod roam;
 mod timeline;
+mod views;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -25,11 +26,11 @@ use crate::model::addr::{BackendAddr, HostPort, ListenAddr};
 use crate::model::draw::Seed;
 use crate::model::id::{Name, Node as LabNode};
 use crate::model::mistake::Files;
-use crate::model::network::{Element, Matcher, Network};
+use crate::model::network::Network;
 use crate::model::places::{Places, Subject};
 use crate::model::time::Span;
 use crate::model::topology::{
-    Agent, Algorithm, App, Balancer, Check, Dns, Pool, Proxy, Role, Start, Topology, User, View,
+    Agent, Algorithm, App, Balancer, Check, Dns, Pool, Proxy, Role, Start, Topology, User,
     ZoneSource,
 };
 
@@ -39,11 +40,10 @@ use super::tree::{Node, Step, Value};
 use super::{Loaded, Mistakes, Unsound, file, format, hint, place, places, teleport};
 use configured::{AgentRead, EnvironmentRead};
 
+pub(super) use views::resolve_views;
+
 /// The seed of a scenario that names none.
 const SEED_DEFAULT: u64 = 1;
-
-/// Where the DNS server listens unless told.
-const DNS_LISTEN_DEFAULT: &str = "127.0.0.1:5300";
 
 /// The shortest time between two visits: below it a lab measures only its own machine.
 const EVERY_MIN: Span = Span::from_ms(10);
@@ -67,27 +67,7 @@ pub fn resolve(
     files: &dyn Files,
     mistakes: Mistakes,
 ) -> Result<Loaded, Unsound> {
-    let mut resolver = Resolver {
-        path,
-        tree,
-        files,
-        mistakes,
-        warnings: Mistakes::default(),
-        read: vec![path.to_path_buf()],
-        texts: BTreeMap::new(),
-        places: Places::default(),
-        agent_files: BTreeMap::new(),
-        environments: BTreeMap::new(),
-        networks: Vec::new(),
-        zones: Vec::new(),
-        zones_known: true,
-        askers: BTreeMap::new(),
-        hosts: BTreeMap::new(),
-        names: Names::default(),
-        taken: BTreeMap::new(),
-        apps: BTreeMap::new(),
-        apps_known: true,
-    };
+    let mut resolver = Resolver::new(path, tree, files, mistakes, &[K("dns")]);
     let keys = places::of_tree(path, tree);
     resolver.places.put(Subject::Scenario, Arc::new(keys));
     let topology = resolver.scenario(shapes);
@@ -127,7 +107,11 @@ struct Resolver<'a> {
     agent_files: BTreeMap<(&'static str, PathBuf), Option<AgentRead>>,
     /// Their environment files, likewise.
     environments: BTreeMap<PathBuf, Option<EnvironmentRead>>,
+    /// Where the DNS server's keys stand.
+    dns_at: &'static [Step<'static>],
     networks: Vec<Network>,
+    /// The named match lists, as far as they are resolved.
+    lists: BTreeMap<String, views::Named>,
     /// Every zone of every view so far.
     zones: Vec<ZoneSource>,
     /// Whether every zone could be told.
@@ -151,9 +135,43 @@ type Hosts = Box<dyn Iterator<Item = IpAddr>>;
 
 use Step::{Index as I, Key as K};
 
+impl<'a> Resolver<'a> {
+    fn new(
+        path: &'a Path,
+        tree: &'a Node,
+        files: &'a dyn Files,
+        mistakes: Mistakes,
+        dns_at: &'static [Step<'static>],
+    ) -> Self {
+        Self {
+            path,
+            tree,
+            files,
+            mistakes,
+            warnings: Mistakes::default(),
+            read: vec![path.to_path_buf()],
+            texts: BTreeMap::new(),
+            places: Places::default(),
+            agent_files: BTreeMap::new(),
+            environments: BTreeMap::new(),
+            dns_at,
+            networks: Vec::new(),
+            lists: BTreeMap::new(),
+            zones: Vec::new(),
+            zones_known: true,
+            askers: BTreeMap::new(),
+            hosts: BTreeMap::new(),
+            names: Names::default(),
+            taken: BTreeMap::new(),
+            apps: BTreeMap::new(),
+            apps_known: true,
+        }
+    }
+}
+
 impl Resolver<'_> {
     fn scenario(&mut self, shapes: &file::Scenario) -> Option<Topology> {
-        self.networks(shapes);
+        self.networks(shapes.networks.as_ref());
         let seed = Seed(shapes.seed.unwrap_or(SEED_DEFAULT));
         let dns = shapes.dns.as_ref().and_then(|dns| self.dns(dns));
         self.zones_known &= known::has_whole_zones(shapes);
@@ -188,7 +206,7 @@ impl Resolver<'_> {
         })
     }
 
-    fn networks(&mut self, shapes: &file::Scenario) {
+    fn networks(&mut self, shapes: Option<&file::Networks>) {
         // In the order of the file, which the shapes' map does not keep.
         let tree = self.tree;
         let networks = tree.entry("networks").map(|entry| &entry.node.value);
@@ -196,7 +214,7 @@ impl Resolver<'_> {
             return;
         };
         for entry in entries {
-            let Some(ranges) = shapes.networks.as_ref().and_then(|n| n.get(&entry.key)) else {
+            let Some(ranges) = shapes.and_then(|networks| networks.get(&entry.key)) else {
                 continue;
             };
             if matches!(entry.key.as_str(), "any" | "none") {
@@ -215,83 +233,6 @@ impl Resolver<'_> {
         }
     }
 
-    fn dns(&mut self, dns: &file::Dns) -> Option<Dns> {
-        let listen = dns.listen.as_deref().unwrap_or(DNS_LISTEN_DEFAULT);
-        let trusted = dns.ecs.as_ref().and_then(|ecs| ecs.trusted.as_ref());
-        let ecs_trusted = trusted
-            .into_iter()
-            .flatten()
-            .flatten()
-            .filter_map(|text| format::cidr(text).ok())
-            .collect();
-        let views = present(&dns.views);
-        let names: Vec<_> = views.iter().map(|(_, view)| view.name.as_deref()).collect();
-        self.unique(&[K("dns"), K("views")], "view", &views, &names);
-        let views = views
-            .iter()
-            .map(|(index, view)| self.view(*index, view))
-            .collect();
-        Some(Dns {
-            listen: format::socket_address(listen).ok()?,
-            ecs_trusted,
-            views,
-        })
-    }
-
-    fn view(&mut self, index: usize, view: &file::View) -> View {
-        let steps = [K("dns"), K("views"), I(index)];
-        let match_clients = self.elements(&with(&steps, &[K("match")]), &view.match_clients);
-        let mut zones: Vec<ZoneSource> = Vec::new();
-        for (at, zone) in present(&view.zones) {
-            let steps = with(&steps, &[K("zones"), I(at)]);
-            let Some(zone) = self.zone(&steps, zone) else {
-                self.zones_known = false;
-                continue;
-            };
-            if zones.iter().any(|other| other.origin == zone.origin) {
-                let what = format!("this view has the zone {} already", zone.origin);
-                self.wrong(&steps, what, "a view serves an origin once");
-            }
-            self.zones.push(zone.clone());
-            zones.push(zone);
-        }
-        View {
-            name: view.name.as_deref().unwrap_or_default().into(),
-            match_clients,
-            zones,
-        }
-    }
-
-    fn zone(&mut self, steps: &[Step<'_>], zone: &file::Zone) -> Option<ZoneSource> {
-        let (origin, path, steps) = match zone {
-            file::Zone::Path(path) => {
-                let name = Path::new(path).file_name().and_then(|name| name.to_str());
-                let Some(origin) = name.and_then(|name| name.strip_suffix(".zone")) else {
-                    self.wrong(
-                        steps,
-                        format!("{path:?} does not end in .zone, so its origin is unknown"),
-                        format!("write {{origin: example.com, file: {path}}}"),
-                    );
-                    return None;
-                };
-                (origin.to_owned(), path, steps.to_vec())
-            }
-            file::Zone::Named(named) => {
-                let file = named.file.as_ref()?;
-                (named.origin.clone()?, file, with(steps, &[K("file")]))
-            }
-        };
-        let origin = match format::origin(&origin) {
-            Ok(origin) => origin,
-            Err(wrong) => {
-                self.wrong(&steps, wrong.what, wrong.cure);
-                return None;
-            }
-        };
-        let (file, _) = self.file(&steps, path)?;
-        Some(ZoneSource { origin, file })
-    }
-
     /// Reads a duration that must not be zero.
     fn span(&mut self, steps: &[Step<'_>], text: Option<&str>, default: Span) -> Span {
         let Some(span) = text.and_then(|text| format::duration(text).ok()) else {
@@ -306,35 +247,6 @@ impl Resolver<'_> {
             return default;
         }
         span
-    }
-
-    /// Resolves a match list.
-    fn elements(&mut self, steps: &[Step<'_>], list: &file::List<String>) -> Vec<Element> {
-        let mut elements = Vec::new();
-        for (index, text) in present(list) {
-            let bare = text.strip_prefix('!').unwrap_or(text).trim_start();
-            let network = self.networks.iter().find(|network| &*network.name == bare);
-            let what = match (bare, network) {
-                ("any", _) => Matcher::Any,
-                ("none", _) => Matcher::None,
-                (_, Some(network)) => Matcher::Ranges(network.ranges.clone()),
-                _ => match format::cidr(bare) {
-                    Ok(range) => Matcher::Ranges(vec![range]),
-                    Err(_) => {
-                        let cure = self.network_cure(bare, &["any", "none"]);
-                        let what = format!("there is no network {bare:?}");
-                        self.wrong(&with(steps, &[I(index)]), what, cure);
-                        continue;
-                    }
-                },
-            };
-            elements.push(Element {
-                text: text.as_str().into(),
-                negated: text.starts_with('!'),
-                what,
-            });
-        }
-        elements
     }
 
     /// Adds a mistake for every name that an earlier entry of the list has.

@@ -61,6 +61,16 @@ pub fn scenario() -> Json {
     serde_json::from_str(SCENARIO).expect("the embedded schema is JSON, which a test shows")
 }
 
+/// Gives the schema of files of views: the keys of `dns` and the networks.
+pub fn views() -> Json {
+    let scenario = scenario();
+    let mut views = scenario["$defs"]["dns"].clone();
+    views["properties"]["networks"] = scenario["properties"]["networks"].clone();
+    views["patternProperties"] = scenario["patternProperties"].clone();
+    views["$defs"] = scenario["$defs"].clone();
+    views
+}
+
 /// Gives the schema of Teleport files, read.
 pub fn teleport() -> Json {
     serde_json::from_str(TELEPORT).expect("the embedded schema is JSON, which a test shows")

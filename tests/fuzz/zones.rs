@@ -4,7 +4,7 @@ use std::path::Path;
 
 use hickory_proto::rr::RecordType;
 use twodoors::model::mistake::Files;
-use twodoors::model::topology::ZoneSource;
+use twodoors::model::topology::{Miss, ZoneSource};
 use twodoors::policy::name::Key;
 use twodoors::policy::zone::{Zone, data_words, lookup};
 
@@ -23,6 +23,7 @@ pub(crate) fn feed(bytes: &[u8]) -> bool {
     let source = ZoneSource {
         origin: String::from("example.test."),
         file: "zone".into(),
+        miss: Miss::Nxdomain,
     };
     let loaded = Zone::load(&source, &Same(&text));
     assert!(loaded.mistakes.len() <= 100 && loaded.warnings.len() <= 100);

@@ -32,11 +32,7 @@ pub(crate) fn topology(
         name: "test".into(),
         seed: Seed(1),
         networks: networks.collect(),
-        dns: Dns {
-            listen: ([127, 0, 0, 1], 0).into(),
-            ecs_trusted: Vec::new(),
-            views: Vec::new(),
-        },
+        dns: Dns::new(([127, 0, 0, 1], 0).into()),
         pool: Pool {
             name: "proxies".into(),
             proxies: proxies.collect(),

@@ -70,13 +70,19 @@ fn topology(topology: &Topology) -> Value {
         })).collect::<Vec<_>>(),
         "dns": {
             "listen": dns.listen.to_string(),
+            "listen_also": texts(&dns.listen_also),
+            "mode": dns.mode.word(),
+            "proxy_trusted": texts(&dns.proxy_trusted),
+            "reload_limit": dns.reload_limit.to_string(),
             "ecs_trusted": texts(&dns.ecs_trusted),
             "views": dns.views.iter().map(|view| json!({
                 "name": &*view.name,
                 "match": elements(&view.match_clients),
+                "destinations": elements(&view.match_destinations),
                 "zones": view.zones.iter().map(|zone| json!({
                     "origin": zone.origin,
                     "file": zone.file.display().to_string(),
+                    "miss": zone.miss.word(),
                 })).collect::<Vec<_>>(),
             })).collect::<Vec<_>>(),
         },

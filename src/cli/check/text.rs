@@ -5,11 +5,11 @@ use std::io::{self, Write};
 use std::net::IpAddr;
 use std::path::Path;
 
-use crate::model::network::Element;
+use crate::model::network::{Element, Mode};
 use crate::model::teleport::{Backoff, FIND_CACHE, Port, Strategy, WebCertificate};
 use crate::model::time::Span;
 use crate::model::timeline::{Begin, Step, What};
-use crate::model::topology::{Agent, Algorithm, App, Start, Topology};
+use crate::model::topology::{Agent, Algorithm, App, Miss, Share, Start, Topology};
 
 use super::words;
 
@@ -38,14 +38,24 @@ pub(super) fn topology(path: &Path, topology: &Topology, out: &mut dyn Write) ->
 
 fn dns(topology: &Topology, out: &mut dyn Write) -> io::Result<()> {
     let dns = &topology.dns;
+    let listeners: Vec<_> = dns.listeners().collect();
     let trusted = match dns.ecs_trusted.as_slice() {
         [] => String::from("client subnet ignored"),
         some => format!("client subnet taken from {}", list(some)),
     };
-    let title = format!(
-        "views, first match answers (DNS server {}, {trusted})",
-        dns.listen
-    );
+    let mut notes = vec![format!("DNS server {}", list(&listeners)), trusted];
+    if !dns.proxy_trusted.is_empty() {
+        let senders = list(&dns.proxy_trusted);
+        notes.push(format!("PROXY header taken from {senders}"));
+    }
+    if dns.reload_limit != Share::ALL {
+        notes.push(format!("a reload may change {}", dns.reload_limit));
+    }
+    let mode = match dns.mode {
+        Mode::FirstMatch => "first match",
+        Mode::LongestPrefix => "longest prefix",
+    };
+    let title = format!("views, {mode} answers ({})", notes.join(", "));
     let rows = dns.views.iter().flat_map(|view| {
         view.zones.iter().enumerate().map(|(index, zone)| {
             let first = index == 0;
@@ -55,7 +65,11 @@ fn dns(topology: &Topology, out: &mut dyn Write) -> io::Result<()> {
                 String::new()
             };
             let rules = if first {
-                elements(&view.match_clients)
+                let clients = elements(&view.match_clients);
+                match view.match_destinations.as_slice() {
+                    [] => clients,
+                    some => format!("{clients} at {}", elements(some)),
+                }
             } else {
                 String::new()
             };
@@ -63,7 +77,12 @@ fn dns(topology: &Topology, out: &mut dyn Write) -> io::Result<()> {
                 name,
                 rules,
                 zone.origin.clone(),
-                zone.file.display().to_string(),
+                match zone.miss {
+                    Miss::Nxdomain => zone.file.display().to_string(),
+                    Miss::Public | Miss::Refuse => {
+                        format!("{}, miss {}", zone.file.display(), zone.miss.word())
+                    }
+                },
             ]
         })
     });

@@ -95,9 +95,11 @@ fn topology() -> Topology {
             negated: false,
             what: Matcher::Ranges(vec![range.parse().unwrap()]),
         }],
+        match_destinations: Vec::new(),
         zones: vec![ZoneSource {
             origin: String::from("example.test."),
             file: PathBuf::from(name),
+            miss: topology::Miss::Nxdomain,
         }],
     };
     let mut topology = testing::topology();

@@ -30,6 +30,7 @@ fn load(inside: &str, outside: &str) -> Result<(Rules, Vec<Mistake>), Vec<Mistak
     let source = |origin: &str, file: &str| ZoneSource {
         origin: origin.to_owned(),
         file: PathBuf::from(file),
+        miss: topology::Miss::Nxdomain,
     };
     let view = |name: &str, text: &str, what| topology::View {
         name: name.into(),
@@ -38,6 +39,7 @@ fn load(inside: &str, outside: &str) -> Result<(Rules, Vec<Mistake>), Vec<Mistak
             negated: false,
             what,
         }],
+        match_destinations: Vec::new(),
         zones: vec![
             source("example.test.", name),
             source("child.example.test.", "shared"),
@@ -51,12 +53,12 @@ fn load(inside: &str, outside: &str) -> Result<(Rules, Vec<Mistake>), Vec<Mistak
         seed: Seed(1),
         networks: Vec::new(),
         dns: topology::Dns {
-            listen: ([127, 0, 0, 1], 0).into(),
             ecs_trusted: vec![Ipv4Net::from(Ipv4Addr::LOCALHOST).into()],
             views: vec![
                 view("in", "10.0.0.0/8", ten),
                 view("out", "any", Matcher::Any),
             ],
+            ..topology::Dns::new(([127, 0, 0, 1], 0).into())
         },
         pool: Pool {
             name: "proxies".into(),

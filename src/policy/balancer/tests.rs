@@ -19,11 +19,7 @@ fn topology(proxies: u8) -> Topology {
         name: "test".into(),
         seed: Seed(1),
         networks: Vec::new(),
-        dns: Dns {
-            listen: ([127, 0, 0, 1], 0).into(),
-            ecs_trusted: Vec::new(),
-            views: Vec::new(),
-        },
+        dns: Dns::new(([127, 0, 0, 1], 0).into()),
         pool: Pool {
             name: "proxies".into(),
             proxies: (1..=proxies).map(proxy).collect(),

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use crate::model::topology::Miss;
+
 use super::*;
 
 /// Files by name.
@@ -24,6 +26,7 @@ fn load_files(files: &[(&str, &str)]) -> Loaded {
     let source = ZoneSource {
         origin: String::from("example.test."),
         file: PathBuf::from(files[0].0),
+        miss: Miss::Nxdomain,
     };
     Zone::load(&source, &Texts(texts.collect()))
 }

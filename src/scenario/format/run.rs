@@ -1,6 +1,7 @@
 //! The formats of `timeline` and `expect`: words of DNS, and numbers with their unit.
 
 use crate::model::time::Span;
+use crate::model::topology::Share;
 
 use super::super::hint;
 use super::{Wrong, duration, origin, wrong};
@@ -110,6 +111,29 @@ pub fn bound(text: &str) -> Result<Bound, Wrong> {
     })
 }
 
+/// Reads a share of a whole: a number of percent with at most six decimals.
+pub fn share(text: &str) -> Result<Share, Wrong> {
+    let read = || {
+        let number = text.strip_suffix('%')?.trim_end();
+        let (whole, rest) = number.split_once('.').unwrap_or((number, ""));
+        let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+        if whole.is_empty() || whole.len() > 3 || rest.len() > 6 {
+            return None;
+        }
+        if !digits(whole) || !digits(rest) || number.ends_with('.') {
+            return None;
+        }
+        let share = format!("{whole}{rest:0<6}").parse().ok().map(Share)?;
+        (share <= Share::ALL).then_some(share)
+    };
+    read().ok_or_else(|| {
+        wrong(
+            format!("{text:?} is not a share of a whole"),
+            "write it like 25%",
+        )
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -122,6 +146,15 @@ mod tests {
         assert_eq!(bound("0.01"), Ok(Bound::Plain(0.01)));
         for text in ["inf", "NaN", "", "%", "/s", "1 apple", "-0.5"] {
             assert!(bound(text).is_err(), "{text}");
+        }
+        for text in ["0%", "0.5%", "25%", "33.333333%", "100%"] {
+            assert_eq!(
+                share(text).map(|share| share.to_string()).as_deref(),
+                Ok(text)
+            );
+        }
+        for text in ["25", "-1%", "100.1%", "1e1%", "%", ".5%", "1.%", "1.2.3%"] {
+            assert!(share(text).is_err(), "{text}");
         }
         assert_eq!(rcode("nxdomain").unwrap_err().cure, "write NXDOMAIN");
     }

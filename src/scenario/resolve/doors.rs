@@ -91,12 +91,15 @@ impl Resolver<'_> {
     ) {
         let mut known: Vec<(SocketAddr, String)> = Vec::new();
         if let Some(dns) = dns {
-            self.beyond_loopback(&[K("dns"), K("listen")], dns.listen.ip());
-            known.push((dns.listen, String::from("the DNS server")));
-            self.taken.insert(
-                dns.listen.ip().to_canonical(),
-                String::from("the DNS server"),
-            );
+            for (index, listen) in dns.listeners().enumerate() {
+                let mut steps = vec![K("dns"), K("listen")];
+                let several = self.written(&[K("dns"), K("listen"), I(0)]);
+                steps.extend(several.then_some(I(index)));
+                self.beyond_loopback(&steps, listen.ip());
+                let who = String::from("the DNS server");
+                known.push((listen, who.clone()));
+                self.taken.insert(listen.ip().to_canonical(), who);
+            }
         }
         for proxy in pool.into_iter().flat_map(|pool| &pool.proxies) {
             let who = format!("proxy/{}", proxy.name);

@@ -73,7 +73,8 @@ impl Resolver<'_> {
         pool: Option<&Pool>,
         balancers: &[Balancer],
     ) -> BTreeSet<Name> {
-        let dns = dns.into_iter().map(|dns| dns.listen.ip());
+        let dns = dns.into_iter().flat_map(Dns::listeners);
+        let dns = dns.map(|listen| listen.ip());
         let proxies = pool.into_iter().flat_map(|pool| &pool.proxies);
         let doors = balancers.iter().flat_map(|door| &door.listen);
         dns.chain(proxies.map(|proxy| proxy.listen.ip()))

@@ -55,11 +55,13 @@ pub(crate) fn view(name: &str, elements: &[&str], zones: &[(&str, &str)]) -> Vie
     View {
         name: name.into(),
         match_clients: elements.iter().map(|text| element(text)).collect(),
+        match_destinations: Vec::new(),
         zones: zones
             .iter()
             .map(|(origin, file)| ZoneSource {
                 origin: (*origin).to_owned(),
                 file: PathBuf::from(file),
+                miss: topology::Miss::Nxdomain,
             })
             .collect(),
     }
@@ -72,9 +74,9 @@ pub(crate) fn topology(views: Vec<View>) -> Topology {
         seed: Seed(1),
         networks: Vec::new(),
         dns: topology::Dns {
-            listen: "127.0.0.1:0".parse().unwrap(),
             ecs_trusted: vec!["127.0.0.1/32".parse().unwrap()],
             views,
+            ..topology::Dns::new("127.0.0.1:0".parse().unwrap())
         },
         pool: Pool {
             name: "proxies".into(),

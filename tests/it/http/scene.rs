@@ -10,8 +10,8 @@ use twodoors::model::id::{Name, Node, RequestId};
 use twodoors::model::network::{Element, Matcher, Network};
 use twodoors::model::time::Span;
 use twodoors::model::topology::{
-    Agent, Algorithm, App, Balancer, Check, Dns, Pool, Proxy, Role, Start, Topology, User, View,
-    ZoneSource,
+    Agent, Algorithm, App, Balancer, Check, Dns, Miss, Pool, Proxy, Role, Start, Topology, User,
+    View, ZoneSource,
 };
 
 pub(super) fn topology() -> Topology {
@@ -30,9 +30,11 @@ pub(super) fn topology() -> Topology {
     let view = |name: &str, rule: &str| View {
         name: name.into(),
         match_clients: vec![within(rule)],
+        match_destinations: Vec::new(),
         zones: vec![ZoneSource {
             origin: String::from("example.com."),
             file: PathBuf::from(format!("zones/{name}/example.com.zone")),
+            miss: Miss::Nxdomain,
         }],
     };
     let balancer = |name: &str, listen: &str, allow: Vec<Element>, meant_for| Balancer {
@@ -88,9 +90,8 @@ pub(super) fn topology() -> Topology {
         name: "split-dns".into(),
         seed: Seed(1),
         dns: Dns {
-            listen: socket("127.0.0.1:0"),
-            ecs_trusted: Vec::new(),
             views: vec![view("private", "internal"), view("public", "any")],
+            ..Dns::new(socket("127.0.0.1:0"))
         },
         pool: Pool {
             name: "proxies".into(),
