@@ -6,6 +6,7 @@
 pub mod check;
 pub mod client;
 pub mod ctl;
+pub mod dns;
 pub mod explain;
 pub mod fault;
 pub mod found;
@@ -69,6 +70,8 @@ pub enum Verb {
     Fault(fault::Args),
     /// Opens a local port to a resource of a running lab, like `tsh proxy`.
     Proxy(proxy::Args),
+    /// Runs the DNS server alone, or says what changes between two of its files.
+    Dns(dns::Args),
     /// Explains one decision and its reasons; nothing is run.
     Explain(explain::Args),
     /// Checks scenarios.
@@ -138,6 +141,7 @@ pub fn run(cli: Cli, io: &mut Io<'_>) -> anyhow::Result<Exit> {
         Verb::Ctl(args) => ctl::run(&args, io),
         Verb::Fault(args) => fault::run(&args, io),
         Verb::Proxy(args) => proxy::run(&args, io),
+        Verb::Dns(args) => dns::run(&args, io),
         Verb::Explain(args) => explain::run(&args, io),
         Verb::Check(args) => check::run(&args, io),
         Verb::Init(args) => init::run(&args, io),

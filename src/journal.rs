@@ -28,6 +28,7 @@ pub struct Journal {
 
 struct Inner {
     facts: VecDeque<Arc<Fact>>,
+    facts_max: usize,
     snapshot: Snapshot,
     next: u64,
     observers: Vec<Observer>,
@@ -48,9 +49,15 @@ pub struct Batch {
 impl Journal {
     /// Makes an empty journal for a lab of this topology.
     pub fn new(topology: &Topology) -> Self {
+        Self::keeping(topology, FACTS_MAX)
+    }
+
+    /// Makes an empty journal that keeps fewer facts than [`FACTS_MAX`] for looking back.
+    pub fn keeping(topology: &Topology, facts_max: usize) -> Self {
         let snapshot = Snapshot::new(topology);
         let inner = Inner {
             facts: VecDeque::new(),
+            facts_max: facts_max.min(FACTS_MAX),
             snapshot,
             next: 1,
             observers: Vec::new(),
@@ -77,7 +84,7 @@ impl Journal {
             for observe in &mut inner.observers {
                 observe(&fact);
             }
-            if inner.facts.len() == FACTS_MAX {
+            if inner.facts.len() >= inner.facts_max {
                 inner.facts.pop_front();
             }
             inner.facts.push_back(Arc::new(fact));

@@ -5,6 +5,7 @@
 
 pub mod access;
 pub mod conduct;
+pub mod dns;
 pub mod limits;
 pub mod load;
 pub mod parity;

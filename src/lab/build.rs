@@ -261,7 +261,7 @@ fn bind(ports: &Ports, what: Node, address: SocketAddr) -> Result<TcpListener, S
     clippy::wildcard_enum_match_arm,
     reason = "the system has many errors, and a few have a cure"
 )]
-fn bind_error(what: Node, address: SocketAddr, error: io::Error) -> StartError {
+pub(super) fn bind_error(what: Node, address: SocketAddr, error: io::Error) -> StartError {
     let ip = address.ip();
     let cure = match error.kind() {
         io::ErrorKind::AddrInUse => format!(

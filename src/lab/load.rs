@@ -104,7 +104,7 @@ pub fn of_views(dns: &Dns, prefix: &str, places: &Places) -> Vec<Mistake> {
 }
 
 /// Reads each zone once for its mistakes.
-fn of_zones(zones: &[ZoneSource], files: &dyn Files) -> Vec<Mistake> {
+pub(super) fn of_zones(zones: &[ZoneSource], files: &dyn Files) -> Vec<Mistake> {
     let mut seen = BTreeSet::new();
     let zones = zones.iter();
     zones

@@ -365,6 +365,33 @@ pub enum Start {
 }
 
 impl Topology {
+    /// Makes a topology in which there is nothing but a DNS server.
+    pub fn of_dns(name: Name, networks: Vec<Network>, dns: Dns) -> Self {
+        let nowhere = HostPort {
+            host: "".into(),
+            port: 0,
+        };
+        Self {
+            name: name.clone(),
+            seed: Seed(1),
+            networks,
+            dns,
+            pool: Pool {
+                name,
+                proxies: Vec::new(),
+                teleport: ProxyService::multiplexed(Vec::new(), nowhere),
+            },
+            balancers: Vec::new(),
+            agents: Vec::new(),
+            users: Vec::new(),
+            resolvers: Vec::new(),
+            timeline: Vec::new(),
+            expect: Vec::new(),
+            duration: Span::ZERO,
+            model: Model::default(),
+        }
+    }
+
     /// Finds the balancer that listens on this address.
     pub fn balancer_at(&self, address: SocketAddr) -> Option<&Balancer> {
         self.balancers

@@ -86,6 +86,11 @@ impl Zone {
         self.store.len()
     }
 
+    /// Counts the records.
+    pub const fn records(&self) -> usize {
+        self.store.records()
+    }
+
     /// Finds a name, without regard to cuts above it.
     pub fn node(&self, key: &Key) -> Option<Node<'_>> {
         let under = key.is_under(&self.key);

@@ -135,6 +135,15 @@ impl Rules {
         }
     }
 
+    /// Puts these rules in the place of others as [`Rules::following`] does, and keeps nothing of
+    /// what was in force before: for a server in which no fault makes answers stale.
+    pub fn replacing(self, old: &Self) -> Self {
+        Self {
+            previous: None,
+            ..self.following(old)
+        }
+    }
+
     /// Gives the faults in force.
     pub const fn faults(&self) -> &Faults {
         &self.faults

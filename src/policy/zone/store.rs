@@ -262,6 +262,11 @@ impl Store {
         self.nodes.len()
     }
 
+    /// Counts the records.
+    pub(super) const fn records(&self) -> usize {
+        self.records.len()
+    }
+
     pub(super) const fn node<'z>(&'z self, index: u32, origin: &'z Name) -> Node<'z> {
         Node {
             store: self,

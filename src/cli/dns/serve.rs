@@ -1,0 +1,199 @@
+//! Runs the server and takes its signals.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinHandle;
+
+use super::super::host::print_mistakes;
+use super::super::{Exit, Io};
+use super::{What, list};
+use crate::lab::dns::{Options, Refused, Server, Size};
+use crate::lab::{Reloaded, limits};
+use crate::scenario::files::Disk;
+
+/// How long the end waits for answers that are still to be given.
+const DRAIN_MAX: Duration = Duration::from_secs(5);
+
+/// How many changes of a reload are told on standard error.
+const CHANGES_TOLD: usize = 20;
+
+/// What is served, and where.
+#[derive(Args, Clone, Debug)]
+pub(super) struct ServeArgs {
+    /// Where to listen, UDP and TCP; can be given more than once, port 0 takes a free one. By default
+    /// where the views say, or 127.0.0.1:5300.
+    #[arg(long, value_name = "ADDR:PORT")]
+    listen: Vec<SocketAddr>,
+
+    #[command(flatten)]
+    what: What,
+}
+
+/// Runs the server until it is told to end.
+pub(super) fn run(args: &ServeArgs, io: &mut Io<'_>) -> anyhow::Result<Exit> {
+    let Some(source) = args.what.source() else {
+        writeln!(
+            io.err,
+            "error: nothing to serve; give --zone ORIGIN=FILE or --views FILE (`twodoors dns --help`)"
+        )?;
+        return Ok(Exit::Usage);
+    };
+    // Signals are caught from here on, so that none is lost while zones are read.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    let signals = runtime.block_on(async { Signals::catch() })?;
+    let loaded = match source.load(&Disk) {
+        Ok(loaded) => loaded,
+        Err(mistakes) => return print_mistakes(&mistakes, io),
+    };
+    for warning in &loaded.warnings {
+        writeln!(io.err, "warning: {warning}")?;
+    }
+    if let Err(why) = limits::raise(&loaded.topology) {
+        writeln!(io.err, "error: {why}")?;
+        return Ok(Exit::CouldNotRun);
+    }
+    let options = Options {
+        source,
+        loaded,
+        files: Arc::new(Disk),
+        listen: args.listen.clone(),
+    };
+    let served = runtime.block_on(serve(options, signals, io));
+    // A reload that is still reading is not waited for.
+    runtime.shutdown_background();
+    served
+}
+
+async fn serve(options: Options, mut signals: Signals, io: &mut Io<'_>) -> anyhow::Result<Exit> {
+    let server = match Server::start(options).await {
+        Ok(server) => Arc::new(server),
+        Err(error) => {
+            writeln!(io.err, "error: {error}")?;
+            return Ok(Exit::CouldNotRun);
+        }
+    };
+    let rules = server.rules();
+    let Size { zones, records } = Size::of(&rules);
+    writeln!(
+        io.out,
+        "ready dns={} zones={zones} records={records} generation={}",
+        list(server.addresses()),
+        rules.generation
+    )?;
+    io.out.flush()?;
+    drop(rules);
+    let ended = operate(&server, &mut signals, io).await;
+    let stopped = tokio::time::timeout(DRAIN_MAX, server.stop());
+    let exit = tokio::select! {
+        stopped = stopped => {
+            if stopped.is_err() {
+                writeln!(io.err, "some clients did not take their answers in {DRAIN_MAX:?}")?;
+            }
+            Exit::Success
+        }
+        () = signals.end() => Exit::Interrupted,
+    };
+    ended?;
+    Ok(exit)
+}
+
+/// The signals of the server.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn catch() -> std::io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits until the process is told to end.
+    async fn end(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+/// Takes signals until the server is to end. A reload goes on beside them; a second one asked for
+/// meanwhile comes after it, further ones are the same as that.
+async fn operate(
+    server: &Arc<Server>,
+    signals: &mut Signals,
+    io: &mut Io<'_>,
+) -> anyhow::Result<()> {
+    let mut reload: Option<JoinHandle<Result<Reloaded, Refused>>> = None;
+    let mut again = false;
+    loop {
+        if again && reload.is_none() {
+            again = false;
+            let server = Arc::clone(server);
+            reload = Some(tokio::task::spawn_blocking(move || server.reload()));
+        }
+        let done = async {
+            match reload.as_mut() {
+                Some(reload) => reload.await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = signals.interrupt.recv() => return Ok(()),
+            _ = signals.terminate.recv() => return Ok(()),
+            _ = signals.hangup.recv() => again = true,
+            ended = done => {
+                reload = None;
+                told(server, ended?, io)?;
+            }
+        }
+    }
+}
+
+/// Says what came of a reload: a line for programs, the rest for people.
+fn told(server: &Server, ended: Result<Reloaded, Refused>, io: &mut Io<'_>) -> anyhow::Result<()> {
+    match ended {
+        Ok(reloaded) => {
+            for warning in &reloaded.warnings {
+                writeln!(io.err, "warning: {warning}")?;
+            }
+            for change in reloaded.changed.iter().take(CHANGES_TOLD) {
+                writeln!(io.err, "changed: {change}")?;
+            }
+            writeln!(
+                io.out,
+                "reloaded generation={} changed={}",
+                reloaded.generation,
+                reloaded.changed.len()
+            )?;
+        }
+        Err(Refused::Mistakes(mistakes)) => {
+            for mistake in &mistakes {
+                writeln!(io.err, "error: {mistake}")?;
+            }
+            let generation = server.rules().generation;
+            writeln!(
+                io.err,
+                "nothing was reloaded; generation {generation} stays in force"
+            )?;
+            writeln!(
+                io.out,
+                "refused generation={generation} mistakes={}",
+                mistakes.len()
+            )?;
+        }
+    }
+    io.out.flush()?;
+    Ok(())
+}

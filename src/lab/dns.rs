@@ -1,0 +1,315 @@
+//! The DNS server alone: no doors, no pool, no page.
+//!
+//! In go zones or a file of views; out come listeners that answer, and reloads of all views at once.
+//! A mistake, or a change beyond the limit, leaves the old data in force. What is said of it on a
+//! terminal, and which signal means what, is the affair of `cli/dns`.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use tokio_util::sync::CancellationToken;
+
+use super::build::bind_error;
+use super::load::{self, of_zones};
+use super::{Reloaded, StartError, reloaded_fact};
+use crate::journal::Journal;
+use crate::live::clock::Clock;
+use crate::live::dns::{Bound, Dns as Listener};
+use crate::live::tasks::Tasks;
+use crate::model::fact::Kind;
+use crate::model::id::{Generation, Node};
+use crate::model::mistake::{Files, Mistake};
+use crate::model::network::{Element, Matcher};
+use crate::model::topology::{Dns, Topology, View, ZoneSource};
+use crate::policy::answer::{self, Rules};
+use crate::scenario;
+
+/// The name of the one view that serves zones which are given without views.
+pub const VIEW: &str = "default";
+
+/// How many facts are kept: enough to look at, little beside a zone.
+const FACTS_MAX: usize = 1_000;
+
+/// Where the DNS server listens unless told.
+const LISTEN_DEFAULT: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 5300);
+
+/// Where views and zones come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// What `dns:` of a scenario says; the rest of it is not served.
+    Scenario(PathBuf),
+    /// A file with the content of a scenario's `dns:` as top-level keys.
+    Views(PathBuf),
+    /// Zones that everybody gets, in a view called [`VIEW`].
+    Zones(Vec<ZoneSource>),
+}
+
+/// Views and zones without mistakes.
+#[derive(Debug)]
+pub struct Loaded {
+    /// A topology with nothing but the DNS server; that of the scenario when there is one.
+    pub topology: Topology,
+    /// What the views answer; the first generation.
+    pub rules: Rules,
+    /// What is odd but works.
+    pub warnings: Vec<Mistake>,
+}
+
+impl Source {
+    /// Reads views and zones, or gives every mistake.
+    pub fn load(&self, files: &dyn Files) -> Result<Loaded, Vec<Mistake>> {
+        let (topology, mut warnings) = match self {
+            Self::Scenario(path) => {
+                let loaded = load::load(path, files)?;
+                return Ok(Loaded {
+                    topology: loaded.topology,
+                    rules: loaded.rules,
+                    warnings: loaded.warnings,
+                });
+            }
+            Self::Views(path) => {
+                let loaded = scenario::load_views(path, files).map_err(|unsound| {
+                    let mut mistakes = unsound.mistakes;
+                    mistakes.extend(of_zones(&unsound.zones, files));
+                    mistakes
+                })?;
+                let name = path.file_stem().and_then(|stem| stem.to_str());
+                let name = name.unwrap_or("dns").into();
+                let topology = Topology::of_dns(name, loaded.networks, loaded.dns);
+                (topology, loaded.warnings)
+            }
+            Self::Zones(zones) => {
+                let everybody = View {
+                    name: VIEW.into(),
+                    match_clients: vec![Element {
+                        text: "any".into(),
+                        negated: false,
+                        what: Matcher::Any,
+                    }],
+                    match_destinations: Vec::new(),
+                    zones: zones.clone(),
+                };
+                let dns = Dns {
+                    views: vec![everybody],
+                    ..Dns::new(LISTEN_DEFAULT)
+                };
+                let topology = Topology::of_dns("dns".into(), Vec::new(), dns);
+                (topology, Vec::new())
+            }
+        };
+        let (rules, more) = Rules::load(&topology, Generation(1), files)?;
+        warnings.extend(more);
+        Ok(Loaded {
+            topology,
+            rules,
+            warnings,
+        })
+    }
+}
+
+/// How a server is to be run.
+pub struct Options {
+    /// What it serves; read again by a reload.
+    pub source: Source,
+    /// What of it was read already.
+    pub loaded: Loaded,
+    /// Where the files are.
+    pub files: Arc<dyn Files + Send + Sync>,
+    /// Where it listens instead of where the views say.
+    pub listen: Vec<SocketAddr>,
+}
+
+/// A running DNS server.
+pub struct Server {
+    source: Source,
+    files: Arc<dyn Files + Send + Sync>,
+    /// Where the views said that it listens, unless it was told otherwise.
+    listen: Option<Vec<SocketAddr>>,
+    rules: Arc<ArcSwap<Rules>>,
+    journal: Journal,
+    clock: Clock,
+    addresses: Vec<SocketAddr>,
+    shutdown: CancellationToken,
+    tasks: Tasks,
+    /// One reload at a time.
+    reloading: Mutex<()>,
+}
+
+/// Why a reload did not take.
+#[derive(Debug)]
+pub enum Refused {
+    /// The files have mistakes.
+    Mistakes(Vec<Mistake>),
+}
+
+/// How much is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// Zones, each counted once however many views share it.
+    pub zones: usize,
+    /// Their records.
+    pub records: usize,
+}
+
+impl Server {
+    /// Binds every address and answers.
+    pub async fn start(options: Options) -> Result<Self, StartError> {
+        let Options {
+            source,
+            loaded,
+            files,
+            listen,
+        } = options;
+        let Loaded {
+            topology, rules, ..
+        } = loaded;
+        let told: Vec<_> = topology.dns.listeners().collect();
+        let own = listen.is_empty().then(|| told.clone());
+        let listen = if listen.is_empty() { told } else { listen };
+        let rules = Arc::new(ArcSwap::from_pointee(rules));
+        let journal = Journal::keeping(&topology, FACTS_MAX);
+        let clock = Clock::start();
+        let server = || {
+            let now = move || clock.now();
+            Listener::new(&topology, Arc::clone(&rules), journal.clone(), now)
+        };
+        let bound = bind(&listen, server).await?;
+        let addresses = bound.iter().map(Bound::address).collect();
+        let (shutdown, tasks) = (CancellationToken::new(), Tasks::new());
+        for bound in bound {
+            tasks.spawn_watching(bound.run(shutdown.clone()));
+        }
+        journal.add(clock.now(), &Node::Lab, [Kind::Ready]);
+        Ok(Self {
+            source,
+            files,
+            listen: own,
+            rules,
+            journal,
+            clock,
+            addresses,
+            shutdown,
+            tasks,
+            reloading: Mutex::new(()),
+        })
+    }
+
+    /// Gives where it listens, in the order in which it was told.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Gives what can be observed of it.
+    pub const fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// Gives the rules in force.
+    pub fn rules(&self) -> Arc<Rules> {
+        self.rules.load_full()
+    }
+
+    /// Reads views and zones again. All views change together, or nothing does.
+    ///
+    /// Blocks while files are read: not to be called by an async task itself.
+    pub fn reload(&self) -> Result<Reloaded, Refused> {
+        let _one = self
+            .reloading
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let result = self.load_again();
+        let fact = match &result {
+            Ok((rules, changed, _)) => reloaded_fact(rules, changed.clone()),
+            Err(Refused::Mistakes(mistakes)) => {
+                let mistakes = mistakes.iter().map(ToString::to_string).collect();
+                Kind::ReloadRefused { mistakes }
+            }
+        };
+        let reloaded = result.map(|(rules, changed, warnings)| {
+            let generation = rules.generation;
+            self.rules.store(Arc::new(rules));
+            Reloaded {
+                generation,
+                changed,
+                warnings,
+            }
+        });
+        self.journal.add(self.clock.now(), &Node::Lab, [fact]);
+        reloaded
+    }
+
+    fn load_again(&self) -> Result<(Rules, Vec<String>, Vec<Mistake>), Refused> {
+        let loaded = self.source.load(&*self.files).map_err(Refused::Mistakes)?;
+        if let Source::Views(path) | Source::Scenario(path) = &self.source
+            && let Some(before) = &self.listen
+            && !loaded.topology.dns.listeners().eq(before.iter().copied())
+        {
+            let part = match self.source {
+                Source::Scenario(_) => "dns.listen",
+                Source::Views(_) | Source::Zones(_) => "listen",
+            };
+            let mistake = scenario::needs_restart(path, &*self.files, part);
+            return Err(Refused::Mistakes(vec![mistake]));
+        }
+        let old = self.rules.load_full();
+        let rules = loaded.rules.replacing(&old);
+        let changed = answer::diff(&old, &rules);
+        Ok((rules, changed, loaded.warnings))
+    }
+
+    /// Answers what has come, and ends.
+    pub async fn stop(&self) {
+        self.shutdown.cancel();
+        self.tasks.finish().await;
+    }
+}
+
+/// Binds a listener for each address.
+async fn bind(
+    listen: &[SocketAddr],
+    server: impl Fn() -> Listener,
+) -> Result<Vec<Bound>, StartError> {
+    let mut all = Vec::new();
+    for address in listen {
+        let bound = server().bind(*address).await;
+        all.push(bound.map_err(|error| bind_error(Node::Dns, *address, error))?);
+    }
+    Ok(all)
+}
+
+impl Size {
+    /// Counts what rules serve.
+    pub fn of(rules: &Rules) -> Self {
+        let mut seen: Vec<*const crate::policy::zone::Zone> = Vec::new();
+        let mut size = Self {
+            zones: 0,
+            records: 0,
+        };
+        for zone in rules.views.iter().flat_map(|view| view.zones()) {
+            seen.push(Arc::as_ptr(zone));
+        }
+        seen.sort_unstable();
+        seen.dedup();
+        for zone in rules.views.iter().flat_map(|view| view.zones()) {
+            // The first view that has it counts it.
+            if let Ok(place) = seen.binary_search(&Arc::as_ptr(zone)) {
+                seen.remove(place);
+                size.zones += 1;
+                size.records += zone.records();
+            }
+        }
+        size
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("addresses", &self.addresses)
+            .finish_non_exhaustive()
+    }
+}
