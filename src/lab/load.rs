@@ -100,7 +100,9 @@ pub fn of_views(dns: &Dns, prefix: &str, places: &Places) -> Vec<Mistake> {
             cure: odd.cure,
         })
     });
-    placed.collect()
+    let mut placed: Vec<Mistake> = placed.collect();
+    placed.sort();
+    placed
 }
 
 /// Reads each zone once for its mistakes.

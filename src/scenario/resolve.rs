@@ -112,6 +112,8 @@ struct Resolver<'a> {
     networks: Vec<Network>,
     /// The named match lists, as far as they are resolved.
     lists: BTreeMap<String, views::Named>,
+    /// Their names, in the order of the file.
+    list_names: Vec<String>,
     /// Every zone of every view so far.
     zones: Vec<ZoneSource>,
     /// Whether every zone could be told.
@@ -157,6 +159,7 @@ impl<'a> Resolver<'a> {
             dns_at,
             networks: Vec::new(),
             lists: BTreeMap::new(),
+            list_names: Vec::new(),
             zones: Vec::new(),
             zones_known: true,
             askers: BTreeMap::new(),

@@ -8,6 +8,7 @@ mod mutated;
 mod run;
 mod teleport;
 mod verbs;
+mod views;
 
 use std::collections::BTreeSet;
 use std::fs;

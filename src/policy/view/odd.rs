@@ -71,5 +71,8 @@ fn why(dns: &Dns, index: usize) -> String {
     if !view.match_clients.iter().any(|element| !element.negated) {
         return String::from("its list only turns away");
     }
-    String::from("all that its list lets in get another view, or no destination does")
+    if !view.match_destinations.is_empty() {
+        return String::from("where it answers, all that its list lets in get another view");
+    }
+    String::from("all that its list lets in get another view")
 }

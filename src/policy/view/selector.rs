@@ -44,7 +44,13 @@ enum Destinations {
     /// Every view answers everywhere, by the first partition.
     All,
     /// The partition by destination; `None` beyond [`DESTINATIONS_MAX`].
-    By(Box<(Space<u32, Option<u32>>, Space<u128, Option<u32>>)>),
+    By(Box<ByDestination>),
+}
+
+#[derive(Clone, Debug)]
+struct ByDestination {
+    four: Space<u32, Option<u32>>,
+    six: Space<u128, Option<u32>>,
 }
 
 /// Where the two modes give different views.
@@ -94,7 +100,7 @@ impl Selector {
         } else {
             let four = by_destination::<u32>(&views, &mut sets);
             let six = by_destination::<u128>(&views, &mut sets);
-            Destinations::By(Box::new((four, six)))
+            Destinations::By(Box::new(ByDestination { four, six }))
         };
         let partitions = sets.partitions;
         Self {
@@ -116,10 +122,11 @@ impl Selector {
         subnet: Option<Subnet>,
     ) -> Source {
         let client = proxied.unwrap_or(sender);
-        match super::source(&self.ecs_trusted, client, subnet) {
-            Source::Client(address) if proxied.is_some() => Source::Proxied(address),
-            source => source,
+        let source = super::source(&self.ecs_trusted, client, subnet);
+        if proxied.is_some() && matches!(source, Source::Client(_)) {
+            return Source::Proxied(source.address());
         }
+        source
     }
 
     /// Tells whether this sender's client-subnet option is honoured.
@@ -147,9 +154,9 @@ impl Selector {
     pub fn partition(&self, destination: IpAddr) -> Option<&Partition> {
         let index = match &self.destinations {
             Destinations::All => Some(0),
-            Destinations::By(both) => match destination.to_canonical() {
-                IpAddr::V4(four) => both.0.at(four.to_bits()),
-                IpAddr::V6(six) => both.1.at(six.to_bits()),
+            Destinations::By(by) => match destination.to_canonical() {
+                IpAddr::V4(four) => by.four.at(four.to_bits()),
+                IpAddr::V6(six) => by.six.at(six.to_bits()),
             },
         };
         self.partitions.get(index? as usize)
@@ -162,11 +169,11 @@ impl Selector {
 
     /// Tells whether every destination has its partition.
     pub fn is_whole(&self) -> bool {
-        let Destinations::By(both) = &self.destinations else {
+        let Destinations::By(by) = &self.destinations else {
             return true;
         };
-        let four = both.0.runs().all(|(_, _, partition)| partition.is_some());
-        four && both.1.runs().all(|(_, _, partition)| partition.is_some())
+        let four = by.four.runs().all(|(_, _, partition)| partition.is_some());
+        four && by.six.runs().all(|(_, _, partition)| partition.is_some())
     }
 
     /// Gives the scope of an answer to this option, see [`Partition::scope`]. Where no partition is

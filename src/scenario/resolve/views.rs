@@ -201,6 +201,9 @@ impl Resolver<'_> {
         let Some(Value::Map(entries)) = tree.at(&steps).map(|node| &node.value) else {
             return;
         };
+        let names = entries.iter().map(|entry| entry.key.as_str());
+        let sound = names.filter(|name| format::check("name", name).is_ok());
+        self.list_names = sound.map(str::to_owned).collect();
         for entry in entries {
             let name = entry.key.as_str();
             let taken = if matches!(name, "any" | "none") {
@@ -213,6 +216,7 @@ impl Resolver<'_> {
             if let Some(what) = taken {
                 let steps = with(&steps, &[K(name)]);
                 self.wrong(&steps, what, "give the list another name");
+                self.list_names.retain(|known| known != name);
             }
             self.named(dns, name, &mut Vec::new());
         }
@@ -327,11 +331,9 @@ impl Resolver<'_> {
                 (_, None, None) => match format::cidr(bare) {
                     Ok(range) => Matcher::Ranges(vec![range]),
                     Err(_) => {
-                        let names = self.lists.keys().filter(|_| lists);
-                        let known: Vec<&str> = ["any", "none"]
-                            .into_iter()
-                            .chain(names.map(String::as_str))
-                            .collect();
+                        let names = self.list_names.iter().filter(|_| lists);
+                        let known: Vec<&str> =
+                            names.map(String::as_str).chain(["any", "none"]).collect();
                         let cure = self.network_cure(bare, &known);
                         let kind = if lists && !self.lists.is_empty() {
                             "network or list"
