@@ -10,6 +10,7 @@ mod diff;
 mod faulty;
 mod reason;
 mod rules;
+mod scope;
 mod section;
 #[cfg(test)]
 mod tests;
@@ -23,7 +24,7 @@ use crate::model::id::Generation;
 use crate::model::time::Span;
 
 use super::name::{Key, Name};
-use super::view::{Selected, Subnet, is_listed, select};
+use super::view::{Selected, Selector, Subnet, is_listed};
 use super::zone::{Found, Node, Set, Zone, lookup};
 
 pub use self::diff::diff;
@@ -121,30 +122,11 @@ pub struct Answer<'r> {
 
 /// Decides the answer to a question.
 pub fn decide<'r>(rules: &'r Rules, question: &Question) -> Answer<'r> {
-    let mut answer = Answer {
-        dropped: false,
-        latency: Span::ZERO,
-        jitter: Span::ZERO,
-        generation: rules.generation,
-        views: &rules.views,
-        rcode: ResponseCode::NoError,
-        authoritative: false,
-        answer: Vec::new(),
-        authority: Vec::new(),
-        additional: Vec::new(),
-        edns: question.edns.map(|edns| reply_edns(rules, question, edns)),
-        selected: None,
-        view: None,
-        zone: None,
-        reason: Reason {
-            faults: Vec::new(),
-            aliases: 0,
-            step: Step::NoView,
-        },
-    };
+    let mut answer = Answer::empty(rules);
+    answer.edns = question.edns.map(|edns| reply_edns(rules, question, edns));
     let refusal = unserved(question);
     if refusal.is_none() {
-        answer.choose(rules, question);
+        answer.choose(&rules.selector, question);
     }
     let ended = !rules.faults.is_empty() && faulty::apply(&mut answer, rules, question);
     if ended && (answer.dropped || refusal.is_none()) {
@@ -154,6 +136,7 @@ pub fn decide<'r>(rules: &'r Rules, question: &Question) -> Answer<'r> {
         return answer.refused(rcode, step);
     }
     let Some(view) = answer.view else {
+        scope::narrow(&mut answer, rules, question);
         return answer.refused(ResponseCode::Refused, Step::NoView);
     };
     if matches!(question.record_type, RecordType::AXFR | RecordType::IXFR) {
@@ -164,6 +147,7 @@ pub fn decide<'r>(rules: &'r Rules, question: &Question) -> Answer<'r> {
         return answer.refused(rcode, Step::Transfer);
     }
     answer.follow(view, &question.name, question.record_type);
+    scope::narrow(&mut answer, rules, question);
     answer
 }
 
@@ -203,7 +187,7 @@ fn reply_edns(rules: &Rules, question: &Question, edns: Edns) -> Edns {
         version: 0,
         payload: PAYLOAD_MAX,
         dnssec_ok: edns.dnssec_ok,
-        // The whole answer depends on the view, so it is true for just the bits that were given.
+        // What is refused before a view is asked is true for just the bits that were given.
         subnet: proper.map(|subnet| Subnet {
             scope: subnet.source,
             ..subnet
@@ -213,6 +197,31 @@ fn reply_edns(rules: &Rules, question: &Question, edns: Edns) -> Edns {
 }
 
 impl<'r> Answer<'r> {
+    /// Makes an answer that nothing was decided about.
+    const fn empty(rules: &'r Rules) -> Self {
+        Self {
+            dropped: false,
+            latency: Span::ZERO,
+            jitter: Span::ZERO,
+            generation: rules.generation,
+            views: rules.views.as_slice(),
+            rcode: ResponseCode::NoError,
+            authoritative: false,
+            answer: Vec::new(),
+            authority: Vec::new(),
+            additional: Vec::new(),
+            edns: None,
+            selected: None,
+            view: None,
+            zone: None,
+            reason: Reason {
+                faults: Vec::new(),
+                aliases: 0,
+                step: Step::NoView,
+            },
+        }
+    }
+
     const fn refused(mut self, rcode: ResponseCode, step: Step<'r>) -> Self {
         self.rcode = rcode;
         self.reason.step = step;
@@ -220,10 +229,10 @@ impl<'r> Answer<'r> {
     }
 
     /// Chooses the view among those of the generation that answers.
-    fn choose(&mut self, rules: &'r Rules, question: &Question) {
+    fn choose(&mut self, selector: &Selector, question: &Question) {
         let subnet = question.edns.and_then(|edns| edns.subnet);
-        let lists = self.views.iter().map(|view| view.match_clients.as_slice());
-        let selected = select(lists, &rules.ecs_trusted, question.source.ip(), subnet);
+        let source = selector.source(question.source.ip(), None, subnet);
+        let selected = selector.select(source, question.destination.0.ip());
         self.selected = Some(selected);
         self.view = selected.matched.map(|(view, _)| &self.views[view]);
     }

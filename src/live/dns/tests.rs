@@ -10,7 +10,7 @@ use hickory_proto::op::{Edns as HickoryEdns, Message, MessageType, OpCode, Query
 use hickory_proto::rr::{Name as HickoryName, Record, RecordType};
 
 use super::counts::Counts;
-use super::worker::{Asked, From, Outcome, Shared, Worker};
+use super::worker::{From, Outcome, Read, Shared, Worker};
 use super::writer::{Head, write};
 use crate::journal::Journal;
 use crate::model::id::Generation;
@@ -139,8 +139,8 @@ fn asked_for(name: &str, record_type: RecordType) -> Vec<u8> {
     wire
 }
 
-fn asked(question: &[u8], id: u16, edns: Option<Edns>, flags: bool) -> Asked<'_> {
-    Asked {
+fn asked(question: &[u8], id: u16, edns: Option<Edns>, flags: bool) -> Read<'_> {
+    Read {
         head: Head {
             id,
             opcode: 0,
@@ -174,7 +174,7 @@ fn edns(payload: u16, dnssec_ok: bool) -> Option<Edns> {
 }
 
 /// Writes an answer as hickory does, whatever its size.
-fn by_hickory(answer: &Answer<'_>, asked: &Asked<'_>, query: Query) -> Message {
+fn by_hickory(answer: &Answer<'_>, asked: &Read<'_>, query: Query) -> Message {
     let mut message = Message::new(asked.head.id, MessageType::Response, OpCode::Query);
     message.metadata.authoritative = answer.authoritative;
     message.metadata.recursion_desired = asked.head.recursion_desired;

@@ -24,7 +24,6 @@ use crate::model::id::Node;
 use crate::model::time::{Span, Time};
 use crate::policy::answer::{Answer, Edns, Question, Rules, Transport, decide};
 use crate::policy::name::Name;
-use crate::policy::view;
 
 /// What all workers of a server share.
 pub(super) struct Shared {
@@ -39,7 +38,7 @@ pub(super) struct Shared {
 
 /// A question as it was read.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Asked<'q> {
+pub(super) struct Read<'q> {
     pub(super) head: Head,
     pub(super) opcode: OpCode,
     /// How many questions the message says that it holds.
@@ -91,8 +90,17 @@ impl Worker {
         }
     }
 
+    /// Counts a message that could not be read.
+    pub(super) fn count_malformed(&mut self) {
+        let label: Label = (None, None, "FORMERR");
+        let counter = self.counters.entry(label);
+        counter
+            .or_insert_with_key(|label| self.shared.counts.counter(label.clone()))
+            .add();
+    }
+
     /// Answers a question into `out`.
-    pub(super) fn answer(&mut self, asked: &Asked<'_>, from: From, out: &mut Vec<u8>) -> Outcome {
+    pub(super) fn answer(&mut self, asked: &Read<'_>, from: From, out: &mut Vec<u8>) -> Outcome {
         let rules = self.rules.load();
         if !Arc::ptr_eq(rules, &self.current) {
             self.current = Arc::clone(rules);
@@ -115,15 +123,14 @@ impl Worker {
     }
 
     /// Tells what a question is kept under; `None` when its answer is not kept.
-    fn wanted<'q>(&self, asked: &Asked<'q>, from: From) -> Option<Wanted<'q>> {
+    fn wanted<'q>(&self, asked: &Read<'q>, from: From) -> Option<Wanted<'q>> {
         let plain = asked.plain && asked.count == 1 && asked.opcode == OpCode::Query;
         if !plain || !self.current.faults().is_empty() {
             return None;
         }
-        let lists = self.current.views.iter();
-        let lists = lists.map(|view| view.match_clients.as_slice());
-        let trusted = &self.current.ecs_trusted;
-        let selected = view::select(lists, trusted, from.client.ip(), None);
+        let selector = &self.current.selector;
+        let source = selector.source(from.client.ip(), None, None);
+        let selected = selector.select(source, from.destination.ip());
         // No view is a class of its own.
         let class = match selected.matched {
             None => 0,
@@ -148,7 +155,7 @@ impl Worker {
     /// Decides, writes, counts, and keeps what may be kept.
     fn decide(
         &mut self,
-        asked: &Asked<'_>,
+        asked: &Read<'_>,
         from: From,
         wanted: Option<&Wanted<'_>>,
         out: &mut Vec<u8>,
@@ -186,7 +193,7 @@ impl Worker {
 
     /// Answers as if nothing had been answered before.
     #[cfg(test)]
-    pub(super) fn fresh(&mut self, asked: &Asked<'_>, from: From, out: &mut Vec<u8>) -> Outcome {
+    pub(super) fn fresh(&mut self, asked: &Read<'_>, from: From, out: &mut Vec<u8>) -> Outcome {
         self.decide(asked, from, None, out)
     }
 
@@ -202,7 +209,7 @@ impl Worker {
 
 /// Makes a kept answer this question's: number, flags that go back as they came, and the name as it
 /// was written.
-fn patch(out: &mut [u8], asked: &Asked<'_>) {
+fn patch(out: &mut [u8], asked: &Read<'_>) {
     use super::writer::HEAD;
     if let Some(id) = out.first_chunk_mut::<2>() {
         *id = asked.head.id.to_be_bytes();
@@ -215,7 +222,7 @@ fn patch(out: &mut [u8], asked: &Asked<'_>) {
 }
 
 /// Makes of what was read what `policy/answer` is asked.
-pub(super) fn question(asked: &Asked<'_>, from: From) -> Question {
+pub(super) fn question(asked: &Read<'_>, from: From) -> Question {
     let (name, kind) = asked
         .question
         .split_at(asked.question.len().saturating_sub(4));

@@ -18,6 +18,7 @@ use crate::model::network::Element;
 use crate::model::topology::{Topology, ZoneSource};
 use crate::policy::faults::Faults;
 use crate::policy::name::Key;
+use crate::policy::view::Selector;
 use crate::policy::zone::Zone;
 
 /// The rules in force.
@@ -29,6 +30,8 @@ pub struct Rules {
     pub views: Vec<View>,
     /// Senders whose client-subnet option chooses the view.
     pub ecs_trusted: Vec<IpNet>,
+    /// Which view each source gets, compiled.
+    pub selector: Arc<Selector>,
     /// Who is where, for faults.
     pub(super) topology: Arc<Topology>,
     pub(super) faults: Faults,
@@ -41,6 +44,7 @@ pub struct Rules {
 pub(super) struct Previous {
     pub(super) generation: Generation,
     pub(super) views: Vec<View>,
+    pub(super) selector: Arc<Selector>,
 }
 
 /// One view.
@@ -98,6 +102,7 @@ impl Rules {
                 generation,
                 views,
                 ecs_trusted,
+                selector: Arc::new(Selector::compile(&topology.dns)),
                 topology: Arc::new(topology.clone()),
                 faults: Faults::default(),
                 previous: None,
@@ -125,6 +130,7 @@ impl Rules {
         let previous = Previous {
             generation: old.generation,
             views: old.views.clone(),
+            selector: Arc::clone(&old.selector),
         };
         Self {
             generation: Generation(old.generation.0 + 1),

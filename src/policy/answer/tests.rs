@@ -267,11 +267,11 @@ fn what_is_not_served_is_refused_with_its_code() {
 }
 
 #[test]
-fn a_client_subnet_chooses_the_view_and_comes_back_with_its_scope() {
+fn a_client_subnet_chooses_the_view_and_comes_back_with_its_exact_scope() {
     let rules = load("www A 192.0.2.1\n", "www A 192.0.2.2\n").unwrap().0;
-    let ask = |from: &str, subnet: &str| {
+    let ask = |from: &str, subnet: &str, name: &str| {
         let network: ipnet::IpNet = subnet.parse().unwrap();
-        let mut question = question(from, "www.example.test", RecordType::A);
+        let mut question = question(from, name, RecordType::A);
         question.edns = Some(Edns {
             version: 0,
             payload: 1232,
@@ -289,19 +289,35 @@ fn a_client_subnet_chooses_the_view_and_comes_back_with_its_scope() {
         let view = answer.view.map(|view| view.name.to_string());
         (view.unwrap(), edns.subnet.map(|subnet| subnet.scope))
     };
-    assert_eq!(
-        ask("127.0.0.1", "10.9.0.0/16"),
-        (String::from("in"), Some(16))
+    let check = |from: &str, subnet: &str, name: &str, view: &str, scope: Option<u8>| {
+        let expected = (String::from(view), scope);
+        assert_eq!(ask(from, subnet, name), expected, "{from} {subnet} {name}");
+    };
+    let www = "www.example.test";
+    check("127.0.0.1", "10.9.0.0/16", www, "in", Some(8));
+    check("127.0.0.1", "11.9.0.0/16", www, "out", Some(8));
+    check("127.0.0.1", "192.0.2.0/24", www, "out", Some(1));
+    // Within the block that was given not everybody gets this answer.
+    check("127.0.0.1", "0.0.0.0/4", www, "out", Some(5));
+    check("127.0.0.1", "0.0.0.0/0", www, "out", Some(0));
+    // Only a listed sender's option is looked at.
+    check("10.0.0.1", "11.9.0.0/16", www, "in", None);
+    // What both views say alike is true for everybody, and so is what they do not have.
+    check("127.0.0.1", "10.9.0.0/16", "ns.example.test", "in", Some(0));
+    check(
+        "127.0.0.1",
+        "10.9.0.0/16",
+        "none.example.test",
+        "in",
+        Some(0),
     );
-    assert_eq!(
-        ask("127.0.0.1", "11.9.0.0/16"),
-        (String::from("out"), Some(16))
+    check(
+        "127.0.0.1",
+        "10.9.0.0/16",
+        "www.child.example.test",
+        "in",
+        Some(0),
     );
-    assert_eq!(
-        ask("127.0.0.1", "0.0.0.0/0"),
-        (String::from("out"), Some(0))
-    );
-    assert_eq!(ask("10.0.0.1", "11.9.0.0/16"), (String::from("in"), None));
 }
 
 #[test]

@@ -209,7 +209,8 @@ impl Selector {
         self.disagreement().is_none()
     }
 
-    /// Finds a source to which the two modes give different views. It compiles them anew.
+    /// Finds a source to which the two modes give different views, as far as partitions are compiled
+    /// (see [`Selector::is_whole`]). It compiles the views anew in the other mode.
     pub fn disagreement(&self) -> Option<Disagreement> {
         let other = match self.mode {
             Mode::FirstMatch => Mode::LongestPrefix,

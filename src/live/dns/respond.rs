@@ -1,0 +1,155 @@
+//! A message as it came becomes a question, and the answer a message.
+//!
+//! What cannot be read is answered FORMERR, with the question where that can be read; whatever else
+//! is to be said is decided by `policy/answer`.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+
+use hickory_proto::op::{OpCode, ResponseCode};
+
+use super::carry::{self, Respond, Responders};
+use super::message::{self, Malformed, Parsed, Query};
+use super::worker::{From, Outcome, Read, Shared, Worker};
+use super::writer::{Head, write_error};
+use crate::policy::answer::{Edns, PAYLOAD_MAX, Transport};
+use crate::policy::view::Subnet;
+
+/// The family numbers of addresses (RFC 7871 section 6).
+const FAMILY_IPV4: u16 = 1;
+const FAMILY_IPV6: u16 = 2;
+
+/// A worker that takes whole messages.
+pub(super) struct Responder {
+    worker: Worker,
+    /// The answer that is being written.
+    message: Vec<u8>,
+}
+
+impl Responders for Arc<Shared> {
+    fn responder(&self) -> Box<dyn Respond> {
+        Box::new(Responder {
+            worker: Worker::new(self),
+            message: Vec::new(),
+        })
+    }
+}
+
+impl Respond for Responder {
+    fn respond(&mut self, asked: carry::Asked<'_>, out: &mut [u8]) -> carry::Reply {
+        let from = From {
+            client: asked.from,
+            transport: asked.via.transport.into(),
+            destination: asked.via.destination,
+        };
+        let outcome = match message::parse(asked.message) {
+            Parsed::Ignored => Outcome::Nothing,
+            Parsed::Malformed(malformed) => {
+                self.refuse(asked.message, &malformed);
+                self.worker.count_malformed();
+                Outcome::Now
+            }
+            Parsed::Query(query) => {
+                let read = read(asked.message, &query);
+                self.worker.answer(&read, from, &mut self.message)
+            }
+        };
+        let Some(room) = out.get_mut(..self.message.len()) else {
+            return carry::Reply::Nothing;
+        };
+        match outcome {
+            Outcome::Nothing => return carry::Reply::Nothing,
+            Outcome::Now | Outcome::Later(_) => room.copy_from_slice(&self.message),
+        }
+        match outcome {
+            Outcome::Later(delay) => carry::Reply::Later(self.message.len(), delay),
+            Outcome::Now | Outcome::Nothing => carry::Reply::Now(self.message.len()),
+        }
+    }
+}
+
+impl Responder {
+    /// Answers FORMERR.
+    fn refuse(&mut self, query: &[u8], malformed: &Malformed) {
+        let question = malformed.question.clone();
+        let question = question.and_then(|range| query.get(range)).unwrap_or_default();
+        let edns = malformed.edns.then_some(Edns {
+            version: 0,
+            payload: PAYLOAD_MAX,
+            dnssec_ok: false,
+            subnet: None,
+            subnet_broken: false,
+        });
+        let head = head(malformed.id, malformed.flags);
+        let rcode = ResponseCode::FormErr;
+        write_error(&mut self.message, head, question, rcode, edns.as_ref());
+    }
+}
+
+/// Takes from a query what is asked of `policy/answer`.
+fn read<'q>(bytes: &'q [u8], query: &Query<'_>) -> Read<'q> {
+    let length = query.question.as_ref().map_or(0, message::Question::length);
+    let edns = query.edns.map(|edns| {
+        let subnet = edns.subnet.map(subnet);
+        Edns {
+            version: edns.version,
+            payload: edns.payload,
+            dnssec_ok: edns.wants_dnssec(),
+            subnet: subnet.flatten(),
+            subnet_broken: matches!(subnet, Some(None)),
+        }
+    });
+    let start = message::HEADER;
+    Read {
+        head: head(query.id, query.flags),
+        opcode: OpCode::from_u8(query.opcode()),
+        count: usize::from(query.question.is_some()),
+        question: bytes.get(start..start + length).unwrap_or_default(),
+        edns,
+        plain: query.edns.is_none_or(|edns| edns.options.is_empty()) && !query.tsig,
+    }
+}
+
+fn head(id: u16, flags: u16) -> Head {
+    Head {
+        id,
+        opcode: u8::try_from(flags >> 11 & 0xf).unwrap_or(0),
+        recursion_desired: flags & 0x100 != 0,
+        checking_disabled: flags & 0x10 != 0,
+    }
+}
+
+/// Reads a client-subnet option (RFC 7871 section 6); `None` when it is none.
+fn subnet(content: &[u8]) -> Option<Subnet> {
+    let (fixed, octets) = content.split_first_chunk::<4>()?;
+    let [high, low, source, scope] = *fixed;
+    if octets.len() != usize::from(source.div_ceil(8)) {
+        return None;
+    }
+    let address: IpAddr = match u16::from_be_bytes([high, low]) {
+        FAMILY_IPV4 => Ipv4Addr::from(padded::<4>(octets)?).into(),
+        FAMILY_IPV6 => Ipv6Addr::from(padded::<16>(octets)?).into(),
+        _ => return None,
+    };
+    Some(Subnet {
+        address,
+        source,
+        scope,
+    })
+}
+
+/// Fills an address up with zeros.
+fn padded<const LENGTH: usize>(octets: &[u8]) -> Option<[u8; LENGTH]> {
+    let mut address = [0; LENGTH];
+    address.get_mut(..octets.len())?.copy_from_slice(octets);
+    Some(address)
+}
+
+impl std::convert::From<carry::Transport> for Transport {
+    fn from(transport: carry::Transport) -> Self {
+        match transport {
+            carry::Transport::Tcp => Self::Tcp,
+            carry::Transport::Udp => Self::Udp,
+        }
+    }
+}
