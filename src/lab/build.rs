@@ -58,9 +58,12 @@ pub(super) async fn start(options: Options) -> Result<Lab, StartError> {
     let server = Dns::new(&topology, Arc::clone(&rules), journal.clone(), move || {
         clock.now()
     });
-    let bound = server.bind(listen).await;
-    let bound = bound.map_err(|error| bind_error(Node::Dns, listen, error))?;
-    let dns = bound.address();
+    let mut listen = vec![listen];
+    listen.extend(&topology.dns.listen_also);
+    let bound = server.bind(&listen);
+    let bound = bound.map_err(|(address, error)| bind_error(Node::Dns, address, error))?;
+    let addresses = bound.addresses();
+    let dns = addresses.first().copied().unwrap_or(topology.dns.listen);
     let mut pool = Vec::new();
     for proxy in &topology.pool.proxies {
         let node = || Node::Proxy(proxy.name.clone());

@@ -17,7 +17,7 @@ use super::load::{self, of_zones};
 use super::{Reloaded, StartError, reloaded_fact};
 use crate::journal::Journal;
 use crate::live::clock::Clock;
-use crate::live::dns::{Bound, Dns as Listener};
+use crate::live::dns::Dns as Listener;
 use crate::live::tasks::Tasks;
 use crate::model::fact::Kind;
 use crate::model::id::{Generation, Node};
@@ -173,16 +173,13 @@ impl Server {
         let rules = Arc::new(ArcSwap::from_pointee(rules));
         let journal = Journal::keeping(&topology, FACTS_MAX);
         let clock = Clock::start();
-        let server = || {
-            let now = move || clock.now();
-            Listener::new(&topology, Arc::clone(&rules), journal.clone(), now)
-        };
-        let bound = bind(&listen, server).await?;
-        let addresses = bound.iter().map(Bound::address).collect();
+        let now = move || clock.now();
+        let server = Listener::new(&topology, Arc::clone(&rules), journal.clone(), now);
+        let bound = server.bind(&listen);
+        let bound = bound.map_err(|(address, error)| bind_error(Node::Dns, address, error))?;
+        let addresses = bound.addresses();
         let (shutdown, tasks) = (CancellationToken::new(), Tasks::new());
-        for bound in bound {
-            tasks.spawn_watching(bound.run(shutdown.clone()));
-        }
+        tasks.spawn_watching(bound.run(shutdown.clone()));
         journal.add(clock.now(), &Node::Lab, [Kind::Ready]);
         Ok(Self {
             source,
@@ -266,19 +263,6 @@ impl Server {
         self.shutdown.cancel();
         self.tasks.finish().await;
     }
-}
-
-/// Binds a listener for each address.
-async fn bind(
-    listen: &[SocketAddr],
-    server: impl Fn() -> Listener,
-) -> Result<Vec<Bound>, StartError> {
-    let mut all = Vec::new();
-    for address in listen {
-        let bound = server().bind(*address).await;
-        all.push(bound.map_err(|error| bind_error(Node::Dns, *address, error))?);
-    }
-    Ok(all)
 }
 
 impl Size {

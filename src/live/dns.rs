@@ -1,80 +1,65 @@
-//! The DNS server with sockets: hickory's UDP and TCP listeners around `policy/answer`.
+//! The DNS server with sockets: loops of our own around `policy/answer`.
 //!
 //! In go messages; out come what `decide` says, and facts: exact counts by view, rule and response
-//! code ten times a second, with a bounded sample of whole answers. Nothing is decided here except
-//! what fits into a datagram. An answer that a fault drops is not sent, over TCP either; one that a
-//! fault delays waits in a task of its own, so that a stream's next question does not wait for it. A message that hickory cannot parse is answered FORMERR by hickory
-//! itself, without question and OPT, and is not counted; nor does hickory bound its connections
-//! (only their idle time), both of which end with a writer of our own.
+//! code ten times a second, with a bounded sample of whole answers.
+//!
+//! A message's way: `udp` or `tcp` (bytes, limits) → `proxy` (whose it is) → `message` (what it
+//! asks) → `worker` (kept or decided) → `writer` (bytes). Nothing is decided here except what fits
+//! into a datagram. An answer that a fault drops is not sent, over TCP either; one that a fault
+//! delays waits in a task of its own, so that a stream's next question does not wait for it.
 
+pub mod carry;
 mod counts;
+pub mod message;
+pub mod proxy;
 mod rendered;
-mod reply;
+mod respond;
+pub mod server;
+mod tcp;
 #[cfg(test)]
 mod tests;
+mod udp;
 mod worker;
 mod writer;
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use async_trait::async_trait;
-use hickory_proto::op::{Header, HeaderCounts, Metadata, ResponseCode};
-use hickory_server::Server;
-use hickory_server::net::runtime::Time as HickoryTime;
-use hickory_server::server::{Request, RequestHandler, ResponseHandler, ResponseInfo};
-use tokio::net::{TcpListener, UdpSocket};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::warn;
 
-use super::tasks::Tasks;
 use crate::journal::Journal;
-use crate::model::addr::ListenAddr;
-use crate::model::draw::Seed;
 use crate::model::id::Node;
-use crate::model::time::{Span, Time};
+use crate::model::time::Time;
 use crate::model::topology::Topology;
-use crate::policy::answer::{Answer, Rules, decide};
+use crate::policy::answer::{Rules, Transport};
 
-use self::counts::{Counts, label};
+use self::counts::Counts;
+use self::proxy::Trusted;
+use self::respond::Responder;
+use self::server::Server;
+use self::worker::{From, Outcome, Shared};
 
-pub use self::reply::{Reply, question};
-
-/// How long a TCP connection may be silent (RFC 7766 section 6.2.3 wants seconds).
-const TCP_IDLE: Duration = Duration::from_secs(10);
-
-/// How many answers of one connection wait for a slow reader before it is cut.
-const TCP_ANSWERS_MAX: usize = 64;
+pub use self::carry::Limits;
 
 /// How often counts become facts.
 const FLUSH_EVERY: Duration = Duration::from_millis(100);
 
-/// How many answers a fault may hold back at once; the next are lost, as in a link's full queue.
-const DELAYED_MAX: usize = 4_096;
-
-/// How often a port that is free for UDP is tried for TCP before giving up.
-const PORT_TRIES_MAX: usize = 16;
-
 /// The DNS server, before its sockets are bound.
 pub struct Dns {
-    rules: Arc<ArcSwap<Rules>>,
-    journal: Journal,
-    counts: Arc<Counts>,
-    seed: Seed,
-    now: Arc<dyn Fn() -> Time + Send + Sync>,
+    shared: Arc<Shared>,
+    trusted: Trusted,
+    limits: Limits,
 }
 
 /// The DNS server with its sockets, ready to run.
 pub struct Bound {
-    dns: Dns,
-    address: SocketAddr,
-    udp: UdpSocket,
-    tcp: TcpListener,
+    shared: Arc<Shared>,
+    server: Server,
 }
 
 impl Dns {
@@ -86,190 +71,93 @@ impl Dns {
         now: impl Fn() -> Time + Send + Sync + 'static,
     ) -> Self {
         Self {
-            rules,
-            journal,
-            counts: Arc::new(Counts::new(topology)),
-            seed: topology.seed,
-            now: Arc::new(now),
+            shared: Arc::new(Shared {
+                rules,
+                counts: Counts::new(topology),
+                journal,
+                now: Arc::new(now),
+                seed: topology.seed,
+                delays: AtomicU64::new(0),
+            }),
+            trusted: Trusted::new(&topology.dns.proxy_trusted),
+            limits: Limits::default(),
         }
     }
 
-    /// Binds UDP and TCP on one port; port 0 takes one that is free for both.
-    pub async fn bind(self, listen: SocketAddr) -> io::Result<Bound> {
-        let (address, udp, tcp) = bind(listen).await?;
+    /// Gives it other limits than the usual ones.
+    #[must_use]
+    pub fn limited(self, limits: Limits) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// Answers one message after another without sockets, as one worker does.
+    pub fn by_hand(&self) -> ByHand {
+        ByHand(Responder::new(&self.shared))
+    }
+
+    /// Binds UDP and TCP on each address; port 0 takes one that is free for both. Gives the address
+    /// that could not be bound, with why.
+    pub fn bind(self, listen: &[SocketAddr]) -> Result<Bound, (SocketAddr, io::Error)> {
+        let server = Server::bind(listen, self.limits, self.trusted)?;
         Ok(Bound {
-            dns: self,
-            address,
-            udp,
-            tcp,
+            shared: self.shared,
+            server,
         })
     }
 }
 
-/// Binds UDP and TCP on one port; port 0 takes one that is free for both.
-pub(super) async fn bind(listen: SocketAddr) -> io::Result<(SocketAddr, UdpSocket, TcpListener)> {
-    let mut tries = 0;
-    loop {
-        tries += 1;
-        let udp = UdpSocket::bind(listen).await?;
-        let address = udp.local_addr()?;
-        match TcpListener::bind(address).await {
-            Ok(tcp) => return Ok((address, udp, tcp)),
-            Err(error)
-                if listen.port() != 0
-                    || tries == PORT_TRIES_MAX
-                    || error.kind() != io::ErrorKind::AddrInUse =>
-            {
-                return Err(error);
-            }
-            Err(_) => {}
+/// A worker without sockets.
+pub struct ByHand(Responder);
+
+impl ByHand {
+    /// Answers a message that came from `client` to `destination`; `None` when nothing is sent.
+    /// Delays of faults are not waited for.
+    pub fn answer(
+        &mut self,
+        message: &[u8],
+        (client, destination): (SocketAddr, SocketAddr),
+        transport: Transport,
+    ) -> Option<&[u8]> {
+        let from = From {
+            client,
+            transport,
+            destination,
+        };
+        match self.0.take(message, from) {
+            Outcome::Nothing => None,
+            Outcome::Now | Outcome::Later(_) => Some(self.0.message()),
         }
     }
 }
 
 impl Bound {
-    /// Gives the address that was bound.
-    pub const fn address(&self) -> SocketAddr {
-        self.address
+    /// Gives the addresses that were bound, in the order in which they were named.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.server.addresses()
     }
 
     /// Answers until the token is cancelled; then makes the last counts facts.
     pub async fn run(self, shutdown: CancellationToken) {
-        let Self {
-            dns,
-            address,
-            udp,
-            tcp,
-        } = self;
-        let delaying = Tasks::new();
-        let handler = Handler {
-            rules: dns.rules,
-            counts: Arc::clone(&dns.counts),
-            journal: dns.journal.clone(),
-            seed: dns.seed,
-            delays: AtomicU64::new(0),
-            room: Arc::new(Semaphore::new(DELAYED_MAX)),
-            delaying: delaying.clone(),
-            now: Arc::clone(&dns.now),
-            address: ListenAddr(address),
-        };
-        let mut server = Server::new(handler);
-        server.register_socket(udp);
-        server.register_listener(tcp, TCP_IDLE, TCP_ANSWERS_MAX);
-        let stop = server.shutdown_token().clone();
+        let Self { shared, server } = self;
         let flush = || {
-            let kinds = dns.counts.take();
-            dns.journal.add((dns.now)(), &Node::Dns, kinds);
+            let kinds = shared.counts.take();
+            shared.journal.add((shared.now)(), &Node::Dns, kinds);
         };
         let mut tick = tokio::time::interval(FLUSH_EVERY);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut done = Box::pin(server.block_until_done());
+        let mut done = Box::pin(server.run(&shared, shutdown));
         loop {
             tokio::select! {
-                () = shutdown.cancelled(), if !stop.is_cancelled() => stop.cancel(),
                 _ = tick.tick() => flush(),
                 result = &mut done => {
                     if let Err(error) = result {
-                        warn!(%error, %address, "the DNS server ended");
+                        warn!(%error, "the DNS server ended");
                     }
                     break;
                 }
             }
         }
-        delaying.stop().await;
+        drop(done);
         flush();
     }
-}
-
-/// Translates between hickory and `decide`.
-struct Handler {
-    rules: Arc<ArcSwap<Rules>>,
-    counts: Arc<Counts>,
-    journal: Journal,
-    seed: Seed,
-    /// How many delays were drawn.
-    delays: AtomicU64,
-    /// For how many answers there is still room to wait.
-    room: Arc<Semaphore>,
-    delaying: Tasks,
-    now: Arc<dyn Fn() -> Time + Send + Sync>,
-    address: ListenAddr,
-}
-
-#[async_trait]
-impl RequestHandler for Handler {
-    async fn handle_request<R: ResponseHandler, T: HickoryTime>(
-        &self,
-        request: &Request,
-        response_handle: R,
-    ) -> ResponseInfo {
-        let rules = self.rules.load_full();
-        let question = question(request, self.address);
-        let answer = decide(&rules, &question);
-        // Before the answer is sent, so that what the client does with it comes after.
-        self.counts.counter(label(&answer)).add();
-        if let Some(sample) = self.counts.sample(&question, &answer) {
-            self.journal.add((self.now)(), &Node::Dns, [sample]);
-        }
-        if answer.dropped {
-            return nothing_sent(request);
-        }
-        let delay = self.delay(&answer);
-        let reply = Reply::fit(request, &question, answer);
-        if delay == Span::ZERO {
-            return send(request, &reply, response_handle).await;
-        }
-        let copy = Request::from_bytes(
-            request.as_slice().to_vec(),
-            request.src(),
-            request.protocol(),
-        );
-        match (copy, Arc::clone(&self.room).try_acquire_owned()) {
-            (Ok(copy), Ok(room)) => {
-                self.delaying.spawn(async move {
-                    tokio::time::sleep(delay.into()).await;
-                    send(&copy, &reply, response_handle).await;
-                    drop(room);
-                });
-            }
-            (copy, _) => debug!(
-                read = copy.is_ok(),
-                "no room to delay an answer: it is lost"
-            ),
-        }
-        nothing_sent(request)
-    }
-}
-
-impl Handler {
-    /// Draws how much later an answer is sent.
-    fn delay(&self, answer: &Answer<'_>) -> Span {
-        if answer.jitter == Span::ZERO {
-            return answer.latency;
-        }
-        answer.delay(self.seed, self.delays.fetch_add(1, Ordering::Relaxed))
-    }
-}
-
-/// Sends a reply; one that cannot be sent is nobody's loss but the client's.
-pub(super) async fn send<R: ResponseHandler>(
-    request: &Request,
-    reply: &Reply,
-    mut to: R,
-) -> ResponseInfo {
-    match to.send_response(reply.message(request)).await {
-        Ok(info) => info,
-        Err(error) => {
-            debug!(%error, client = %request.src(), "the answer was not sent");
-            nothing_sent(request)
-        }
-    }
-}
-
-/// Gives what hickory wants to hear when nothing was sent.
-pub(super) fn nothing_sent(request: &Request) -> ResponseInfo {
-    let mut metadata = Metadata::response_from_request(&request.metadata);
-    metadata.response_code = ResponseCode::ServFail;
-    let counts = HeaderCounts::default();
-    ResponseInfo::from(Header { metadata, counts })
 }

@@ -6,6 +6,7 @@
 //! TCP when the answer was cut (RFC 7766 section 5).
 
 mod forward;
+mod reply;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -23,7 +24,7 @@ use hickory_server::server::{Request, RequestHandler, ResponseHandler, ResponseI
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::oneshot;
 
-use super::dns::{self, question};
+use self::reply::{Reply as Rendered, nothing_sent, question, send};
 use super::runner::{Runner, Shared};
 use super::tasks::Tasks;
 use crate::model::addr::ListenAddr;
@@ -39,6 +40,9 @@ const TCP_IDLE: Duration = Duration::from_secs(10);
 
 /// How many answers of one connection wait for a slow reader before it is cut.
 const TCP_ANSWERS_MAX: usize = 64;
+
+/// How often a port that is free for UDP is tried for TCP before giving up.
+const PORT_TRIES_MAX: usize = 16;
 
 /// A resolver at work. Clones are the same resolver.
 #[derive(Clone)]
@@ -71,10 +75,31 @@ pub struct Sockets {
     tcp: TcpListener,
 }
 
+/// Binds UDP and TCP on one port; port 0 takes one that is free for both.
+async fn bind(listen: SocketAddr) -> io::Result<(SocketAddr, UdpSocket, TcpListener)> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let udp = UdpSocket::bind(listen).await?;
+        let address = udp.local_addr()?;
+        match TcpListener::bind(address).await {
+            Ok(tcp) => return Ok((address, udp, tcp)),
+            Err(error)
+                if listen.port() != 0
+                    || tries == PORT_TRIES_MAX
+                    || error.kind() != io::ErrorKind::AddrInUse =>
+            {
+                return Err(error);
+            }
+            Err(_) => {}
+        }
+    }
+}
+
 impl Sockets {
     /// Binds UDP and TCP on one port; port 0 takes one that is free for both.
     pub async fn bind(listen: SocketAddr) -> io::Result<Self> {
-        let (address, udp, tcp) = dns::bind(listen).await?;
+        let (address, udp, tcp) = bind(listen).await?;
         Ok(Self { address, udp, tcp })
     }
 
@@ -305,9 +330,9 @@ impl RequestHandler for Handler {
             None => self.resolver.ask(&question).await,
         };
         let Some(reply) = reply else {
-            return dns::nothing_sent(request);
+            return nothing_sent(request);
         };
-        let reply = dns::Reply::resolved(request, &question, reply);
-        dns::send(request, &reply, response_handle).await
+        let reply = Rendered::resolved(request, &question, reply);
+        send(request, &reply, response_handle).await
     }
 }

@@ -1,39 +1,46 @@
-//! Any bytes as a DNS message, through the path of the listeners: parse, decide, render.
+//! Any bytes as a DNS message, through a worker: read, decide, write.
 
 use hickory_proto::op::Message;
-use hickory_server::net::xfer::Protocol;
-use hickory_server::server::Request;
-use twodoors::live::dns::{Reply, question};
-use twodoors::model::addr::ListenAddr;
-use twodoors::policy::answer::{PAYLOAD_MAX, Rules, decide};
+use twodoors::live::dns::ByHand;
+use twodoors::policy::answer::{PAYLOAD_MAX, Transport};
 
 /// What became of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Met {
-    /// hickory could not parse it and answers FORMERR by itself.
-    Unparsed,
-    /// It was answered.
+    /// It has no header, or is a response.
+    Ignored,
+    /// It was answered FORMERR.
+    Malformed,
+    /// It was answered otherwise.
     Answered,
 }
 
+/// The response code of a message that cannot be read (RFC 1035 section 4.1.1).
+const FORMERR: u8 = 1;
+
 /// Feeds one message; checks what must hold of every answer.
-pub(crate) fn feed(rules: &Rules, bytes: &[u8], from: &str, tcp: bool) -> Met {
+pub(crate) fn feed(worker: &mut ByHand, bytes: &[u8], from: &str, tcp: bool) -> Met {
     let source = from.parse().expect("the test gives an address and a port");
-    let protocol = if tcp { Protocol::Tcp } else { Protocol::Udp };
-    let Ok(request) = Request::from_bytes(bytes.to_vec(), source, protocol) else {
-        return Met::Unparsed;
+    let transport = if tcp { Transport::Tcp } else { Transport::Udp };
+    let to = ([127, 0, 0, 1], 53).into();
+    let Some(answer) = worker.answer(bytes, (source, to), transport) else {
+        assert!(bytes.len() < 12 || bytes[2] & 0x80 != 0, "{bytes:x?}");
+        return Met::Ignored;
     };
-    let listen = ListenAddr(([127, 0, 0, 1], 53).into());
-    let question = question(&request, listen);
-    let answer = decide(rules, &question);
-    let words = format!("{} {:?}", answer.reason, answer.rule());
-    let reply = Reply::fit(&request, &question, answer);
-    let rendered = reply.render(&request).expect("what fits can be written");
-    assert!(tcp || rendered.len() <= usize::from(PAYLOAD_MAX), "{words}");
-    assert_eq!(rendered[..2], bytes[..2], "the id is another: {words}");
-    assert_ne!(rendered[2] & 0x80, 0, "not a response: {words}");
-    if question.count == 1 {
-        Message::from_vec(&rendered).unwrap_or_else(|error| panic!("{words}: {error}"));
+    assert!(
+        tcp || answer.len() <= usize::from(PAYLOAD_MAX),
+        "{bytes:x?}"
+    );
+    assert_eq!(answer[..2], bytes[..2], "the id is another: {bytes:x?}");
+    assert_ne!(answer[2] & 0x80, 0, "not a response: {bytes:x?}");
+    assert_eq!(
+        answer[2] & 0x79,
+        bytes[2] & 0x79,
+        "opcode and RD: {bytes:x?}"
+    );
+    Message::from_vec(answer).unwrap_or_else(|error| panic!("{error}: {bytes:x?}"));
+    match answer[3] & 0xf {
+        FORMERR => Met::Malformed,
+        _ => Met::Answered,
     }
-    Met::Answered
 }

@@ -5,6 +5,7 @@
 mod explain;
 mod faults;
 pub(crate) mod kit;
+mod loops;
 mod resolver;
 
 use hickory_proto::op::{Message, ResponseCode};

@@ -13,12 +13,17 @@ pub(crate) mod scenarios;
 mod zones;
 
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use hickory_proto::op::Message;
 use hickory_proto::rr::rdata::opt::EdnsOption;
 use hickory_proto::rr::{DNSClass, RecordType};
+use twodoors::journal::Journal;
+use twodoors::live::dns::Dns;
 use twodoors::model::draw::Seed;
+use twodoors::model::time::Time;
 use twodoors::scenario::embedded;
 
 use crate::dns::kit::{edns, query, root, rules, shipped};
@@ -170,7 +175,11 @@ fn mutated_packets_are_answered_without_panic_or_growth() {
     alone(
         "fuzz::mutated_packets_are_answered_without_panic_or_growth",
         || {
-            let (rules, _) = rules(&shipped()).unwrap();
+            let topology = shipped();
+            let (rules, _) = rules(&topology).unwrap();
+            let rules = Arc::new(ArcSwap::from_pointee(rules));
+            let dns = Dns::new(&topology, rules, Journal::new(&topology), || Time::ZERO);
+            let mut worker = dns.by_hand();
             let corpus = messages();
             let words = ["\0", "\u{c}", "\0\u{1}", "\0\0)", "\0\u{8}\0\u{7}\0\u{1}"];
             let mut answered = 0_u32;
@@ -181,7 +190,7 @@ fn mutated_packets_are_answered_without_panic_or_growth() {
                 mutator.mutate(&mut bytes, other, &words);
                 let from = ["127.41.0.9:99", "127.0.0.1:99", "[::1]:99"][mutator.below(3)];
                 let tcp = mutator.below(4) == 0;
-                let met = packets::feed(&rules, &bytes, from, tcp);
+                let met = packets::feed(&mut worker, &bytes, from, tcp);
                 answered += u32::from(met == packets::Met::Answered);
             });
             println!("{answered} of 100000 packets could be parsed");

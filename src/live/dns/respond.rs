@@ -28,10 +28,7 @@ pub(super) struct Responder {
 
 impl Responders for Arc<Shared> {
     fn responder(&self) -> Box<dyn Respond> {
-        Box::new(Responder {
-            worker: Worker::new(self),
-            message: Vec::new(),
-        })
+        Box::new(Responder::new(self))
     }
 }
 
@@ -42,18 +39,7 @@ impl Respond for Responder {
             transport: asked.via.transport.into(),
             destination: asked.via.destination,
         };
-        let outcome = match message::parse(asked.message) {
-            Parsed::Ignored => Outcome::Nothing,
-            Parsed::Malformed(malformed) => {
-                self.refuse(asked.message, &malformed);
-                self.worker.count_malformed();
-                Outcome::Now
-            }
-            Parsed::Query(query) => {
-                let read = read(asked.message, &query);
-                self.worker.answer(&read, from, &mut self.message)
-            }
-        };
+        let outcome = self.take(asked.message, from);
         let Some(room) = out.get_mut(..self.message.len()) else {
             return carry::Reply::Nothing;
         };
@@ -69,10 +55,40 @@ impl Respond for Responder {
 }
 
 impl Responder {
+    pub(super) fn new(shared: &Arc<Shared>) -> Self {
+        Self {
+            worker: Worker::new(shared),
+            message: Vec::new(),
+        }
+    }
+
+    /// Gives the answer that was written last.
+    pub(super) fn message(&self) -> &[u8] {
+        &self.message
+    }
+
+    /// Takes a message.
+    pub(super) fn take(&mut self, message: &[u8], from: From) -> Outcome {
+        match message::parse(message) {
+            Parsed::Ignored => Outcome::Nothing,
+            Parsed::Malformed(malformed) => {
+                self.refuse(message, &malformed);
+                self.worker.count_malformed();
+                Outcome::Now
+            }
+            Parsed::Query(query) => {
+                let read = read(message, &query);
+                self.worker.answer(&read, from, &mut self.message)
+            }
+        }
+    }
+
     /// Answers FORMERR.
     fn refuse(&mut self, query: &[u8], malformed: &Malformed) {
         let question = malformed.question.clone();
-        let question = question.and_then(|range| query.get(range)).unwrap_or_default();
+        let question = question
+            .and_then(|range| query.get(range))
+            .unwrap_or_default();
         let edns = malformed.edns.then_some(Edns {
             version: 0,
             payload: PAYLOAD_MAX,

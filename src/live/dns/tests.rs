@@ -18,9 +18,7 @@ use crate::model::mistake::Files;
 use crate::model::network::{Element, Matcher};
 use crate::model::time::Time;
 use crate::model::topology::{self, Topology, ZoneSource};
-use crate::policy::answer::{
-    Answer, Edns, PAYLOAD_MAX, Question, Rrset, Rules, Transport, decide, records,
-};
+use crate::policy::answer::{Answer, Edns, PAYLOAD_MAX, Rrset, Rules, Transport, decide, records};
 use crate::policy::testing;
 
 /// A zone with a name for each way in which a name can be answered.

@@ -12,10 +12,10 @@ use crate::policy::answer::{Answer, Edns, PAYLOAD_MAX, Rrset, Transport};
 use crate::policy::name::labels;
 
 /// How long the head of a message is (RFC 1035 section 4.1.1).
-pub const HEAD: usize = 12;
+pub(super) const HEAD: usize = 12;
 
 /// What every receiver takes without EDNS (RFC 1035 section 4.2.1).
-pub const PAYLOAD_PLAIN: usize = 512;
+pub(super) const PAYLOAD_PLAIN: usize = 512;
 
 /// How many suffixes of names are remembered for compression; what comes later is written whole.
 const SUFFIXES_MAX: usize = 64;
@@ -25,7 +25,7 @@ const POINTER_END: usize = 1 << 14;
 
 /// What an answer takes from the head of its query: it goes back as it came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Head {
+pub(super) struct Head {
     /// The number that the asker gave it.
     pub id: u16,
     /// The operation, four bits.
@@ -38,7 +38,7 @@ pub struct Head {
 
 /// What an answer says of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Flags {
+pub(super) struct Flags {
     /// The response code, of which the upper bits go into OPT.
     pub rcode: ResponseCode,
     /// The server speaks for the name.
@@ -48,7 +48,7 @@ pub struct Flags {
 }
 
 /// A message that is being written.
-pub struct Writer<'o> {
+pub(super) struct Writer<'o> {
     out: &'o mut Vec<u8>,
     /// How many octets the message may have.
     limit: usize,
@@ -62,7 +62,7 @@ pub struct Writer<'o> {
 
 /// Writes an answer; `question` is that of the query, as it came, or empty where it had none that
 /// could be read. Gives whether something was left out (TC).
-pub fn write(
+pub(super) fn write(
     out: &mut Vec<u8>,
     head: Head,
     question: &[u8],
@@ -101,7 +101,7 @@ pub fn write(
 }
 
 /// Writes an answer without records: what cannot be parsed, or what nothing was decided on.
-pub fn write_error(
+pub(super) fn write_error(
     out: &mut Vec<u8>,
     head: Head,
     question: &[u8],
@@ -121,7 +121,7 @@ pub fn write_error(
 }
 
 /// Gives how many octets an asker takes.
-pub fn limit(transport: Transport, edns: Option<&Edns>) -> usize {
+pub(super) fn limit(transport: Transport, edns: Option<&Edns>) -> usize {
     match (transport, edns) {
         (Transport::Tcp, _) => usize::from(u16::MAX),
         (Transport::Udp, None) => PAYLOAD_PLAIN,
@@ -133,7 +133,7 @@ pub fn limit(transport: Transport, edns: Option<&Edns>) -> usize {
 
 impl<'o> Writer<'o> {
     /// Begins a message in an empty buffer.
-    pub fn new(
+    pub(super) fn new(
         out: &'o mut Vec<u8>,
         head: Head,
         flags: Flags,
@@ -307,7 +307,7 @@ impl<'o> Writer<'o> {
     }
 
     /// Ends the message; gives whether something was left out.
-    pub fn finish(self) -> bool {
+    pub(super) fn finish(self) -> bool {
         if self.truncated {
             self.out[2] |= 2;
         }

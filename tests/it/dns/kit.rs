@@ -146,8 +146,8 @@ pub(crate) fn serve(topology: &Topology) -> Served {
             .build()
             .unwrap();
         runtime.block_on(async {
-            let bound = dns.bind(listen).await.unwrap();
-            send.send(bound.address()).unwrap();
+            let bound = dns.bind(&[listen]).unwrap();
+            send.send(bound.addresses()[0]).unwrap();
             bound.run(stop).await;
         });
     });

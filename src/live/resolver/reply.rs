@@ -1,18 +1,19 @@
-//! Between hickory's messages and `policy/answer`: a request becomes a question, an answer a reply.
+//! Between hickory's messages and the machine: a request becomes a question, its answer a reply.
 //!
 //! The reply holds only what fits: whole record sets, OPT always, TC when something that matters is
 //! left out (RFC 2181 section 9, RFC 6891 section 7, RFC 9471 section 3).
 
-use hickory_proto::op::{Edns as HickoryEdns, Metadata, ResponseCode};
+use hickory_proto::op::{Edns as HickoryEdns, Header, HeaderCounts, Metadata, ResponseCode};
 use hickory_proto::rr::rdata::opt::{ClientSubnet, EdnsCode, EdnsOption};
 use hickory_proto::rr::{DNSClass, Record, RecordType};
 use hickory_proto::serialize::binary::BinEncoder;
 use hickory_server::net::xfer::Protocol;
-use hickory_server::server::Request;
+use hickory_server::server::{Request, ResponseHandler, ResponseInfo};
 use hickory_server::zone_handler::{MessageResponse, MessageResponseBuilder};
+use tracing::debug;
 
 use crate::model::addr::{ClientAddr, ListenAddr};
-use crate::policy::answer::{Answer, Edns, PAYLOAD_MAX, Question, Rrset, Transport, records};
+use crate::policy::answer::{Edns, PAYLOAD_MAX, Question, Transport};
 use crate::policy::name::Name;
 use crate::policy::resolver::Reply as Resolved;
 use crate::policy::view::Subnet;
@@ -21,7 +22,7 @@ use crate::policy::view::Subnet;
 const PAYLOAD_PLAIN: usize = 512;
 
 /// Reads the question of a request.
-pub fn question(request: &Request, destination: ListenAddr) -> Question {
+pub(super) fn question(request: &Request, destination: ListenAddr) -> Question {
     let transport = if request.protocol() == Protocol::Udp {
         Transport::Udp
     } else {
@@ -119,7 +120,7 @@ fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
 
 /// An answer as it is sent.
 #[derive(Debug)]
-pub struct Reply {
+pub(super) struct Reply {
     metadata: Metadata,
     edns: Option<HickoryEdns>,
     answer: Vec<Record>,
@@ -128,28 +129,8 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// Takes of an answer what fits.
-    pub fn fit(request: &Request, question: &Question, answer: Answer<'_>) -> Self {
-        let records = |section: &[Rrset<'_>]| -> Vec<Record> {
-            let records = records(section).filter_map(|shown| shown.to_hickory());
-            records.collect()
-        };
-        let edns = answer.edns.map(|edns| out(edns, answer.rcode));
-        let mut metadata = Metadata::response_from_request(&request.metadata);
-        metadata.authoritative = answer.authoritative;
-        metadata.response_code = answer.rcode;
-        let reply = Self {
-            metadata,
-            edns,
-            answer: records(&answer.answer),
-            authority: records(&answer.authority),
-            additional: records(&answer.additional),
-        };
-        reply.within(request, question)
-    }
-
     /// Takes of a resolver's answer what fits.
-    pub fn resolved(request: &Request, question: &Question, resolved: Resolved) -> Self {
+    pub(super) fn resolved(request: &Request, question: &Question, resolved: Resolved) -> Self {
         let Resolved {
             rcode,
             records,
@@ -209,12 +190,12 @@ impl Reply {
     }
 
     /// Gives the bytes of the message; `None` when it is above what any message holds.
-    pub fn size(&self, request: &Request) -> Option<usize> {
+    pub(super) fn size(&self, request: &Request) -> Option<usize> {
         self.render(request).map(|bytes| bytes.len())
     }
 
     /// Writes the message; `None` when it is above what any message holds.
-    pub fn render(&self, request: &Request) -> Option<Vec<u8>> {
+    pub(super) fn render(&self, request: &Request) -> Option<Vec<u8>> {
         let mut bytes = Vec::with_capacity(PAYLOAD_PLAIN);
         let mut encoder = BinEncoder::new(&mut bytes);
         encoder.set_max_size(u16::MAX);
@@ -224,7 +205,7 @@ impl Reply {
     }
 
     /// Gives the message in hickory's form.
-    pub fn message<'a>(
+    pub(super) fn message<'a>(
         &'a self,
         request: &'a Request,
     ) -> MessageResponse<
@@ -268,4 +249,27 @@ fn limit(question: &Question) -> usize {
             usize::from(edns.payload.min(PAYLOAD_MAX)).max(PAYLOAD_PLAIN)
         }
     }
+}
+
+/// Sends a reply; one that cannot be sent is nobody's loss but the client's.
+pub(super) async fn send<R: ResponseHandler>(
+    request: &Request,
+    reply: &Reply,
+    mut to: R,
+) -> ResponseInfo {
+    match to.send_response(reply.message(request)).await {
+        Ok(info) => info,
+        Err(error) => {
+            debug!(%error, client = %request.src(), "the answer was not sent");
+            nothing_sent(request)
+        }
+    }
+}
+
+/// Gives what hickory wants to hear when nothing was sent.
+pub(super) fn nothing_sent(request: &Request) -> ResponseInfo {
+    let mut metadata = Metadata::response_from_request(&request.metadata);
+    metadata.response_code = ResponseCode::ServFail;
+    let counts = HeaderCounts::default();
+    ResponseInfo::from(Header { metadata, counts })
 }

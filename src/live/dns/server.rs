@@ -1,0 +1,180 @@
+//! The DNS server's sockets: bound first, then run until told to stop.
+//!
+//! In go addresses, limits and whoever makes responders; UDP gets threads, TCP gets tasks. A stopping
+//! server answers what it has received before it ends, within a bound.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use super::carry::{Later, Limits, Responders};
+use super::proxy::Trusted;
+use super::{tcp, udp};
+use crate::live::tasks::Tasks;
+
+/// How often a port that is free for TCP is tried for UDP before giving up.
+const PORT_TRIES_MAX: usize = 16;
+
+/// More workers than this for one address are a mistake.
+const WORKERS_MAX: usize = 64;
+
+/// A server with its sockets, ready to run.
+pub struct Server {
+    listeners: Vec<Listener>,
+    limits: Limits,
+    trusted: Arc<Trusted>,
+}
+
+/// The sockets of one address.
+struct Listener {
+    address: SocketAddr,
+    tcp: TcpListener,
+    udp: Vec<UdpSocket>,
+}
+
+impl Server {
+    /// Binds UDP and TCP on these addresses; port 0 takes one that is free for both.
+    ///
+    /// Gives the address that could not be bound, with why.
+    pub fn bind(
+        listens: &[SocketAddr],
+        limits: Limits,
+        trusted: Trusted,
+    ) -> Result<Self, (SocketAddr, io::Error)> {
+        let listeners = listens
+            .iter()
+            .map(|listen| Listener::bind(*listen, &limits).map_err(|error| (*listen, error)));
+        Ok(Self {
+            listeners: listeners.collect::<Result<_, _>>()?,
+            limits,
+            trusted: Arc::new(trusted),
+        })
+    }
+
+    /// Gives the addresses that were bound, in the order in which they were named.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.listeners.iter().map(|one| one.address).collect()
+    }
+
+    /// Answers until the token is cancelled, and then what was received before.
+    pub async fn run(
+        self,
+        responders: &dyn Responders,
+        shutdown: CancellationToken,
+    ) -> io::Result<()> {
+        let tasks = Tasks::new();
+        let later = Later {
+            room: Arc::new(Semaphore::new(self.limits.deferred_max)),
+            tasks: tasks.child(),
+            runtime: Handle::current(),
+        };
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut threads = Threads {
+            stop: Arc::clone(&stop),
+            running: Vec::new(),
+        };
+        let (drain, batches) = (self.limits.drain, self.limits.batches);
+        let service = Arc::new(tcp::Service::new(
+            responders,
+            self.limits,
+            later.clone(),
+            Arc::clone(&self.trusted),
+            shutdown.clone(),
+        ));
+        for listener in self.listeners {
+            for socket in listener.udp {
+                let worker = udp::Worker {
+                    outlet: udp::Outlet::new(socket)?,
+                    responder: responders.responder(),
+                    later: later.clone(),
+                    trusted: Arc::clone(&self.trusted),
+                    stop: Arc::clone(&stop),
+                };
+                threads.start(worker, batches)?;
+            }
+            tasks.spawn_watching(tcp::listen(
+                Arc::clone(&service),
+                listener.tcp,
+                tasks.child(),
+            ));
+        }
+        shutdown.cancelled().await;
+        // Its threads answer what is in their sockets; those who wait may still answer meanwhile.
+        let joined = tokio::task::spawn_blocking(move || drop(threads)).await;
+        if let Err(error) = joined {
+            tracing::warn!(%error, "waiting for the UDP workers failed");
+        }
+        if tokio::time::timeout(drain, tasks.finish()).await.is_err() {
+            tracing::debug!("not everything was answered before the end");
+        }
+        tasks.stop().await;
+        Ok(())
+    }
+}
+
+impl Listener {
+    fn bind(listen: SocketAddr, limits: &Limits) -> io::Result<Self> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match Self::bind_once(listen, limits) {
+                Err(error)
+                    if listen.port() == 0
+                        && tries < PORT_TRIES_MAX
+                        && error.kind() == io::ErrorKind::AddrInUse => {}
+                result => return result,
+            }
+        }
+    }
+
+    fn bind_once(listen: SocketAddr, limits: &Limits) -> io::Result<Self> {
+        // TCP first: its address is ours alone, while UDP's is shared with who shares it too.
+        let tcp = tcp::bind(listen)?;
+        let address = tcp.local_addr()?;
+        let count = if cfg!(target_os = "linux") {
+            limits.workers.clamp(1, WORKERS_MAX)
+        } else {
+            1
+        };
+        let buffer = limits.receive_buffer_bytes;
+        let udp = (0..count).map(|_| udp::bind(address, count > 1, buffer));
+        Ok(Self {
+            address,
+            tcp,
+            udp: udp.collect::<io::Result<_>>()?,
+        })
+    }
+}
+
+/// The UDP workers' threads; dropped it stops them and waits for their end.
+struct Threads {
+    stop: Arc<AtomicBool>,
+    running: Vec<JoinHandle<()>>,
+}
+
+impl Threads {
+    fn start(&mut self, worker: udp::Worker, batches: bool) -> io::Result<()> {
+        let name = format!("dns-udp-{}", self.running.len());
+        let thread = std::thread::Builder::new().name(name);
+        self.running
+            .push(thread.spawn(move || worker.run(batches))?);
+        Ok(())
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        for thread in self.running.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a UDP worker panicked");
+            }
+        }
+    }
+}
