@@ -47,9 +47,10 @@ impl Server {
         limits: Limits,
         trusted: Trusted,
     ) -> Result<Self, (SocketAddr, io::Error)> {
-        let listeners = listens
-            .iter()
-            .map(|listen| Listener::bind(*listen, &limits).map_err(|error| (*listen, error)));
+        let listeners = listens.iter().map(|listen| {
+            let bound = Listener::bind((*listen, only_v6(listens, *listen)), &limits);
+            bound.map_err(|error| (*listen, error))
+        });
         Ok(Self {
             listeners: listeners.collect::<Result<_, _>>()?,
             limits,
@@ -118,12 +119,21 @@ impl Server {
     }
 }
 
+/// Tells whether IPv4 clients are to be kept from an address: `[::]` takes them too, unless
+/// `0.0.0.0` is named beside it.
+fn only_v6(listens: &[SocketAddr], listen: SocketAddr) -> bool {
+    let takes_v4 = |other: &SocketAddr| {
+        other.is_ipv4() && other.ip().is_unspecified() && other.port() == listen.port()
+    };
+    listen.is_ipv6() && (!listen.ip().is_unspecified() || listens.iter().any(takes_v4))
+}
+
 impl Listener {
-    fn bind(listen: SocketAddr, limits: &Limits) -> io::Result<Self> {
+    fn bind((listen, only_v6): (SocketAddr, bool), limits: &Limits) -> io::Result<Self> {
         let mut tries = 0;
         loop {
             tries += 1;
-            match Self::bind_once(listen, limits) {
+            match Self::bind_once((listen, only_v6), limits) {
                 Err(error)
                     if listen.port() == 0
                         && tries < PORT_TRIES_MAX
@@ -133,9 +143,9 @@ impl Listener {
         }
     }
 
-    fn bind_once(listen: SocketAddr, limits: &Limits) -> io::Result<Self> {
+    fn bind_once((listen, only_v6): (SocketAddr, bool), limits: &Limits) -> io::Result<Self> {
         // TCP first: its address is ours alone, while UDP's is shared with who shares it too.
-        let tcp = tcp::bind(listen)?;
+        let tcp = tcp::bind(listen, only_v6)?;
         let address = tcp.local_addr()?;
         let count = if cfg!(target_os = "linux") {
             limits.workers.clamp(1, WORKERS_MAX)
@@ -143,7 +153,7 @@ impl Listener {
             1
         };
         let buffer = limits.receive_buffer_bytes;
-        let udp = (0..count).map(|_| udp::bind(address, count > 1, buffer));
+        let udp = (0..count).map(|_| udp::bind((address, only_v6), count > 1, buffer));
         Ok(Self {
             address,
             tcp,

@@ -28,7 +28,7 @@ use crate::live::tasks::Tasks;
 const BACKLOG: i32 = 1_024;
 
 /// Binds an address and listens there.
-pub(super) fn bind(listen: SocketAddr) -> io::Result<TcpListener> {
+pub(super) fn bind(listen: SocketAddr, only_v6: bool) -> io::Result<TcpListener> {
     let socket = Socket::new(
         Domain::for_address(listen),
         Type::STREAM,
@@ -36,7 +36,7 @@ pub(super) fn bind(listen: SocketAddr) -> io::Result<TcpListener> {
     )?;
     if listen.is_ipv6() {
         // As the UDP socket beside it.
-        socket.set_only_v6(true)?;
+        socket.set_only_v6(only_v6)?;
     }
     // A server that was stopped has connections in TIME_WAIT on its port and must start again.
     socket.set_reuse_address(true)?;

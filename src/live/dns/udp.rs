@@ -35,15 +35,20 @@ const DRAIN_MAX: usize = 256;
 const RECEIVE_BUFFER_MAX: usize = 64 * 1024 * 1024;
 
 /// Makes the socket of a worker; `shared` lets further workers bind the same address.
-pub(super) fn bind(listen: SocketAddr, shared: bool, buffer: usize) -> io::Result<UdpSocket> {
+///
+/// `only_v6` keeps IPv4 clients from a listener on `[::]`.
+pub(super) fn bind(
+    (listen, only_v6): (SocketAddr, bool),
+    shared: bool,
+    buffer: usize,
+) -> io::Result<UdpSocket> {
     let socket = Socket::new(
         Domain::for_address(listen),
         Type::DGRAM,
         Some(Protocol::UDP),
     )?;
     if listen.is_ipv6() {
-        // As BIND, NSD and Knot: `[::]` and `0.0.0.0` are two listeners that do not overlap.
-        socket.set_only_v6(true)?;
+        socket.set_only_v6(only_v6)?;
     }
     #[cfg(target_os = "linux")]
     if shared {
