@@ -44,7 +44,7 @@ use crate::model::mistake::{Files, Mistake};
 use crate::model::teleport::DatabaseRoute;
 use crate::model::timeline::RecordChange;
 use crate::model::topology::Topology;
-use crate::policy::answer::{self, Question, Rules, Transport};
+use crate::policy::answer::{self, Difference, Question, Rules, Transport};
 use crate::policy::faults::Faults;
 use crate::policy::{principals, zone};
 use crate::scenario;
@@ -376,7 +376,10 @@ impl Lab {
 
     fn load_again(&self) -> Result<(Rules, Vec<String>, Vec<Mistake>), Vec<Mistake>> {
         let Loaded {
-            rules, warnings, ..
+            topology,
+            rules,
+            warnings,
+            ..
         } = load::load_for(&self.path, &*self.files, |topology| {
             let parts = build::fixed_parts_changed(&self.shared.topology, topology);
             let parts = parts.into_iter();
@@ -387,8 +390,19 @@ impl Lab {
         })?;
         let old = self.rules.load_full();
         let rules = rules.following(&old);
-        let changed = answer::diff(&old, &rules);
-        Ok((rules, changed, warnings))
+        let difference = Difference::between(&old, &rules);
+        let limit = topology.dns.reload_limit;
+        if difference.share() > limit {
+            let path = "dns.reload_limit";
+            let place = scenario::needs_restart(&self.path, &*self.files, path).place;
+            return Err(vec![Mistake {
+                place,
+                path: String::from(path),
+                what: dns::too_much(&difference, limit),
+                cure: String::from("change less at a time, or raise the limit"),
+            }]);
+        }
+        Ok((rules, difference.summary(), warnings))
     }
 
     /// Puts these faults, and no others, in force at the DNS server and the resolvers.

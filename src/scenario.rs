@@ -140,6 +140,13 @@ impl From<Vec<Mistake>> for Unsound {
     }
 }
 
+/// Tells whether a file can be read and has this key at the top.
+pub fn has_key(path: &Path, files: &dyn Files, key: &str) -> bool {
+    let text = files.read(path).ok();
+    let tree = text.and_then(|text| tree::read(path, &text, &mut Mistakes::default()));
+    tree.is_some_and(|tree| tree.entry(key).is_some())
+}
+
 /// Says, with its place, that a part of a scenario cannot change while its lab runs.
 pub fn needs_restart(path: &Path, files: &dyn Files, part: &str) -> Mistake {
     let mut unused = Mistakes::default();

@@ -3,12 +3,13 @@
 //! Prints one `ready` line for programs on `out`, words for people on `err`. SIGHUP reads everything
 //! again; SIGINT and SIGTERM answer what has come and end with 0; a second one ends at once.
 
+mod diff;
 mod serve;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use clap::Args as ClapArgs;
+use clap::{Args as ClapArgs, Subcommand};
 
 use super::{Exit, Io};
 use crate::lab::dns::Source;
@@ -21,6 +22,7 @@ Examples:
   twodoors dns --views views.yaml --listen 127.0.0.1:5300 --listen '[::1]:5300'
   twodoors dns --views views.yaml --listen 127.0.0.1:0     on a free port; the `ready` line names it
   kill -HUP $(pgrep -x twodoors)                           read views and zones again
+  twodoors dns diff old/views.yaml views.yaml              what would change, and for whom
 
 A file of views holds what `dns:` of a scenario holds, as top-level keys:
   networks: {office: [10.0.0.0/8]}
@@ -32,8 +34,17 @@ A file of views holds what `dns:` of a scenario holds, as top-level keys:
 #[derive(Clone, Debug, ClapArgs)]
 #[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 pub struct Args {
+    #[command(subcommand)]
+    deed: Option<Deed>,
+
     #[command(flatten)]
     serve: serve::ServeArgs,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+enum Deed {
+    /// Says which clients get which other answers when one set of zones takes the place of another.
+    Diff(diff::DiffArgs),
 }
 
 /// What to serve.
@@ -82,5 +93,8 @@ fn list(addresses: &[SocketAddr]) -> String {
 
 /// Runs the verb.
 pub fn run(args: &Args, io: &mut Io<'_>) -> anyhow::Result<Exit> {
-    serve::run(&args.serve, io)
+    match &args.deed {
+        Some(Deed::Diff(args)) => diff::run(args, io),
+        None => serve::run(&args.serve, io),
+    }
 }

@@ -6,15 +6,15 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
 
 use super::build::bind_error;
-use super::load::{self, of_zones};
-use super::{Reloaded, StartError, reloaded_fact};
+use super::load::{self, of_views, of_zones};
+use super::{StartError, reloaded_fact};
 use crate::journal::Journal;
 use crate::live::clock::Clock;
 use crate::live::dns::Dns as Listener;
@@ -23,8 +23,8 @@ use crate::model::fact::Kind;
 use crate::model::id::{Generation, Node};
 use crate::model::mistake::{Files, Mistake};
 use crate::model::network::{Element, Matcher};
-use crate::model::topology::{Dns, Topology, View, ZoneSource};
-use crate::policy::answer::{self, Rules};
+use crate::model::topology::{Dns, Share, Topology, View, ZoneSource};
+use crate::policy::answer::{Difference, Rules};
 use crate::scenario;
 
 /// The name of the one view that serves zones which are given without views.
@@ -60,6 +60,15 @@ pub struct Loaded {
 }
 
 impl Source {
+    /// Gives a file as what it is: a scenario has `dns`, a file of views has what stands there.
+    pub fn of(path: &Path, files: &dyn Files) -> Self {
+        if scenario::has_key(path, files, "dns") {
+            Self::Scenario(path.to_path_buf())
+        } else {
+            Self::Views(path.to_path_buf())
+        }
+    }
+
     /// Reads views and zones, or gives every mistake.
     pub fn load(&self, files: &dyn Files) -> Result<Loaded, Vec<Mistake>> {
         let (topology, mut warnings) = match self {
@@ -79,8 +88,10 @@ impl Source {
                 })?;
                 let name = path.file_stem().and_then(|stem| stem.to_str());
                 let name = name.unwrap_or("dns").into();
+                let mut warnings = loaded.warnings;
+                warnings.extend(of_views(&loaded.dns, "", &loaded.places));
                 let topology = Topology::of_dns(name, loaded.networks, loaded.dns);
-                (topology, loaded.warnings)
+                (topology, warnings)
             }
             Self::Zones(zones) => {
                 let everybody = View {
@@ -121,6 +132,8 @@ pub struct Options {
     pub files: Arc<dyn Files + Send + Sync>,
     /// Where it listens instead of where the views say.
     pub listen: Vec<SocketAddr>,
+    /// How much a reload may change, instead of what the views say.
+    pub reload_limit: Option<Share>,
 }
 
 /// A running DNS server.
@@ -129,6 +142,7 @@ pub struct Server {
     files: Arc<dyn Files + Send + Sync>,
     /// Where the views said that it listens, unless it was told otherwise.
     listen: Option<Vec<SocketAddr>>,
+    reload_limit: Option<Share>,
     rules: Arc<ArcSwap<Rules>>,
     journal: Journal,
     clock: Clock,
@@ -139,11 +153,38 @@ pub struct Server {
     reloading: Mutex<()>,
 }
 
+/// A reload that took.
+#[derive(Debug)]
+pub struct Reloaded {
+    /// The generation now in force.
+    pub generation: Generation,
+    /// What it changed.
+    pub difference: Difference,
+    /// What is odd but works.
+    pub warnings: Vec<Mistake>,
+}
+
 /// Why a reload did not take.
 #[derive(Debug)]
 pub enum Refused {
     /// The files have mistakes.
     Mistakes(Vec<Mistake>),
+    /// More of the address space would get other answers than is allowed.
+    TooMuch {
+        /// What would change.
+        difference: Difference,
+        /// How much is allowed.
+        limit: Share,
+    },
+}
+
+/// Says that a reload would change too much.
+pub fn too_much(difference: &Difference, limit: Share) -> String {
+    format!(
+        "this would give other answers to {} of the IPv4 and {} of the IPv6 addresses; the limit is \
+         {limit}",
+        difference.four, difference.six
+    )
 }
 
 /// How much is served.
@@ -163,6 +204,7 @@ impl Server {
             loaded,
             files,
             listen,
+            reload_limit,
         } = options;
         let Loaded {
             topology, rules, ..
@@ -185,6 +227,7 @@ impl Server {
             source,
             files,
             listen: own,
+            reload_limit,
             rules,
             journal,
             clock,
@@ -220,26 +263,24 @@ impl Server {
             .unwrap_or_else(PoisonError::into_inner);
         let result = self.load_again();
         let fact = match &result {
-            Ok((rules, changed, _)) => reloaded_fact(rules, changed.clone()),
+            Ok((rules, reloaded)) => reloaded_fact(rules, reloaded.difference.summary()),
             Err(Refused::Mistakes(mistakes)) => {
                 let mistakes = mistakes.iter().map(ToString::to_string).collect();
                 Kind::ReloadRefused { mistakes }
             }
+            Err(Refused::TooMuch { difference, limit }) => Kind::ReloadRefused {
+                mistakes: vec![too_much(difference, *limit)],
+            },
         };
-        let reloaded = result.map(|(rules, changed, warnings)| {
-            let generation = rules.generation;
+        let reloaded = result.map(|(rules, reloaded)| {
             self.rules.store(Arc::new(rules));
-            Reloaded {
-                generation,
-                changed,
-                warnings,
-            }
+            reloaded
         });
         self.journal.add(self.clock.now(), &Node::Lab, [fact]);
         reloaded
     }
 
-    fn load_again(&self) -> Result<(Rules, Vec<String>, Vec<Mistake>), Refused> {
+    fn load_again(&self) -> Result<(Rules, Reloaded), Refused> {
         let loaded = self.source.load(&*self.files).map_err(Refused::Mistakes)?;
         if let Source::Views(path) | Source::Scenario(path) = &self.source
             && let Some(before) = &self.listen
@@ -254,8 +295,19 @@ impl Server {
         }
         let old = self.rules.load_full();
         let rules = loaded.rules.replacing(&old);
-        let changed = answer::diff(&old, &rules);
-        Ok((rules, changed, loaded.warnings))
+        let difference = Difference::between(&old, &rules);
+        // The limit of the new file: whoever wants a great change writes so beside it.
+        let limit = self.reload_limit;
+        let limit = limit.unwrap_or(loaded.topology.dns.reload_limit);
+        if difference.share() > limit {
+            return Err(Refused::TooMuch { difference, limit });
+        }
+        let reloaded = Reloaded {
+            generation: rules.generation,
+            difference,
+            warnings: loaded.warnings,
+        };
+        Ok((rules, reloaded))
     }
 
     /// Answers what has come, and ends.

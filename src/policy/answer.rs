@@ -27,7 +27,7 @@ use super::name::{Key, Name};
 use super::view::{Selected, Selector, Subnet, is_listed};
 use super::zone::{Found, Node, Set, Zone, lookup};
 
-pub use self::diff::diff;
+pub use self::diff::{CHANGES_MAX, Change, Contents, Difference, Fate, Group, Reach, Words, diff};
 pub use self::reason::{Acting, Note, Reason, Step, rcode_word};
 pub use self::rules::{Rules, View};
 pub use self::section::{Rrset, Shown, records};

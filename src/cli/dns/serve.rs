@@ -11,9 +11,12 @@ use tokio::task::JoinHandle;
 use super::super::host::print_mistakes;
 use super::super::{Exit, Io};
 use super::{What, list};
-use crate::lab::dns::{Options, Refused, Server, Size};
-use crate::lab::{Reloaded, limits};
+use crate::lab::dns::{Options, Refused, Reloaded, Server, Size, too_much};
+use crate::lab::limits;
+use crate::model::topology::Share;
+use crate::policy::answer::Difference;
 use crate::scenario::files::Disk;
+use crate::scenario::format;
 
 /// How long the end waits for answers that are still to be given.
 const DRAIN_MAX: Duration = Duration::from_secs(5);
@@ -31,6 +34,15 @@ pub(super) struct ServeArgs {
 
     #[command(flatten)]
     what: What,
+
+    /// Refuse a reload that gives other answers to more than this share of the IPv4 or IPv6
+    /// addresses; by default what the views say, or 100%.
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    reload_limit: Option<Share>,
+}
+
+fn share(text: &str) -> Result<Share, String> {
+    format::share(text).map_err(|wrong| wrong.to_string())
 }
 
 /// Runs the server until it is told to end.
@@ -63,6 +75,7 @@ pub(super) fn run(args: &ServeArgs, io: &mut Io<'_>) -> anyhow::Result<Exit> {
         loaded,
         files: Arc::new(Disk),
         listen: args.listen.clone(),
+        reload_limit: args.reload_limit,
     };
     let served = runtime.block_on(serve(options, signals, io));
     // A reload that is still reading is not waited for.
@@ -165,35 +178,60 @@ async fn operate(
 fn told(server: &Server, ended: Result<Reloaded, Refused>, io: &mut Io<'_>) -> anyhow::Result<()> {
     match ended {
         Ok(reloaded) => {
-            for warning in &reloaded.warnings {
+            let Reloaded {
+                generation,
+                difference,
+                warnings,
+            } = reloaded;
+            for warning in &warnings {
                 writeln!(io.err, "warning: {warning}")?;
             }
-            for change in reloaded.changed.iter().take(CHANGES_TOLD) {
-                writeln!(io.err, "changed: {change}")?;
-            }
+            changes(&difference, io)?;
+            let count = difference.count();
+            let (four, six) = (difference.four, difference.six);
             writeln!(
                 io.out,
-                "reloaded generation={} changed={}",
-                reloaded.generation,
-                reloaded.changed.len()
+                "reloaded generation={generation} changed={count} ipv4={four} ipv6={six}"
             )?;
         }
-        Err(Refused::Mistakes(mistakes)) => {
-            for mistake in &mistakes {
-                writeln!(io.err, "error: {mistake}")?;
-            }
+        Err(refused) => {
             let generation = server.rules().generation;
+            let why = match refused {
+                Refused::Mistakes(mistakes) => {
+                    for mistake in &mistakes {
+                        writeln!(io.err, "error: {mistake}")?;
+                    }
+                    format!("mistakes={}", mistakes.len())
+                }
+                Refused::TooMuch { difference, limit } => {
+                    changes(&difference, io)?;
+                    writeln!(io.err, "error: {}", too_much(&difference, limit))?;
+                    let (four, six) = (difference.four, difference.six);
+                    format!("ipv4={four} ipv6={six} limit={limit}")
+                }
+            };
             writeln!(
                 io.err,
                 "nothing was reloaded; generation {generation} stays in force"
             )?;
-            writeln!(
-                io.out,
-                "refused generation={generation} mistakes={}",
-                mistakes.len()
-            )?;
+            writeln!(io.out, "refused generation={generation} {why}")?;
         }
     }
     io.out.flush()?;
+    Ok(())
+}
+
+/// Tells the first changes.
+fn changes(difference: &Difference, io: &mut Io<'_>) -> anyhow::Result<()> {
+    for change in difference.summary().iter().take(CHANGES_TOLD) {
+        writeln!(io.err, "changed: {change}")?;
+    }
+    let more = difference.count().saturating_sub(CHANGES_TOLD);
+    if more > 0 {
+        writeln!(
+            io.err,
+            "changed: {more} more (`twodoors dns diff` lists them)"
+        )?;
+    }
     Ok(())
 }

@@ -1,35 +1,233 @@
-//! What a reload changed: views, whom they let in, and names that answer differently.
+//! What differs between two sets of rules: settings, and which clients get which other answers.
 //!
-//! In go the rules before and after; out come entries to read, the ones that move whole networks
-//! first. The text of the files is not compared: what answers the same is the same.
+//! In go the rules before and after; out come the settings that choose among views, and for each
+//! pair of zones that does not say the same the shortest list of client prefixes that are answered
+//! from it, with the record sets before and after. The text of the files is not compared: what
+//! answers the same is the same. A zone that is there twice is compared once, however many views
+//! share it.
 
-use std::collections::BTreeSet;
+mod clients;
+mod contents;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
+use std::net::IpAddr;
 
+use ipnet::IpNet;
+
+use crate::model::id;
+use crate::model::network::Element;
+use crate::model::topology::Share;
 use crate::policy::name::Key;
-use crate::policy::zone::Node;
+use crate::policy::partition::cover;
+use crate::policy::zone::Zone;
 
 use super::{Rules, View};
 
+pub use self::contents::{CHANGES_MAX, Change, Contents, Fate, Reach, Words};
+
 /// How many entries a report lists; whoever changed more looks into the files.
 const CHANGED_MAX: usize = 100;
+
+/// What differs.
+#[derive(Debug)]
+pub struct Difference {
+    /// What chooses among the views and differs, a sentence each.
+    pub settings: Vec<String>,
+    /// Which clients get other answers, in the order of their lowest addresses.
+    pub groups: Vec<Group>,
+    /// How much of the IPv4 addresses get other answers; another serial alone is not counted.
+    pub four: Share,
+    /// How much of the IPv6 addresses.
+    pub six: Share,
+    /// The owner names whose records differ in views of one name, as `view/name`.
+    names: BTreeSet<String>,
+}
+
+/// Clients that get the same other answers.
+#[derive(Debug)]
+pub struct Group {
+    /// The shortest list of prefixes that holds them: IPv4 first, in order.
+    pub prefixes: Vec<IpNet>,
+    /// The views that answered them and that do now; `None` where they are refused.
+    pub views: Vec<(Option<id::Name>, Option<id::Name>)>,
+    /// What they get.
+    pub contents: Contents,
+}
 
 /// Gives what differs, at most a hundred entries: `dns.ecs.trusted: [] became [10.0.0.0/8]`,
 /// `view order: [a, b] became [b, a]`, `view/a: match [any] became [none]`, then the owner names
 /// whose records differ as `a/name`, sorted.
 pub fn diff(old: &Rules, new: &Rules) -> Vec<String> {
-    let mut changed = choices(old, new);
-    changed.extend(names(old, new));
-    changed.truncate(CHANGED_MAX);
-    changed
+    Difference::between(old, new).summary()
+}
+
+impl Difference {
+    /// Compares.
+    pub fn between(old: &Rules, new: &Rules) -> Self {
+        let mut compared = Compared {
+            zones: BTreeMap::new(),
+            contents: Vec::new(),
+        };
+        let names = compared.names(old, new);
+        let mut groups: Vec<Option<Clients>> = Vec::new();
+        // Pairs of views come back with every interval.
+        let mut pairs: BTreeMap<(Option<usize>, Option<usize>), Vec<usize>> = BTreeMap::new();
+        clients::classes(&old.selector, &new.selector, |first, last, from, to| {
+            let own = pairs.entry((from, to)).or_insert_with(|| {
+                let views = (from.map(|at| &old.views[at]), to.map(|at| &new.views[at]));
+                compared.views(views.0, views.1)
+            });
+            for place in own {
+                if groups.len() <= *place {
+                    groups.resize_with(*place + 1, || None);
+                }
+                let clients = groups[*place].get_or_insert_default();
+                clients.views.insert((from, to));
+                clients.ranges.push((first, last));
+            }
+        });
+        let mut counted = Vec::new();
+        let name = |views: &[View], at: Option<usize>| at.map(|at| views[at].name.clone());
+        let pairs = compared.contents.into_iter().zip(groups);
+        let mut groups: Vec<(IpAddr, Group)> = pairs
+            .filter_map(|(contents, clients)| {
+                let Clients { views, mut ranges } = clients?;
+                clients::join(&mut ranges);
+                if contents.counts() {
+                    counted.extend(&ranges);
+                }
+                let views = views.into_iter();
+                let group = Group {
+                    prefixes: ranges.iter().flat_map(|(a, b)| cover(*a, *b)).collect(),
+                    views: views
+                        .map(|(from, to)| (name(&old.views, from), name(&new.views, to)))
+                        .collect(),
+                    contents,
+                };
+                Some((ranges.first()?.0, group))
+            })
+            .collect();
+        groups.sort_by_key(|(first, _)| *first);
+        clients::join(&mut counted);
+        let (four, six) = clients::shares(&counted);
+        Self {
+            settings: settings(old, new),
+            groups: groups.into_iter().map(|(_, group)| group).collect(),
+            four,
+            six,
+            names,
+        }
+    }
+
+    /// Tells whether nothing differs.
+    pub fn is_empty(&self) -> bool {
+        self.settings.is_empty() && self.groups.is_empty() && self.names.is_empty()
+    }
+
+    /// Gives the greater share of the address space that gets other answers.
+    pub fn share(&self) -> Share {
+        self.four.max(self.six)
+    }
+
+    /// Counts the settings, and the names in each view, that differ.
+    pub fn count(&self) -> usize {
+        self.settings.len() + self.names.len()
+    }
+
+    /// Gives a list to read, as [`diff()`] does.
+    pub fn summary(&self) -> Vec<String> {
+        let all = self.settings.iter().chain(&self.names);
+        all.take(CHANGED_MAX).cloned().collect()
+    }
+}
+
+/// The clients of a group, as they are found.
+#[derive(Default)]
+struct Clients {
+    views: BTreeSet<(Option<usize>, Option<usize>)>,
+    ranges: Vec<(IpAddr, IpAddr)>,
+}
+
+/// Pairs of zones that were compared.
+struct Compared {
+    /// Which contents came of two zones below an apex; `None` when they say the same.
+    zones: BTreeMap<(usize, usize, Box<[u8]>), Option<usize>>,
+    contents: Vec<Contents>,
+}
+
+impl Compared {
+    /// Compares what two views serve; gives the places of what differs.
+    fn views(&mut self, old: Option<&View>, new: Option<&View>) -> Vec<usize> {
+        let both = [old, new].into_iter().flatten();
+        let apexes: BTreeMap<&[u8], &Key> = both
+            .flat_map(View::zones)
+            .map(|zone| (zone.key().whole(), zone.key()))
+            .collect();
+        let apexes = apexes.into_values();
+        apexes
+            .filter_map(|apex| self.zone(old, new, apex))
+            .collect()
+    }
+
+    /// Compares what two views say at and below an apex.
+    fn zone(&mut self, old: Option<&View>, new: Option<&View>, apex: &Key) -> Option<usize> {
+        let (old, new) = (speaker(old, apex), speaker(new, apex));
+        let address = |zone: Option<&Zone>| zone.map_or(0, |zone| std::ptr::from_ref(zone).addr());
+        let key = (address(old), address(new), apex.whole().into());
+        if key.0 == key.1 {
+            return None;
+        }
+        if let Some(known) = self.zones.get(&key) {
+            return *known;
+        }
+        let found = contents::compare(old, new, apex);
+        let place = found.map(|contents| {
+            self.contents.push(contents);
+            self.contents.len() - 1
+        });
+        self.zones.insert(key, place);
+        place
+    }
+
+    /// Gives the owner names whose records differ, as `view/name`.
+    fn names(&mut self, old: &Rules, new: &Rules) -> BTreeSet<String> {
+        let gone = old.views.iter();
+        let gone = gone.filter(|view| find(new, &view.name).is_none());
+        let pairs = new
+            .views
+            .iter()
+            .map(|view| (find(old, &view.name), Some(view)))
+            .chain(gone.map(|view| (Some(view), None)));
+        let mut names = BTreeSet::new();
+        for (from, to) in pairs {
+            let Some(view) = to.or(from) else { continue };
+            for place in self.views(from, to) {
+                let owners = self.contents[place].owners();
+                names.extend(owners.map(|owner| format!("{}/{owner}", view.name)));
+            }
+        }
+        names
+    }
+}
+
+/// Finds the zone of a view that speaks for a name.
+fn speaker<'r>(view: Option<&'r View>, apex: &Key) -> Option<&'r Zone> {
+    view?.zone_for(apex, hickory_proto::rr::RecordType::SOA)
 }
 
 /// Gives what chooses among the views and differs.
-fn choices(old: &Rules, new: &Rules) -> Vec<String> {
+fn settings(old: &Rules, new: &Rules) -> Vec<String> {
     let mut changed = Vec::new();
     if old.ecs_trusted != new.ecs_trusted {
         let (old, new) = (list(&old.ecs_trusted), list(&new.ecs_trusted));
         changed.push(format!("dns.ecs.trusted: {old} became {new}"));
+    }
+    let modes = [old, new].map(|rules| rules.selector.mode().word());
+    if modes[0] != modes[1] {
+        changed.push(format!("dns.mode: {} became {}", modes[0], modes[1]));
     }
     let common = |from: &Rules, with: &Rules| {
         let views = from.views.iter().map(|view| view.name.clone());
@@ -68,22 +266,22 @@ fn choices(old: &Rules, new: &Rules) -> Vec<String> {
             }
             Some(_) => {}
         }
+        let (before, after) = (destinations(old, &view.name), destinations(new, &view.name));
+        if let Some((before, after)) = before.zip(after)
+            && before != after
+        {
+            let (before, after) = (list(before), list(after));
+            let what = format!("view/{}: destinations {before} became {after}", view.name);
+            changed.push(what);
+        }
     }
     changed
 }
 
-/// Gives the owner names whose records differ, as `view/name`.
-fn names(old: &Rules, new: &Rules) -> BTreeSet<String> {
-    let mut changed = BTreeSet::new();
-    for view in &new.views {
-        compare(find(old, &view.name), Some(view), &mut changed);
-    }
-    for view in &old.views {
-        if find(new, &view.name).is_none() {
-            compare(Some(view), None, &mut changed);
-        }
-    }
-    changed
+/// Gives where a view answers.
+fn destinations<'r>(rules: &'r Rules, name: &str) -> Option<&'r [Element]> {
+    let place = rules.views.iter().position(|view| &*view.name == name)?;
+    Some(rules.selector.lists().nth(place)?.destinations)
 }
 
 fn find<'r>(rules: &'r Rules, name: &str) -> Option<&'r View> {
@@ -94,39 +292,4 @@ fn find<'r>(rules: &'r Rules, name: &str) -> Option<&'r View> {
 fn list(elements: &[impl Display]) -> String {
     let elements: Vec<String> = elements.iter().map(ToString::to_string).collect();
     format!("[{}]", elements.join(", "))
-}
-
-fn compare(old: Option<&View>, new: Option<&View>, changed: &mut BTreeSet<String>) {
-    let Some(name) = new.or(old).map(|view| &view.name) else {
-        return;
-    };
-    for (here, there) in [(old, new), (new, old)] {
-        for zone in here.into_iter().flat_map(View::zones) {
-            let twin = there
-                .into_iter()
-                .flat_map(View::zones)
-                .find(|twin| twin.origin() == zone.origin());
-            for node in zone.nodes() {
-                let owner = node.name();
-                let other = twin.and_then(|twin| twin.node(&Key::new(&owner)));
-                if !same(node, other) {
-                    changed.insert(format!("{name}/{}", owner.lower()));
-                }
-            }
-        }
-    }
-}
-
-fn same(a: Node<'_>, b: Option<Node<'_>>) -> bool {
-    records(Some(a)) == records(b)
-}
-
-/// Gives what a name owns, for comparison.
-fn records(node: Option<Node<'_>>) -> BTreeSet<(u16, u32, &[u8])> {
-    let sets = node.into_iter().flat_map(|node| node.sets());
-    let records = sets.flat_map(|set| {
-        let (kind, ttl) = (set.code(), set.ttl());
-        set.items().map(move |item| (kind, ttl, item.data))
-    });
-    records.collect()
 }
