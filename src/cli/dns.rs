@@ -3,6 +3,7 @@
 //! Prints one `ready` line for programs on `out`, words for people on `err`. SIGHUP reads everything
 //! again; SIGINT and SIGTERM answer what has come and end with 0; a second one ends at once.
 
+mod check;
 mod diff;
 mod serve;
 
@@ -41,8 +42,11 @@ pub struct Args {
     serve: serve::ServeArgs,
 }
 
+/// What else can be done with zones.
 #[derive(Clone, Debug, Subcommand)]
 enum Deed {
+    /// Checks zones: prints every mistake and warning with its place; nothing is served.
+    Check(check::Args),
     /// Says which clients get which other answers when one set of zones takes the place of another.
     Diff(diff::DiffArgs),
 }
@@ -94,6 +98,7 @@ fn list(addresses: &[SocketAddr]) -> String {
 /// Runs the verb.
 pub fn run(args: &Args, io: &mut Io<'_>) -> anyhow::Result<Exit> {
     match &args.deed {
+        Some(Deed::Check(args)) => check::run(args, io),
         Some(Deed::Diff(args)) => diff::run(args, io),
         None => serve::run(&args.serve, io),
     }

@@ -1,6 +1,7 @@
 //! What is wrong with an input, where, and what would be right.
 
 use std::fmt;
+use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 
 /// A place in a file.
@@ -33,6 +34,12 @@ pub struct Mistake {
 pub trait Files {
     /// Reads a whole file as text; the error is a sentence without the path.
     fn read(&self, path: &Path) -> Result<String, String>;
+
+    /// Opens a zone file, whose octets need be no text and whose length no limit of texts binds.
+    fn open(&self, path: &Path) -> Result<Box<dyn Read + '_>, String> {
+        let text = self.read(path)?;
+        Ok(Box::new(Cursor::new(text.into_bytes())))
+    }
 }
 
 impl fmt::Display for Place {

@@ -6,6 +6,7 @@
 mod build;
 mod change;
 mod data;
+mod kinds;
 mod lexer;
 mod lookup;
 mod reader;
@@ -13,6 +14,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod text;
+mod words;
 
 use hickory_proto::rr::RecordType;
 
@@ -22,10 +24,11 @@ use crate::model::topology::ZoneSource;
 use super::name::{Key, Name};
 
 pub use self::change::Unchanged;
+pub use self::kinds::{read_type, served_type, type_word};
 pub use self::lookup::{Found, lookup};
-pub use self::reader::served_type;
 pub use self::store::{Item, Node, Set};
-pub use self::text::{data_words, rdata_words, read_name, read_type, type_word};
+pub use self::text::read_name;
+pub use self::words::{data_words, rdata_words};
 
 /// A zone that can be served.
 #[derive(Debug)]
@@ -74,6 +77,14 @@ impl Zone {
     pub fn negative(&self) -> (Node<'_>, Option<Set<'_>>, u32) {
         let apex = self.apex();
         (apex, apex.set(RecordType::SOA), self.negative_ttl)
+    }
+
+    /// Gives the serial number of its SOA.
+    pub fn serial(&self) -> Option<u32> {
+        let soa = self.apex().set(RecordType::SOA)?;
+        // Five numbers of four octets end it; the serial is the first.
+        let serial = soa.first().last_chunk::<20>()?.first_chunk::<4>()?;
+        Some(u32::from_be_bytes(*serial))
     }
 
     /// Gives every name, empty non-terminals too; an ancestor before its descendants.

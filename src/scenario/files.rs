@@ -8,7 +8,7 @@ use crate::model::mistake::Files;
 
 use super::tree::BYTES_MAX;
 
-/// How many bytes of a file are read at most; zones are larger than scenarios.
+/// How many bytes of a text are read at most; zones have a limit of their own.
 pub const FILE_BYTES_MAX: usize = 64 * BYTES_MAX;
 
 /// The files of the disk, relative to the working folder.
@@ -17,12 +17,7 @@ pub struct Disk;
 
 impl Files for Disk {
     fn read(&self, path: &Path) -> Result<String, String> {
-        // Looked at before it is opened: opening a FIFO would wait for somebody to write.
-        let kind = std::fs::metadata(path).map_err(|error| words(&error))?;
-        let file = kind.is_file().then(|| File::open(path));
-        let Some(file) = file.transpose().map_err(|error| words(&error))? else {
-            return Err(String::from("it is not a file"));
-        };
+        let file = file(path)?;
         let mut bytes = Vec::new();
         file.take(FILE_BYTES_MAX as u64 + 1)
             .read_to_end(&mut bytes)
@@ -35,6 +30,19 @@ impl Files for Disk {
             format!("it is not UTF-8 text (byte {at})")
         })
     }
+
+    fn open(&self, path: &Path) -> Result<Box<dyn Read + '_>, String> {
+        Ok(Box::new(file(path)?))
+    }
+}
+
+fn file(path: &Path) -> Result<File, String> {
+    // Looked at before it is opened: opening a FIFO would wait for somebody to write.
+    let kind = std::fs::metadata(path).map_err(|error| words(&error))?;
+    if !kind.is_file() {
+        return Err(String::from("it is not a file"));
+    }
+    File::open(path).map_err(|error| words(&error))
 }
 
 fn words(error: &std::io::Error) -> String {

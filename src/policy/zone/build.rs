@@ -3,6 +3,7 @@
 //! Records come one by one, in the order of the files; names become nodes at once, and when all are
 //! there they are put together by node and type.
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,20 +11,24 @@ use hickory_proto::rr::RecordType;
 
 use crate::model::mistake::{Files, Place};
 use crate::model::topology::ZoneSource;
-use crate::policy::name::{Key, Name};
+use crate::policy::name::{Key, LABELS_MAX, Name, write_name};
 
+use super::kinds::type_word;
 use super::reader::{self, Notes, soa_minimum};
 use super::store::{RecordEntry, Store};
-use super::text::{self, type_word};
+use super::text;
 use super::{Loaded, Node, Zone};
 
 mod checks;
 
-/// How many records one name and type may have; BIND's `max-records-per-type` by default.
-const SET_MAX: usize = 100;
+/// How many records one name and type may have; they are counted with 16 bits.
+const SET_MAX: usize = u16::MAX as usize;
 
-/// How many types one name may have; BIND's `max-types-per-name` by default.
-const TYPES_MAX: usize = 100;
+/// How many types one name may have; they are counted with 8 bits.
+const TYPES_MAX: usize = u8::MAX as usize;
+
+/// How many records a zone may have, and how many names; they are counted with 32 bits.
+const RECORDS_MAX: usize = 1 << 30;
 
 /// Reads and builds.
 pub(super) fn load(source: &ZoneSource, files: &dyn Files) -> Loaded {
@@ -32,7 +37,7 @@ pub(super) fn load(source: &ZoneSource, files: &dyn Files) -> Loaded {
         line: 1,
         column: 1,
     };
-    let origin = match text::name(&source.origin, &Name::ROOT) {
+    let origin = match text::name(source.origin.as_bytes(), &Name::ROOT) {
         Ok(origin) => origin,
         Err(what) => {
             let mut notes = Notes::default();
@@ -52,12 +57,14 @@ pub(super) fn load(source: &ZoneSource, files: &dyn Files) -> Loaded {
 /// One record as it was read.
 #[derive(Debug)]
 pub(super) struct Raw<'a> {
-    pub(super) owner: &'a Name,
+    /// In wire form.
+    pub(super) owner: &'a [u8],
     pub(super) ttl: u32,
     pub(super) record_type: RecordType,
     /// In wire form.
     pub(super) data: &'a [u8],
-    pub(super) file: &'a Arc<Path>,
+    /// As [`Builder::file`] gave it.
+    pub(super) file: u16,
     pub(super) line: usize,
     pub(super) column: usize,
 }
@@ -80,7 +87,10 @@ pub(super) struct Builder {
     waiting: Vec<Waiting>,
     notes: Notes,
     /// The owner of the record before and its node: most records of a name stand together.
-    last: (Name, u32),
+    last: (Vec<u8>, u32),
+    /// The sets of the node that is being filled: the types so far, and the records of one.
+    kinds: Vec<u16>,
+    records: Vec<RecordEntry>,
 }
 
 impl Builder {
@@ -90,7 +100,9 @@ impl Builder {
             store: Store::new(),
             waiting: Vec::new(),
             notes: Notes::default(),
-            last: (origin, 0),
+            last: (origin.wire().to_vec(), 0),
+            kinds: Vec::new(),
+            records: Vec::new(),
             origin,
         }
     }
@@ -103,30 +115,38 @@ impl Builder {
         &mut self.notes
     }
 
+    /// Takes a file; gives its number.
+    pub(super) fn file(&mut self, path: &Arc<Path>) -> u16 {
+        self.store.file(path)
+    }
+
     /// Adds a record.
     pub(super) fn add(&mut self, raw: &Raw<'_>) {
-        let place = || Place {
-            file: raw.file.to_path_buf(),
+        let place = |store: &Store| Place {
+            file: store.path(raw.file).to_path_buf(),
             line: raw.line,
             column: raw.column,
         };
         let Some(node) = self.node(raw.owner) else {
-            let what = format!("{} is not in the zone {}", raw.owner, self.origin);
+            let owner = shown(raw.owner);
+            let what = format!("{owner} is not in the zone {}", self.origin);
             let cure = "a final dot that is missing or too much?";
-            self.notes.mistake(place(), what, cure);
+            self.notes.mistake(place(&self.store), what, cure);
             return;
         };
         if raw.record_type == RecordType::SOA && node != 0 {
-            let what = format!("an SOA at {}, not at the apex {}", raw.owner, self.origin);
-            self.notes.mistake(place(), what, "");
+            let owner = shown(raw.owner);
+            let what = format!("an SOA at {owner}, not at the apex {}", self.origin);
+            self.notes.mistake(place(&self.store), what, "");
             return;
         }
-        let Some(data) = self.store.keep(raw.data) else {
-            self.notes
-                .mistake(place(), String::from("the zone is too large"), "");
+        let data = self.store.keep(raw.data);
+        let room = self.waiting.len() < RECORDS_MAX && self.store.len() < RECORDS_MAX;
+        let Some(data) = data.filter(|_| room) else {
+            let what = String::from("the zone is too large");
+            self.notes.mistake(place(&self.store), what, "");
             return;
         };
-        let file = self.store.file(raw.file);
         self.waiting.push(Waiting {
             node,
             ttl: raw.ttl,
@@ -135,22 +155,22 @@ impl Builder {
             record: RecordEntry {
                 data,
                 line: u32::try_from(raw.line).unwrap_or(u32::MAX),
-                file,
+                file: raw.file,
             },
         });
     }
 
     /// Finds or makes the node of a name; `None` when it is not in the zone.
-    fn node(&mut self, owner: &Name) -> Option<u32> {
-        if self.last.0.wire() == owner.wire() {
+    fn node(&mut self, owner: &[u8]) -> Option<u32> {
+        if self.last.0 == owner {
             return Some(self.last.1);
         }
-        let prefix = owner.wire().len().checked_sub(self.origin.wire().len())?;
-        let (inner, outer) = owner.wire().split_at(prefix);
+        let prefix = owner.len().checked_sub(self.origin.wire().len())?;
+        let (inner, outer) = owner.split_at(prefix);
         if !outer.eq_ignore_ascii_case(self.origin.wire()) {
             return None;
         }
-        let mut starts = [0_u8; crate::policy::name::LABELS_MAX];
+        let mut starts = [0_u8; LABELS_MAX];
         let (mut at, mut labels) = (0, 0);
         while let Some(&length) = inner.get(at) {
             *starts.get_mut(labels)? = u8::try_from(at).ok()?;
@@ -162,17 +182,14 @@ impl Builder {
             return None;
         }
         let mut node = 0;
-        for start in starts[..labels]
-            .iter()
-            .rev()
-            .map(|start| usize::from(*start))
-        {
-            let length = usize::from(inner[start]);
-            node = self
-                .store
-                .make_child(node, &inner[start + 1..start + 1 + length]);
+        for start in starts[..labels].iter().rev() {
+            let start = usize::from(*start);
+            let label = &inner[start + 1..start + 1 + usize::from(inner[start])];
+            node = self.store.make_child(node, label);
         }
-        self.last = (*owner, node);
+        self.last.0.clear();
+        self.last.0.extend_from_slice(owner);
+        self.last.1 = node;
         Some(node)
     }
 
@@ -234,60 +251,94 @@ impl Builder {
     /// Puts the records of one node into sets.
     fn fill(&mut self, node: u32, own: &[u32], waiting: &[Waiting]) {
         self.store.begin_sets(node);
+        if let [only] = own {
+            let only = &waiting[*only as usize];
+            self.store
+                .add_set(node, (only.kind, only.ttl), &[only.record]);
+            return;
+        }
         let own = || own.iter().map(|index| &waiting[*index as usize]);
-        let mut kinds: Vec<u16> = Vec::new();
+        let mut kinds = std::mem::take(&mut self.kinds);
+        kinds.clear();
         for record in own() {
-            if kinds.contains(&record.kind) {
+            if kinds.last() == Some(&record.kind) || kinds.contains(&record.kind) {
                 continue;
             }
             if let Some(clash) = clash(&kinds, record.kind) {
                 self.complain(record, node, clash);
             } else if kinds.len() == TYPES_MAX {
-                self.complain(record, node, "more than 100 types");
+                self.complain(record, node, "more than 255 types");
                 break;
             } else {
                 kinds.push(record.kind);
             }
         }
-        let mut records: Vec<RecordEntry> = Vec::new();
-        for kind in kinds {
-            records.clear();
-            let mut ttl = None;
-            for record in own().filter(|record| record.kind == kind) {
-                let ttl = *ttl.get_or_insert(record.ttl);
-                let data = self.store.kept(record.record.data);
-                let mut known = records.iter().map(|known| self.store.kept(known.data));
-                let twin = known.any(|known| known == data);
-                match RecordType::from(kind) {
-                    _ if twin => {}
-                    RecordType::SOA if !records.is_empty() => {
-                        self.complain(record, node, "a second SOA");
-                    }
-                    RecordType::CNAME if !records.is_empty() => {
-                        self.complain(record, node, "a second CNAME");
-                    }
-                    RecordType::DNAME if !records.is_empty() => {
-                        self.complain(record, node, "a second DNAME");
-                    }
-                    _ if records.len() == SET_MAX => {
-                        self.complain(record, node, "more than 100 records of one type");
-                        break;
-                    }
-                    _ => records.push(record.record),
-                }
-                if record.ttl != ttl {
-                    let what = format!(
-                        "TTL {} differs from the {ttl} of the other {} records here",
-                        record.ttl,
-                        type_word(kind.into())
-                    );
-                    let cure = "the first is used for all (RFC 2181 section 5.2)";
-                    let place = self.place(record);
-                    self.notes.warning(place, what, cure);
-                }
-            }
-            self.store.add_set(node, (kind, ttl.unwrap_or(0)), &records);
+        for kind in &kinds {
+            self.fill_set(node, *kind, own().filter(|record| record.kind == *kind));
         }
+        self.kinds = kinds;
+    }
+
+    /// Puts the records of one node and type into a set.
+    fn fill_set<'w>(
+        &mut self,
+        node: u32,
+        kind: u16,
+        own: impl Iterator<Item = &'w Waiting> + Clone,
+    ) {
+        let mut records = std::mem::take(&mut self.records);
+        records.clear();
+        let twins = self.twins(kind, own.clone());
+        let mut ttl = None;
+        for (at, record) in own.enumerate() {
+            let ttl = *ttl.get_or_insert(record.ttl);
+            if record.ttl != ttl {
+                let what = format!(
+                    "TTL {} differs from the {ttl} of the other {} records here",
+                    record.ttl,
+                    type_word(kind.into())
+                );
+                let cure = "the first is used for all (RFC 2181 section 5.2)";
+                let place = self.place(record);
+                self.notes.warning(place, what, cure);
+            }
+            if twins.binary_search(&at).is_ok() {
+                continue;
+            }
+            let single = match RecordType::from(kind) {
+                RecordType::SOA => Some("a second SOA"),
+                RecordType::CNAME => Some("a second CNAME"),
+                RecordType::DNAME => Some("a second DNAME"),
+                _ => None,
+            };
+            match single.filter(|_| !records.is_empty()) {
+                Some(what) => self.complain(record, node, what),
+                None if records.len() == SET_MAX => {
+                    self.complain(record, node, "more than 65535 records of one type");
+                    break;
+                }
+                None => records.push(record.record),
+            }
+        }
+        self.store.add_set(node, (kind, ttl.unwrap_or(0)), &records);
+        self.records = records;
+    }
+
+    /// Gives the places of the records that are the same as one before them, in order.
+    fn twins<'w>(&self, kind: u16, own: impl Iterator<Item = &'w Waiting> + Clone) -> Vec<usize> {
+        let data = |record: &Waiting| self.store.kept(record.record.data);
+        if own.clone().nth(1).is_none() {
+            return Vec::new();
+        }
+        let mut sorted: Vec<(Cow<'_, [u8]>, usize)> = own
+            .enumerate()
+            .map(|(at, record)| (canonical(kind, data(record)), at))
+            .collect();
+        sorted.sort_unstable();
+        let same = sorted.windows(2).filter(|pair| pair[0].0 == pair[1].0);
+        let mut twins: Vec<usize> = same.map(|pair| pair[1].1).collect();
+        twins.sort_unstable();
+        twins
     }
 
     fn complain(&mut self, record: &Waiting, node: u32, what: &str) {
@@ -313,6 +364,26 @@ impl Builder {
             soa.ttl().min(minimum)
         })
     }
+}
+
+/// Gives data with the name at its end in lower case: names are the same whatever their case.
+fn canonical(kind: u16, data: &[u8]) -> Cow<'_, [u8]> {
+    match checks::target_place(kind.into()) {
+        Some(start) if data.iter().skip(start).any(u8::is_ascii_uppercase) => {
+            let mut lower = data.to_vec();
+            lower[start..].make_ascii_lowercase();
+            Cow::Owned(lower)
+        }
+        _ => Cow::Borrowed(data),
+    }
+}
+
+/// Gives a name in wire form as text.
+fn shown(name: &[u8]) -> String {
+    let mut text = String::new();
+    // Writing to a string does not fail.
+    let _ = write_name(&mut text, name);
+    text
 }
 
 /// Tells why a record of this type cannot stand beside those that a name already has.

@@ -14,8 +14,9 @@ use crate::model::timeline::RecordChange;
 use crate::policy::name::Name;
 
 use super::build::{Builder, Raw};
-use super::lexer::{Lexer, Token};
-use super::text::{TTL_MAX, type_word};
+use super::kinds::type_word;
+use super::lexer::{Lexer, Next};
+use super::text::TTL_MAX;
 use super::{Zone, data};
 
 /// What stands in the place of a file for records that come from none.
@@ -52,8 +53,8 @@ impl Zone {
             let what = format!("the TTL {ttl} is above {TTL_MAX} seconds");
             return Err(Unchanged::new(what, ""));
         }
-        let file: Arc<Path> = Arc::from(Path::new(NO_FILE));
         let mut builder = Builder::new(*self.origin());
+        let file = builder.file(&Arc::from(Path::new(NO_FILE)));
         let mut kept = Vec::new();
         for node in self.nodes() {
             let owner = node.name();
@@ -68,12 +69,13 @@ impl Zone {
                     if kind == RecordType::SOA {
                         raise_serial(&mut kept);
                     }
+                    let file = builder.file(&Arc::from(item.file));
                     builder.add(&Raw {
-                        owner: &owner,
+                        owner: owner.wire(),
                         ttl: set.ttl(),
                         record_type: kind,
                         data: &kept,
-                        file: &Arc::from(item.file),
+                        file,
                         line: item.line,
                         column: 1,
                     });
@@ -84,17 +86,17 @@ impl Zone {
             kept.clear();
             self.data(record_type, text, &mut kept)?;
             builder.add(&Raw {
-                owner: name,
+                owner: name.wire(),
                 ttl: *ttl,
                 record_type,
                 data: &kept,
-                file: &file,
+                file,
                 line: 1,
                 column: 1,
             });
         }
         let top = Place {
-            file: file.to_path_buf(),
+            file: Path::new(NO_FILE).to_path_buf(),
             line: 1,
             column: 1,
         };
@@ -118,21 +120,17 @@ impl Zone {
         out: &mut Vec<u8>,
     ) -> Result<(), Unchanged> {
         let kind = type_word(record_type);
-        let mut lexer = Lexer::new(text);
-        let first = lexer.next_entry();
-        let more = lexer.next_entry().is_some();
-        let tokens: Vec<Token<'_>> = match first {
-            _ if more => {
-                let what = format!("{kind} {text:?}: more than one line of data");
-                return Err(Unchanged::new(what, "give each record its own entry"));
-            }
-            None => Vec::new(),
-            Some(Ok(entry)) => entry.tokens,
-            Some(Err(slip)) => {
-                let what = format!("{kind} {text:?}: {}", slip.what);
-                return Err(Unchanged::new(what, slip.cure));
-            }
-        };
+        let mut lexer = Lexer::new(text.as_bytes(), 1, true);
+        let (mut tokens, mut further) = (Vec::new(), Vec::new());
+        let first = lexer.next_entry(&mut tokens);
+        if !matches!(lexer.next_entry(&mut further), Next::End) {
+            let what = format!("{kind} {text:?}: more than one line of data");
+            return Err(Unchanged::new(what, "give each record its own entry"));
+        }
+        if let Next::Slip(slip) = first {
+            let what = format!("{kind} {text:?}: {}", slip.what);
+            return Err(Unchanged::new(what, slip.cure));
+        }
         data::record_data(record_type, &tokens, self.origin(), out).map_err(|wrong| {
             let what = format!("{kind} {text:?}: {}", wrong.what);
             Unchanged::new(what, wrong.cure)

@@ -1,46 +1,62 @@
 //! Cuts a master file into entries of tokens (RFC 1035 section 5.1).
 //!
-//! In goes text; out come entries: the tokens of one line, or of several that parentheses join,
-//! without comments. Escapes stay as written, because only the reader of a name or a string knows
-//! what `\.` means there. It runs once over the text, and a slip costs one entry, not the file.
+//! In goes a window of a file; out come entries: the tokens of one line, or of several that
+//! parentheses join, without comments. Escapes stay as written, because only the reader of a name
+//! or a string knows what `\.` means there. It runs once over the octets, and a slip costs one
+//! entry, not the file. An entry that the window cuts is left for the next window.
 
 /// One token, as written.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Token<'a> {
-    /// Its text; without the quotes when it was quoted.
-    pub(super) text: &'a str,
+    /// Its octets; without the quotes when it was quoted.
+    pub(super) text: &'a [u8],
     /// Whether it was quoted.
     pub(super) quoted: bool,
     /// Where it begins.
     pub(super) spot: Spot,
 }
 
-/// A place in the text.
+impl Token<'_> {
+    /// Tells whether it is this word, which is never quoted.
+    pub(super) fn is(&self, word: &str) -> bool {
+        !self.quoted && self.text.eq_ignore_ascii_case(word.as_bytes())
+    }
+}
+
+/// A place in the window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Spot {
-    /// From 1.
+    /// From 1, in the file.
     pub(super) line: usize,
-    /// Where the line begins, in bytes.
+    /// Where the line begins, in octets.
     start: usize,
-    /// Where this place is, in bytes.
+    /// Where this place is, in octets.
     offset: usize,
 }
 
 impl Spot {
     /// Gives the column, from 1, in characters.
-    pub(super) fn column(self, text: &str) -> usize {
-        let before = text.get(self.start..self.offset).unwrap_or_default();
-        before.chars().count() + 1
+    pub(super) fn column(self, window: &[u8]) -> usize {
+        let before = window.get(self.start..self.offset).unwrap_or_default();
+        if before.is_ascii() {
+            return before.len() + 1;
+        }
+        String::from_utf8_lossy(before).chars().count() + 1
     }
 }
 
-/// One entry.
-#[derive(Debug)]
-pub(super) struct Entry<'a> {
-    /// Whether its line begins with white space: the owner is the last one's.
-    pub(super) indented: bool,
-    /// Its tokens, at least one.
-    pub(super) tokens: Vec<Token<'a>>,
+/// What comes next.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Next {
+    /// The window holds no further whole entry.
+    End,
+    /// An entry, whose tokens were handed over; at least one.
+    Entry {
+        /// Whether its line begins with white space: the owner is the last one's.
+        indented: bool,
+    },
+    /// A slip of form; its entry is lost.
+    Slip(Slip),
 }
 
 /// A slip of form, with its place.
@@ -51,71 +67,105 @@ pub(super) struct Slip {
     pub(super) cure: &'static str,
 }
 
-/// The text and how far it was read.
+/// The window and how far it was read.
 pub(super) struct Lexer<'a> {
-    text: &'a str,
+    text: &'a [u8],
+    /// Whether the file ends where the window does.
+    last: bool,
     offset: usize,
     line: usize,
     start: usize,
 }
 
+/// What ends or changes a token that is not quoted.
+const SPECIAL: [bool; 256] = {
+    let mut special = [false; 256];
+    let octets = b" \t\r\n;()\\\"";
+    let mut at = 0;
+    while at < octets.len() {
+        special[octets[at] as usize] = true;
+        at += 1;
+    }
+    special
+};
+
 impl<'a> Lexer<'a> {
-    pub(super) const fn new(text: &'a str) -> Self {
+    /// Begins a window at its first octet, which is the first of a line.
+    pub(super) const fn new(text: &'a [u8], line: usize, last: bool) -> Self {
         Self {
             text,
+            last,
             offset: 0,
-            line: 1,
+            line,
             start: 0,
         }
     }
 
-    /// Gives the next entry; `None` at the end.
-    pub(super) fn next_entry(&mut self) -> Option<Result<Entry<'a>, Slip>> {
+    /// Gives how many octets were read, and the line that comes next.
+    pub(super) const fn consumed(&self) -> (usize, usize) {
+        (self.offset, self.line)
+    }
+
+    /// Gives the next entry; its tokens replace those in `tokens`.
+    pub(super) fn next_entry(&mut self, tokens: &mut Vec<Token<'a>>) -> Next {
         loop {
+            tokens.clear();
+            let before = (self.offset, self.line, self.start);
             let indented = matches!(self.peek(), Some(b' ' | b'\t'));
-            let mut tokens = Vec::new();
-            match self.entry(&mut tokens) {
-                Err(slip) => {
-                    self.skip_line();
-                    return Some(Err(slip));
-                }
-                Ok(()) if !tokens.is_empty() => return Some(Ok(Entry { indented, tokens })),
-                Ok(()) if self.peek().is_none() => return None,
-                Ok(()) => {}
+            let slip = self.entry(tokens).err();
+            if slip.is_some() {
+                self.skip_line();
+            }
+            if self.offset >= self.text.len() && !self.last {
+                // More of it may come; it is read again from its beginning.
+                (self.offset, self.line, self.start) = before;
+                return Next::End;
+            }
+            match slip {
+                Some(slip) => return Next::Slip(slip),
+                None if !tokens.is_empty() => return Next::Entry { indented },
+                None if self.peek().is_none() => return Next::End,
+                None => {}
             }
         }
     }
 
     /// Reads tokens up to the end of the entry, which it takes.
     fn entry(&mut self, tokens: &mut Vec<Token<'a>>) -> Result<(), Slip> {
-        let mut opened = Vec::new();
+        let mut depth = 0_usize;
+        let mut opened = None;
         while let Some(byte) = self.peek() {
             match byte {
                 b'\n' => {
                     self.take_newline();
-                    if opened.is_empty() {
+                    if depth == 0 {
                         return Ok(());
                     }
                 }
-                b' ' | b'\t' | b'\r' => self.offset += 1,
+                b' ' | b'\t' => self.offset += 1,
+                b'\r' => self.skip_return()?,
                 b';' => self.skip_comment(),
                 b'(' => {
-                    opened.push(self.spot());
+                    if depth == 0 {
+                        opened = Some(self.spot());
+                    }
+                    depth += 1;
                     self.offset += 1;
                 }
                 b')' => {
-                    if opened.pop().is_none() {
+                    if depth == 0 {
                         return Err(self.slip("`)` without `(`", "remove it"));
                     }
+                    depth -= 1;
                     self.offset += 1;
                 }
                 b'"' => tokens.push(self.quoted()?),
                 _ => tokens.push(self.plain()?),
             }
         }
-        match opened.first() {
+        match opened.filter(|_| depth > 0) {
             Some(spot) => Err(Slip {
-                spot: *spot,
+                spot,
                 what: "`(` is never closed",
                 cure: "close it with `)`",
             }),
@@ -139,22 +189,23 @@ impl<'a> Lexer<'a> {
     fn plain(&mut self) -> Result<Token<'a>, Slip> {
         let spot = self.spot();
         let start = self.offset;
-        while let Some(byte) = self.peek() {
-            match byte {
-                b' ' | b'\t' | b'\r' | b'\n' | b';' | b'(' | b')' => break,
-                b'\\' => self.skip_escape()?,
+        loop {
+            let rest = &self.text[self.offset..];
+            let special = rest.iter().position(|byte| SPECIAL[usize::from(*byte)]);
+            self.offset += special.unwrap_or(rest.len());
+            match self.peek() {
+                Some(b'\\') => self.skip_escape()?,
                 // `alpn="h2,h3"`: a quote within a token belongs to it (RFC 9460 section 2.1).
-                b'"' => {
+                Some(b'"') => {
                     let quote = self.spot();
                     self.offset += 1;
                     self.skip_quoted(quote)?;
                 }
-                _ => self.offset += 1,
+                _ => break,
             }
         }
-        let text = self.text.get(start..self.offset).unwrap_or_default();
         Ok(Token {
-            text,
+            text: &self.text[start..self.offset],
             quoted: false,
             spot,
         })
@@ -182,21 +233,38 @@ impl<'a> Lexer<'a> {
     }
 
     fn skip_escape(&mut self) -> Result<(), Slip> {
-        let rest = self.text.get(self.offset + 1..).unwrap_or_default();
-        match rest.chars().next() {
-            None | Some('\n' | '\r') => Err(self.slip(
-                "`\\` at the end of a line escapes nothing",
-                "write `\\\\` for a backslash",
-            )),
-            Some(next) => {
-                self.offset += 1 + next.len_utf8();
+        match self.text.get(self.offset + 1) {
+            None | Some(b'\n' | b'\r') => {
+                let slip = self.slip(
+                    "`\\` at the end of a line escapes nothing",
+                    "write `\\\\` for a backslash",
+                );
+                self.offset += 1;
+                Err(slip)
+            }
+            Some(_) => {
+                self.offset += 2;
                 Ok(())
             }
         }
     }
 
+    /// Goes past a carriage return, which must end the line with the line feed after it.
+    fn skip_return(&mut self) -> Result<(), Slip> {
+        if let Some(after) = self.text.get(self.offset + 1)
+            && *after != b'\n'
+        {
+            let cure = "end lines with a line feed";
+            let slip = self.slip("a carriage return inside a line", cure);
+            self.offset += 1;
+            return Err(slip);
+        }
+        self.offset += 1;
+        Ok(())
+    }
+
     fn skip_comment(&mut self) {
-        let rest = &self.text.as_bytes()[self.offset..];
+        let rest = &self.text[self.offset..];
         let length = rest.iter().position(|byte| *byte == b'\n');
         self.offset += length.unwrap_or(rest.len());
     }
@@ -208,14 +276,14 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    fn take_newline(&mut self) {
+    const fn take_newline(&mut self) {
         self.offset += 1;
         self.line += 1;
         self.start = self.offset;
     }
 
     fn peek(&self) -> Option<u8> {
-        self.text.as_bytes().get(self.offset).copied()
+        self.text.get(self.offset).copied()
     }
 
     const fn spot(&self) -> Spot {

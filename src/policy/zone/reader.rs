@@ -1,11 +1,15 @@
 //! Reads master files into records that keep their places (RFC 1035 section 5, RFC 2308 section 4).
 //!
-//! In go a file and an origin; out come the records in order, and every mistake up to a bound.
-//! $ORIGIN, $TTL and $INCLUDE are known; an included file leaves origin, TTL and owner as they were
-//! (BIND keeps its `$TTL`, which RFC 2308 does not ask for).
+//! In go a file and an origin; out come the records in order, and every mistake up to a bound. A
+//! file is read window by window, so its size costs no memory. An included file leaves origin, TTL
+//! and owner as they were (BIND keeps its `$TTL`, which RFC 2308 does not ask for).
 //! Whether the records make a zone is not asked here.
 
-use std::path::{Path, PathBuf};
+mod directive;
+mod generate;
+
+use std::io::Read;
+use std::path::Path;
 use std::sync::Arc;
 
 use hickory_proto::rr::RecordType;
@@ -14,18 +18,25 @@ use crate::model::mistake::{Files, Mistake, Place};
 
 use super::build::{Builder, Raw};
 use super::data::{self, Wrong};
-use super::lexer::{Entry, Lexer, Spot, Token};
-use super::text::{self, head, type_word};
+use super::kinds::{held_type, type_word};
+use super::lexer::{Lexer, Next, Spot, Token};
+use super::text::{self, head, number};
 use crate::policy::name::Name;
 
 /// How many mistakes of one zone are collected; a person mends ten at a time.
 const MISTAKES_MAX: usize = 100;
 
-/// How deep files include files; a file that includes itself ends here.
-const INCLUDE_DEPTH_MAX: usize = 8;
+/// How many octets of a file are looked at together.
+const WINDOW: usize = 256 << 10;
 
-/// How many files one zone may include, since each could name the next twice.
-const INCLUDES_MAX: usize = 100;
+/// How long one entry may be: the largest data, every octet of it escaped, and room for comments.
+const ENTRY_MAX: usize = 1 << 20;
+
+/// How many octets one zone may have, with all that it includes; its places are 32 bits.
+const ZONE_BYTES_MAX: u64 = 2 << 30;
+
+/// A byte order mark, with which some editors begin a file.
+const MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Mistakes and warnings of one zone, bounded.
 #[derive(Debug, Default)]
@@ -41,6 +52,11 @@ impl Notes {
 
     pub(super) fn warning(&mut self, place: Place, what: String, cure: &str) {
         push(&mut self.warnings, place, what, cure);
+    }
+
+    /// Tells whether no more mistakes are taken.
+    pub(super) const fn is_full(&self) -> bool {
+        self.mistakes.len() >= MISTAKES_MAX
     }
 }
 
@@ -63,25 +79,31 @@ pub(super) fn read(file: &Path, files: &dyn Files, builder: &mut Builder) {
         origin: *builder.origin(),
         default_ttl: None,
         last_ttl: None,
-        owner: None,
+        owner: Vec::new(),
+        owned: false,
     };
     let mut reader = Reader {
         files,
         builder,
         includes: 0,
+        generated: 0,
+        octets: 0,
         data: Vec::new(),
     };
-    match files.read(file) {
-        Ok(text) => reader.file(&Arc::from(file), &text, &mut state, 0),
+    match files.open(file) {
+        Ok(input) => reader.file(&Arc::from(file), input, &mut state, 0),
         Err(error) => {
-            let place = Place {
-                file: file.to_owned(),
-                line: 1,
-                column: 1,
-            };
             let what = format!("the zone file cannot be read: {error}");
-            reader.notes().mistake(place, what, "");
+            reader.notes().mistake(top(file), what, "");
         }
+    }
+}
+
+fn top(file: &Path) -> Place {
+    Place {
+        file: file.to_owned(),
+        line: 1,
+        column: 1,
     }
 }
 
@@ -89,6 +111,10 @@ struct Reader<'a> {
     files: &'a dyn Files,
     builder: &'a mut Builder,
     includes: usize,
+    /// How many records $GENERATE made.
+    generated: usize,
+    /// How much was read of all files.
+    octets: u64,
     /// The data of the record that is being read.
     data: Vec<u8>,
 }
@@ -101,24 +127,36 @@ struct State {
     default_ttl: Option<u32>,
     /// The last one stated on a record (RFC 1035 section 5.1).
     last_ttl: Option<u32>,
-    /// `None` before the first record, and after one whose owner could not be read.
-    owner: Option<Name>,
+    /// The last owner, in wire form.
+    owner: Vec<u8>,
+    /// Whether there is one: not before the first record, nor after one that could not be read.
+    owned: bool,
 }
 
-/// The file being read.
+/// The part of a file that is being read.
 #[derive(Clone, Copy)]
 struct Source<'a> {
     path: &'a Arc<Path>,
-    text: &'a str,
+    /// The number that the zone knows the file by.
+    file: u16,
+    window: &'a [u8],
     depth: usize,
+    /// The line and column of the directive that made these lines.
+    made_at: Option<(usize, usize)>,
 }
 
 impl Source<'_> {
+    fn line_and_column(&self, spot: Spot) -> (usize, usize) {
+        self.made_at
+            .unwrap_or_else(|| (spot.line, spot.column(self.window)))
+    }
+
     fn place(&self, spot: Spot) -> Place {
+        let (line, column) = self.line_and_column(spot);
         Place {
             file: self.path.to_path_buf(),
-            line: spot.line,
-            column: spot.column(self.text),
+            line,
+            column,
         }
     }
 }
@@ -128,113 +166,194 @@ impl Reader<'_> {
         self.builder.notes()
     }
 
-    fn file(&mut self, path: &Arc<Path>, text: &str, state: &mut State, depth: usize) {
-        // Some editors begin a file with a byte order mark.
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let source = Source { path, text, depth };
-        let mut lexer = Lexer::new(text);
-        while let Some(entry) = lexer.next_entry() {
-            match entry {
-                Err(slip) => {
-                    self.notes()
-                        .mistake(source.place(slip.spot), slip.what.to_owned(), slip.cure);
+    fn mistake(&mut self, source: &Source<'_>, spot: Spot, what: String, cure: &str) {
+        self.notes().mistake(source.place(spot), what, cure);
+    }
+
+    /// Reads a file window by window.
+    fn file(
+        &mut self,
+        path: &Arc<Path>,
+        mut input: Box<dyn Read + '_>,
+        state: &mut State,
+        depth: usize,
+    ) {
+        let file = self.builder.file(path);
+        let mut window: Vec<u8> = Vec::new();
+        let (mut wanted, mut line) = (WINDOW, 1);
+        loop {
+            let place = Place { line, ..top(path) };
+            let before = window.len();
+            let last = match fill(&mut window, wanted, &mut *input) {
+                Ok(last) => last,
+                Err(error) => {
+                    let what = format!("the file cannot be read on: {error}");
+                    return self.notes().mistake(place, what, "");
                 }
-                Ok(entry) => self.entry(&source, &entry, state),
+            };
+            self.octets += (window.len() - before) as u64;
+            if self.octets > ZONE_BYTES_MAX {
+                let what = format!("the zone has more than {ZONE_BYTES_MAX} bytes");
+                return self.notes().mistake(place, what, "split it");
             }
-            if self.notes().mistakes.len() == MISTAKES_MAX {
+            if before == 0 && line == 1 && window.starts_with(MARK) {
+                let what = String::from("the file begins with a byte order mark");
+                let cure = "save it as UTF-8 without one; no DNS server reads it";
+                self.notes().mistake(place.clone(), what, cure);
+                window.drain(..MARK.len());
+            }
+            let source = Source {
+                path,
+                file,
+                window: &window,
+                depth,
+                made_at: None,
+            };
+            let (used, next) = self.window(&source, Lexer::new(source.window, line, last), state);
+            if last || self.notes().is_full() {
                 return;
+            }
+            if used == 0 && wanted >= ENTRY_MAX {
+                let what = format!("an entry that begins here is longer than {ENTRY_MAX} bytes");
+                let cure = "is a `(` never closed?";
+                return self.notes().mistake(place, what, cure);
+            }
+            wanted = if used == 0 { wanted * 2 } else { WINDOW };
+            line = next;
+            window.drain(..used);
+        }
+    }
+
+    /// Reads the whole entries of a window; gives how far it came.
+    fn window(
+        &mut self,
+        source: &Source<'_>,
+        mut lexer: Lexer<'_>,
+        state: &mut State,
+    ) -> (usize, usize) {
+        let mut tokens = Vec::new();
+        loop {
+            match lexer.next_entry(&mut tokens) {
+                Next::End => return lexer.consumed(),
+                Next::Slip(slip) => {
+                    self.mistake(source, slip.spot, slip.what.to_owned(), slip.cure);
+                }
+                Next::Entry { indented } => self.entry(source, &tokens, indented, state),
+            }
+            if self.notes().is_full() {
+                return lexer.consumed();
             }
         }
     }
 
-    fn entry(&mut self, source: &Source<'_>, entry: &Entry<'_>, state: &mut State) {
-        let Some((first, rest)) = entry.tokens.split_first() else {
+    fn entry(
+        &mut self,
+        source: &Source<'_>,
+        tokens: &[Token<'_>],
+        indented: bool,
+        state: &mut State,
+    ) {
+        let Some((first, rest)) = tokens.split_first() else {
             return;
         };
-        if first.text.starts_with('$') && !first.quoted && !entry.indented {
+        if indented {
+            if state.owned {
+                self.record(source, *first, tokens, state);
+            } else if self.notes().mistakes.is_empty() {
+                // After an owner that could not be read, the mistake is already told.
+                let what = String::from("the first record has no owner");
+                let cure = "begin the line with a name, or `@` for the origin";
+                self.mistake(source, first.spot, what, cure);
+            }
+            return;
+        }
+        if first.text.starts_with(b"$") && !first.quoted {
             self.directive(source, *first, rest, state);
             return;
         }
-        let rest = if entry.indented {
-            entry.tokens.as_slice()
-        } else {
-            match text::name(first.text, &state.origin) {
-                Ok(owner) => state.owner = Some(owner),
-                Err(what) => {
-                    state.owner = None;
-                    self.notes().mistake(source.place(first.spot), what, "");
-                    return;
-                }
-            }
-            rest
-        };
-        let Some(owner) = state.owner else {
-            // After an owner that could not be read, the mistake is already told.
-            if self.notes().mistakes.is_empty() {
-                self.notes().mistake(
-                    source.place(first.spot),
-                    String::from("the first record has no owner"),
-                    "begin the line with a name, or `@` for the origin",
-                );
-            }
-            return;
-        };
-        self.record(source, *first, rest, owner, state);
+        state.owner.clear();
+        let owner = text::write_wire(first.text, &state.origin, &mut state.owner);
+        state.owned = owner.is_ok();
+        match owner {
+            Ok(()) => self.record(source, *first, rest, state),
+            Err(what) => self.mistake(source, first.spot, what, ""),
+        }
     }
 
-    /// Reads `[TTL] [class] type data`, or class before TTL (RFC 1035 section 5.1).
+    /// Reads `[TTL] [class] type`, or class before TTL (RFC 1035 section 5.1); gives TTL and type,
+    /// and how many tokens they were.
+    fn head(
+        &mut self,
+        source: &Source<'_>,
+        first: Token<'_>,
+        tokens: &[Token<'_>],
+    ) -> Option<(Option<u32>, RecordType, usize)> {
+        let (mut ttl, mut class) = (None, false);
+        for (next, token) in tokens.iter().enumerate() {
+            if ttl.is_none() && token.text.first().is_some_and(u8::is_ascii_digit) {
+                match text::ttl(token.text) {
+                    Ok(seconds) => ttl = Some(self.bounded(source, token.spot, seconds)),
+                    Err(what) => {
+                        let cure = "write seconds, or units like 1h30m";
+                        self.mistake(source, token.spot, what, cure);
+                        return None;
+                    }
+                }
+                continue;
+            }
+            match (!class).then(|| read_class(token.text)).flatten() {
+                Some(IN) => class = true,
+                Some(_) => {
+                    let what = format!("class {} is not served", head(token.text));
+                    self.mistake(source, token.spot, what, "write IN, or nothing");
+                    return None;
+                }
+                None => match held_type(token.text) {
+                    Ok(record_type) => return Some((ttl, record_type, next + 1)),
+                    Err((what, cure)) => {
+                        self.mistake(source, token.spot, what, cure);
+                        return None;
+                    }
+                },
+            }
+        }
+        self.mistake(source, first.spot, String::from("the type is missing"), "");
+        None
+    }
+
+    /// Gives a TTL that may be used: what does not fit 31 bits counts as 0 (RFC 2181 section 8).
+    fn bounded(&mut self, source: &Source<'_>, spot: Spot, seconds: u32) -> u32 {
+        if u64::from(seconds) <= text::TTL_MAX {
+            return seconds;
+        }
+        let what = format!(
+            "the TTL {seconds} is above {} and counts as 0",
+            text::TTL_MAX
+        );
+        let cure = "write a smaller one (RFC 2181 section 8)";
+        self.notes().warning(source.place(spot), what, cure);
+        0
+    }
+
+    /// Reads a record of the owner that `state` holds; `tokens` begin after it.
     fn record(
         &mut self,
         source: &Source<'_>,
         first: Token<'_>,
         tokens: &[Token<'_>],
-        owner: Name,
         state: &mut State,
     ) {
-        let (mut ttl, mut class, mut next) = (None, false, 0);
-        let record_type = loop {
-            let Some(token) = tokens.get(next) else {
-                let what = String::from("the type is missing");
-                self.notes().mistake(source.place(first.spot), what, "");
-                return;
-            };
-            next += 1;
-            if ttl.is_none() && token.text.starts_with(|c: char| c.is_ascii_digit()) {
-                match text::ttl(token.text) {
-                    Ok(seconds) => ttl = Some(seconds),
-                    Err(what) => {
-                        let cure = "write seconds, or units like 1h30m";
-                        self.notes().mistake(source.place(token.spot), what, cure);
-                        return;
-                    }
-                }
-            } else if !class && is_class(token.text) {
-                class = true;
-                if !token.text.eq_ignore_ascii_case("IN")
-                    && !token.text.eq_ignore_ascii_case("CLASS1")
-                {
-                    let what = format!("class {} is not served", token.text);
-                    let cure = "write IN, or nothing";
-                    self.notes().mistake(source.place(token.spot), what, cure);
-                    return;
-                }
-            } else {
-                match self.record_type(source, *token) {
-                    Some(record_type) => break record_type,
-                    None => return,
-                }
-            }
+        let Some((ttl, record_type, used)) = self.head(source, first, tokens) else {
+            return;
         };
-        let rest = tokens.get(next..).unwrap_or_default();
+        let rest = tokens.get(used..).unwrap_or_default();
         self.data.clear();
-        match data::record_data(record_type, rest, &state.origin, &mut self.data) {
-            Ok(()) => {}
-            Err(Wrong { token, what, cure }) => {
-                let at = rest.get(token).or_else(|| tokens.last()).unwrap_or(&first);
-                let what = format!("{}: {what}", type_word(record_type));
-                self.notes().mistake(source.place(at.spot), what, cure);
-                return;
-            }
+        if let Err(wrong) = data::record_data(record_type, rest, &state.origin, &mut self.data) {
+            let Wrong { token, what, cure } = wrong;
+            let at = rest.get(token).or_else(|| tokens.last()).unwrap_or(&first);
+            let what = format!("{}: {what}", type_word(record_type));
+            self.mistake(source, at.spot, what, cure);
+            return;
         }
         if ttl.is_some() {
             state.last_ttl = ttl;
@@ -247,133 +366,41 @@ impl Reader<'_> {
         let Some(ttl) = ttl.or(state.default_ttl).or(state.last_ttl).or(minimum) else {
             let what = String::from("no TTL here, no $TTL, and no record above with one");
             let cure = "write `$TTL 1h` at the top";
-            self.notes().mistake(source.place(first.spot), what, cure);
+            self.mistake(source, first.spot, what, cure);
             return;
         };
         if state.last_ttl.is_none() {
             state.last_ttl = Some(ttl);
         }
-        let raw = Raw {
-            owner: &owner,
+        let (line, column) = source.line_and_column(first.spot);
+        self.builder.add(&Raw {
+            owner: &state.owner,
             ttl,
             record_type,
             data: &self.data,
-            file: source.path,
-            line: first.spot.line,
-            column: first.spot.column(source.text),
-        };
-        self.builder.add(&raw);
-    }
-
-    fn record_type(&mut self, source: &Source<'_>, token: Token<'_>) -> Option<RecordType> {
-        let found = served_type(token.text);
-        let told = found.map_err(|(what, cure)| {
-            self.notes().mistake(source.place(token.spot), what, cure);
+            file: source.file,
+            line,
+            column,
         });
-        told.ok()
-    }
-
-    fn directive(
-        &mut self,
-        source: &Source<'_>,
-        word: Token<'_>,
-        arguments: &[Token<'_>],
-        state: &mut State,
-    ) {
-        let upper = word.text.to_ascii_uppercase();
-        let most = if upper == "$INCLUDE" { 2 } else { 1 };
-        let known = matches!(upper.as_str(), "$INCLUDE" | "$ORIGIN" | "$TTL");
-        if !known {
-            let what = format!("the directive {} is not known", head(word.text));
-            let cure = "known are $ORIGIN, $TTL and $INCLUDE";
-            self.notes().mistake(source.place(word.spot), what, cure);
-            return;
-        }
-        let Some(argument) = arguments.first() else {
-            let what = format!("{upper} needs an argument");
-            self.notes().mistake(source.place(word.spot), what, "");
-            return;
-        };
-        if let Some(more) = arguments.get(most) {
-            let what = format!("{upper} takes no more than {most}");
-            self.notes()
-                .mistake(source.place(more.spot), what, "remove it");
-            return;
-        }
-        let result = match upper.as_str() {
-            "$TTL" => text::ttl(argument.text).map(|seconds| state.default_ttl = Some(seconds)),
-            "$ORIGIN" => {
-                text::name(argument.text, &state.origin).map(|origin| state.origin = origin)
-            }
-            _ => {
-                self.include(source, *argument, arguments.get(1).copied(), state);
-                Ok(())
-            }
-        };
-        if let Err(what) = result {
-            self.notes().mistake(source.place(argument.spot), what, "");
-        }
-    }
-
-    fn include(
-        &mut self,
-        source: &Source<'_>,
-        file: Token<'_>,
-        origin: Option<Token<'_>>,
-        state: &State,
-    ) {
-        let mut inner = state.clone();
-        if let Some(origin) = origin {
-            match text::name(origin.text, &state.origin) {
-                Ok(origin) => inner.origin = origin,
-                Err(what) => {
-                    self.notes().mistake(source.place(origin.spot), what, "");
-                    return;
-                }
-            }
-        }
-        self.includes += 1;
-        if source.depth == INCLUDE_DEPTH_MAX || self.includes > INCLUDES_MAX {
-            let what = format!(
-                "{} is included too deep; at most {INCLUDE_DEPTH_MAX} levels and {INCLUDES_MAX} files",
-                head(file.text)
-            );
-            self.notes()
-                .mistake(source.place(file.spot), what, "does it include itself?");
-            return;
-        }
-        let folder = source.path.parent().unwrap_or_else(|| Path::new(""));
-        let path: PathBuf = folder.join(file.text);
-        match self.files.read(&path) {
-            Ok(text) => self.file(&Arc::from(path), &text, &mut inner, source.depth + 1),
-            Err(error) => {
-                let what = format!("{} cannot be read: {error}", path.display());
-                self.notes().mistake(source.place(file.spot), what, "");
-            }
-        }
     }
 }
 
-/// Reads a type that a zone may hold, or says why not and what would be right.
-pub fn served_type(text: &str) -> Result<RecordType, (String, &'static str)> {
-    match text::record_type(text) {
-        None => Err((
-            format!("`{}` is not a type", head(text)),
-            "types without a name here are written TYPE123 and `\\# LENGTH HEX` (RFC 3597)",
-        )),
-        Some(
-            RecordType::AXFR
-            | RecordType::IXFR
-            | RecordType::OPT
-            | RecordType::TSIG
-            | RecordType::ZERO
-            | RecordType::Unknown(128..=255),
-        ) => Err((
-            format!("{} exists in messages only", text.to_ascii_uppercase()),
-            "remove it",
-        )),
-        Some(known) => Ok(known),
+/// Reads until the window holds `wanted` octets or the file ends; gives whether it ended.
+fn fill(window: &mut Vec<u8>, wanted: usize, input: &mut dyn Read) -> Result<bool, std::io::Error> {
+    let mut end = window.len();
+    window.resize(wanted.max(end), 0);
+    while end < window.len() {
+        match input.read(&mut window[end..]) {
+            Ok(0) => {
+                window.truncate(end);
+                return Ok(true);
+            }
+            Ok(more) => end += more,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
     }
+    Ok(false)
 }
 
 /// Gives the minimum of an SOA: its last four octets.
@@ -382,12 +409,25 @@ pub(super) fn soa_minimum(data: &[u8]) -> Option<u32> {
     Some(u32::from_be_bytes(*minimum))
 }
 
-fn is_class(text: &str) -> bool {
-    ["IN", "CH", "HS", "CS"]
-        .iter()
-        .any(|class| text.eq_ignore_ascii_case(class))
-        || text
-            .get(..5)
-            .is_some_and(|head| head.eq_ignore_ascii_case("CLASS"))
-            && text[5..].parse::<u16>().is_ok()
+/// The one class that is served.
+const IN: u16 = 1;
+
+/// Reads a class, by word or number.
+fn read_class(text: &[u8]) -> Option<u16> {
+    const CLASSES: [(&[u8], u16); 5] = [
+        (b"IN", IN),
+        (b"CS", 2),
+        (b"CH", 3),
+        (b"CHAOS", 3),
+        (b"HS", 4),
+    ];
+    let mut known = CLASSES.iter();
+    if let Some((_, class)) = known.find(|(word, _)| word.eq_ignore_ascii_case(text)) {
+        return Some(*class);
+    }
+    let (word, digits) = text.split_at_checked(5)?;
+    let class = word
+        .eq_ignore_ascii_case(b"CLASS")
+        .then(|| number(digits))?;
+    u16::try_from(class?).ok()
 }

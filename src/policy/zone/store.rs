@@ -74,6 +74,21 @@ pub struct Node<'z> {
     origin: &'z Name,
 }
 
+/// What a name's labels are like, and what is above it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Above {
+    /// A label but the first is `*`.
+    pub(super) asterisk: bool,
+    /// It is below a cut.
+    pub(super) cut: bool,
+    /// It is below a DNAME.
+    pub(super) dname: bool,
+    /// A label has an octet that host names do not.
+    pub(super) odd: bool,
+    /// A label has an underscore.
+    pub(super) underscore: bool,
+}
+
 /// The records of one name and type, at least one, all with one TTL (RFC 2181 section 5).
 #[derive(Clone, Copy)]
 pub struct Set<'z> {
@@ -171,7 +186,10 @@ impl Store {
     }
 
     fn grow(&mut self) {
-        self.table = vec![NONE; self.table.len() * 2];
+        let size = self.table.len() * 2;
+        // The old one goes first, so that there are never two.
+        self.table = Vec::new();
+        self.table = vec![NONE; size];
         for index in 1..self.nodes.len() {
             self.enter(place(index));
         }
@@ -211,7 +229,9 @@ impl Store {
 
     /// Takes a file; gives its number.
     pub(super) fn file(&mut self, path: &Arc<Path>) -> u16 {
-        let known = self.files.iter().rposition(|file| file == path);
+        let known = self.files.last().filter(|file| *file == path);
+        let known = known.map(|_| self.files.len() - 1);
+        let known = known.or_else(|| self.files.iter().position(|file| file == path));
         let index = known.unwrap_or_else(|| {
             self.files.push(Arc::clone(path));
             self.files.len() - 1
@@ -361,17 +381,43 @@ impl<'z> Node<'z> {
         })
     }
 
-    /// Tells whether a label of its name, below the origin, holds this octet.
-    pub(super) fn has_in_name(&self, octet: u8) -> bool {
+    pub(super) const fn is_apex(&self) -> bool {
+        self.index == 0
+    }
+
+    /// Looks at its labels below the origin, and at the names above it.
+    pub(super) fn above(&self) -> Above {
+        let mut above = Above::default();
         let mut index = self.index;
         while index != 0 {
             let entry = &self.store.nodes[index as usize];
-            if self.store.label(entry).contains(&octet) {
-                return true;
+            let label = self.store.label(entry);
+            if label == b"*" {
+                above.asterisk |= index != self.index;
+                above.odd |= index != self.index;
+            } else {
+                above.underscore |= label.contains(&b'_');
+                let plain = |octet: &u8| octet.is_ascii_alphanumeric() || *octet == b'-';
+                above.odd |= !label.iter().all(plain);
             }
             index = entry.parent;
+            let flags = self.store.nodes[index as usize].flags;
+            above.cut |= flags & CUT != 0;
+            above.dname |= flags & DNAME != 0;
         }
-        false
+        above
+    }
+
+    /// Tells whether it is the other node of its zone or below it.
+    pub(super) fn is_under(&self, other: &Self) -> bool {
+        let mut index = self.index;
+        while index != other.index {
+            if index == 0 {
+                return false;
+            }
+            index = self.store.nodes[index as usize].parent;
+        }
+        true
     }
 
     /// Tells whether it is the same node of the same zone.

@@ -136,7 +136,10 @@ fn unknown_types_are_carried_as_they_are() {
         "u TYPE65280 \\# 2 01",
         &["zone:5:18: TYPE65280: 1 octets where \\# says 2"],
     );
-    check_mistakes("u TYPE65280 abc", &["zone:5:13: TYPE65280: not the data"]);
+    check_mistakes(
+        "u TYPE65280 abc",
+        &["zone:5:13: TYPE65280: there are no words"],
+    );
 }
 
 #[test]
@@ -149,9 +152,16 @@ fn rfc_9460_section_2_2_parameters_are_put_in_order() {
 }
 
 #[test]
-fn line_ends_and_marks_of_other_systems_are_read() {
-    let text = format!("\u{feff}{}", TOP.replace('\n', "\r\n"));
+fn line_ends_of_other_systems_are_read_and_marks_are_not() {
+    let text = TOP.replace('\n', "\r\n");
     assert_eq!(load_files(&[("zone", &text)]).mistakes, []);
+    let marked = load_files(&[("zone", &format!("\u{feff}{TOP}"))]).mistakes;
+    assert!(
+        marked[0]
+            .to_string()
+            .starts_with("zone:1:1: the file begins with a byte order mark")
+    );
+    check_mistakes("a TXT x\ry", &["zone:5:8: a carriage return inside a line"]);
 }
 
 #[test]
@@ -168,7 +178,7 @@ fn an_included_file_leaves_origin_ttl_and_owner_as_they_were() {
     let zone = loaded.zone.unwrap();
     assert_eq!(
         records(&zone, "x.example.test"),
-        ["60 A 192.0.2.1", "60 TXT after"]
+        ["60 A 192.0.2.1", "60 TXT \"after\""]
     );
     assert_eq!(records(&zone, "y.example.test"), ["60 A 192.0.2.2"]);
     assert_eq!(
@@ -215,8 +225,8 @@ fn each_rule_of_form_has_its_mistake() {
     check_mistakes("a TXT \\999", &["zone:5:7: TXT: a bad escape"]);
     check_mistakes("a CH TXT b", &["zone:5:3: class CH is not served"]);
     check_mistakes(
-        "a 2147483648 A 192.0.2.1",
-        &["zone:5:3: the TTL 2147483648 is above"],
+        "a 4294967296 A 192.0.2.1",
+        &["zone:5:3: the TTL 4294967296 is above"],
     );
     check_mistakes("a MX 10", &["zone:5:6: MX: a name is missing"]);
     check_mistakes("a A 192.0.2.1 x", &["zone:5:15: A: more than the data"]);
