@@ -17,6 +17,7 @@ pub mod backoff;
 pub mod balance;
 pub mod balancer;
 pub mod conductor;
+pub mod cookie;
 pub mod faults;
 pub mod findings;
 pub mod health;

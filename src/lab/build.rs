@@ -14,7 +14,7 @@ use crate::live::authority::{Authority, HostRole};
 use crate::live::balancer::Balancer;
 use crate::live::clock::Clock;
 use crate::live::dial::Dialer;
-use crate::live::dns::Dns;
+use crate::live::dns::{self as dns_server, Dns};
 use crate::live::faults::InForce;
 use crate::live::gossip::Board;
 use crate::live::peer;
@@ -41,6 +41,7 @@ pub(super) async fn start(options: Options) -> Result<Lab, StartError> {
     } = options;
     let topology = Arc::new(loaded.topology);
     let rules = loaded.rules.with_topology(Arc::clone(&topology));
+    let rules = rules.with_server(dns_server::identity(&topology));
     let rules = Arc::new(ArcSwap::from_pointee(rules));
     let clock = Clock::start();
     let journal = Journal::new(&topology);

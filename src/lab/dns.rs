@@ -17,7 +17,7 @@ use super::load::{self, of_views, of_zones};
 use super::{StartError, reloaded_fact};
 use crate::journal::Journal;
 use crate::live::clock::Clock;
-use crate::live::dns::Dns as Listener;
+use crate::live::dns::{Dns as Listener, identity};
 use crate::live::tasks::Tasks;
 use crate::model::fact::Kind;
 use crate::model::id::{Generation, Node};
@@ -212,6 +212,7 @@ impl Server {
         let told: Vec<_> = topology.dns.listeners().collect();
         let own = listen.is_empty().then(|| told.clone());
         let listen = if listen.is_empty() { told } else { listen };
+        let rules = rules.with_server(identity(&topology));
         let rules = Arc::new(ArcSwap::from_pointee(rules));
         let journal = Journal::keeping(&topology, FACTS_MAX);
         let clock = Clock::start();

@@ -29,14 +29,16 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use ring::rand::{SecureRandom as _, SystemRandom};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use crate::journal::Journal;
 use crate::model::id::Node;
 use crate::model::time::Time;
-use crate::model::topology::Topology;
-use crate::policy::answer::{Rules, Transport};
+use crate::model::topology::{Cookies, Topology};
+use crate::policy::answer::{self, Rules, Server as Identity, Transport};
+use crate::policy::cookie::Secret;
 
 use self::counts::Counts;
 use self::proxy::Trusted;
@@ -48,6 +50,22 @@ pub use self::carry::Limits;
 
 /// How often counts become facts.
 const FLUSH_EVERY: Duration = Duration::from_millis(100);
+
+/// Makes what a server says of itself, with a secret of its own for cookies.
+pub fn identity(topology: &Topology) -> Identity {
+    let mut secret = [0; 16];
+    // Without randomness there are no cookies: a secret that can be guessed proves nothing.
+    let random = SystemRandom::new().fill(&mut secret).is_ok();
+    let secret = Secret::new(secret);
+    Identity {
+        name: topology.dns.nsid.as_bytes().into(),
+        cookies: match topology.dns.cookies {
+            Cookies::Offered if random => answer::Cookies::Offered(secret),
+            Cookies::Required if random => answer::Cookies::Required(secret),
+            Cookies::Off | Cookies::Offered | Cookies::Required => answer::Cookies::Off,
+        },
+    }
+}
 
 /// The DNS server, before its sockets are bound.
 pub struct Dns {

@@ -97,17 +97,38 @@ pub struct Dns {
     pub ecs_trusted: Vec<IpNet>,
     /// Senders whose PROXY header names the real client.
     pub proxy_trusted: Vec<IpNet>,
+    /// The name that the server gives to who asks for it (NSID, RFC 5001); empty for none.
+    pub nsid: Name,
+    /// Whether DNS cookies are given (RFC 7873).
+    pub cookies: Cookies,
     /// How much of the address space of either family a reload may give other answers. Default all.
     pub reload_limit: Share,
     /// The views; which one answers, `mode` says.
     pub views: Vec<View>,
 }
 
+/// Whether DNS cookies are given (RFC 7873).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Cookies {
+    /// The option is ignored.
+    Off,
+    /// Who sends one gets one.
+    #[default]
+    Offered,
+    /// Over UDP, who sends one must send the server's part too.
+    Required,
+}
+
 impl Dns {
+    /// The name of a server that was given none.
+    pub const NSID: &str = "twodoors";
+
     /// Makes a server without views, all else being the default.
-    pub const fn new(listen: SocketAddr) -> Self {
+    pub fn new(listen: SocketAddr) -> Self {
         Self {
             listen,
+            nsid: Self::NSID.into(),
+            cookies: Cookies::default(),
             listen_also: Vec::new(),
             mode: Mode::FirstMatch,
             ecs_trusted: Vec::new(),

@@ -1,12 +1,15 @@
 //! From a question to an answer: the only way, for every listener, `explain` and the proof.
 //!
 //! In go the rules in force, faults included, and a question; out comes an answer: response code,
-//! flags, sections with the file and line of every record, and the reason. It follows CNAMEs within one zone, as
-//! BIND, Knot and NSD do without recursion (RFC 6604 for the code), and fills the sections as BIND
-//! does with `minimal-responses yes`. What fits into a datagram is the writer's affair.
+//! flags, sections with the file and line of every record, and the reason. It follows aliases within
+//! one zone, as BIND and Knot do (NSD goes on into the other zones that it serves; RFC 6604 for the
+//! code), and fills the sections as BIND does with `minimal-responses yes`: addresses stand beside
+//! NS records and nothing else. ANY gets the first set of the zone file (RFC 8482 section 4.1).
+//! Signatures are data like others. What fits into a datagram is the writer's affair.
 
 mod change;
 mod diff;
+mod edns;
 mod faulty;
 mod reason;
 mod rules;
@@ -23,12 +26,16 @@ use crate::model::draw::Seed;
 use crate::model::id::Generation;
 use crate::model::time::Span;
 
+use super::cookie::Worth;
 use super::name::{Key, Name};
-use super::view::{Selected, Selector, Subnet, is_listed};
+use super::view::{Selected, Selector};
 use super::zone::{Found, Node, Set, Zone, lookup};
+use crate::model::network::{Verdict, judge};
+use crate::model::topology::Miss;
 
 pub use self::diff::{CHANGES_MAX, Change, Contents, Difference, Fate, Group, Reach, Words, diff};
-pub use self::reason::{Acting, Note, Reason, Step, rcode_word};
+pub use self::edns::{Cookies, ERROR_TEXT_MAX, Edns, OwnEdns, SERVER_NAME_MAX, Server};
+pub use self::reason::{Acting, Missed, Note, Reason, Step, rcode_word};
 pub use self::rules::{Rules, View};
 pub use self::section::{Rrset, Shown, records};
 
@@ -70,21 +77,6 @@ pub enum Transport {
     Udp,
 }
 
-/// What a message says by EDNS, and what the server says back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Edns {
-    /// 0 is the only version there is.
-    pub version: u8,
-    /// The largest datagram that the sender takes, in bytes.
-    pub payload: u16,
-    /// DNSSEC OK, which goes back as it came (RFC 3225 section 3).
-    pub dnssec_ok: bool,
-    /// The client-subnet option (RFC 7871).
-    pub subnet: Option<Subnet>,
-    /// Whether there was such an option that could not be read.
-    pub subnet_broken: bool,
-}
-
 /// An answer.
 #[derive(Clone, Debug)]
 pub struct Answer<'r> {
@@ -109,7 +101,7 @@ pub struct Answer<'r> {
     /// Addresses of the name servers of a delegation (RFC 9471).
     pub additional: Vec<Rrset<'r>>,
     /// EDNS of the answer, when the question had it.
-    pub edns: Option<Edns>,
+    pub edns: Option<OwnEdns<'r>>,
     /// The address that chose the view, and the choice; `None` when it was not asked.
     pub selected: Option<Selected>,
     /// The view.
@@ -123,32 +115,39 @@ pub struct Answer<'r> {
 /// Decides the answer to a question.
 pub fn decide<'r>(rules: &'r Rules, question: &Question) -> Answer<'r> {
     let mut answer = Answer::empty(rules);
-    answer.edns = question.edns.map(|edns| reply_edns(rules, question, edns));
-    let refusal = unserved(question);
+    answer.edns = question.edns.map(|edns| edns::own(rules, question, edns));
+    let refusal = unserved(question).or_else(|| without_cookie(rules, question));
     if refusal.is_none() {
         answer.choose(&rules.selector, question);
     }
     let ended = !rules.faults.is_empty() && faulty::apply(&mut answer, rules, question);
     if ended && (answer.dropped || refusal.is_none()) {
-        return answer;
+        return answer.with_error();
     }
     if let Some((rcode, step)) = refusal {
-        return answer.refused(rcode, step);
+        return answer.refused(rcode, step).with_error();
     }
     let Some(view) = answer.view else {
+        answer.reason.step = Step::NoView;
         scope::narrow(&mut answer, rules, question);
-        return answer.refused(ResponseCode::Refused, Step::NoView);
+        return answer
+            .refused(ResponseCode::Refused, Step::NoView)
+            .with_error();
     };
     if matches!(question.record_type, RecordType::AXFR | RecordType::IXFR) {
         let rcode = match view.zone_at(&Key::new(&question.name)) {
             Some(_) => ResponseCode::Refused,
             None => ResponseCode::NotAuth,
         };
-        return answer.refused(rcode, Step::Transfer);
+        return answer.refused(rcode, Step::Transfer).with_error();
     }
-    answer.follow(view, &question.name, question.record_type);
+    let asker = answer.selected.map(|selected| Asker {
+        source: selected.source.address(),
+        destination: question.destination.0.ip(),
+    });
+    answer.follow(view, asker, &question.name, question.record_type);
     scope::narrow(&mut answer, rules, question);
-    answer
+    answer.with_error()
 }
 
 /// Refuses what needs no view; `None` when the question can be asked of one.
@@ -165,6 +164,10 @@ pub fn unserved(question: &Question) -> Option<(ResponseCode, Step<'static>)> {
     if question.opcode != OpCode::Query {
         return Some((ResponseCode::NotImp, Step::Opcode));
     }
+    if question.count == 0 && edns.is_some_and(|edns| edns.cookie.is_some()) {
+        // Whether there are cookies here is looked at later.
+        return None;
+    }
     if question.count != 1 {
         return Some((ResponseCode::FormErr, Step::NotOneQuestion));
     }
@@ -180,20 +183,31 @@ pub fn unserved(question: &Question) -> Option<(ResponseCode, Step<'static>)> {
     }
 }
 
-fn reply_edns(rules: &Rules, question: &Question, edns: Edns) -> Edns {
-    let listed = is_listed(&rules.ecs_trusted, question.source.ip());
-    let proper = edns.subnet.filter(|subnet| subnet.is_proper() && listed);
-    Edns {
-        version: 0,
-        payload: PAYLOAD_MAX,
-        dnssec_ok: edns.dnssec_ok,
-        // What is refused before a view is asked is true for just the bits that were given.
-        subnet: proper.map(|subnet| Subnet {
-            scope: subnet.source,
-            ..subnet
-        }),
-        subnet_broken: false,
+/// Ends what a cookie ends (RFC 7873 section 5.2).
+fn without_cookie(rules: &Rules, question: &Question) -> Option<(ResponseCode, Step<'static>)> {
+    let edns = question.edns?;
+    let cookies = &rules.server.cookies;
+    let Some(secret) = cookies.secret() else {
+        // The option is not known here.
+        return (question.count != 1).then_some((ResponseCode::FormErr, Step::NotOneQuestion));
+    };
+    if edns.cookie_broken {
+        return Some((ResponseCode::FormErr, Step::MalformedCookie));
     }
+    let (worth, _) = edns.cookie?.check(secret, question.source.ip());
+    let required = matches!(cookies, Cookies::Required(_));
+    if required && worth != Worth::Good && question.transport == Transport::Udp {
+        return Some((ResponseCode::BADCOOKIE, Step::BadCookie));
+    }
+    // RFC 7873 section 5.4.
+    (question.count == 0).then_some((ResponseCode::NoError, Step::CookieOnly))
+}
+
+/// Who asks, where another view may have to be found.
+#[derive(Clone, Copy, Debug)]
+struct Asker {
+    source: std::net::IpAddr,
+    destination: std::net::IpAddr,
 }
 
 impl<'r> Answer<'r> {
@@ -217,6 +231,9 @@ impl<'r> Answer<'r> {
             reason: Reason {
                 faults: Vec::new(),
                 aliases: 0,
+                closest: None,
+                missed: None,
+                scope: None,
                 step: Step::NoView,
             },
         }
@@ -271,9 +288,16 @@ impl<'r> Answer<'r> {
     }
 
     /// Follows aliases to the end and fills the sections.
-    fn follow(&mut self, view: &'r View, name: &Name, record_type: RecordType) {
+    fn follow(
+        &mut self,
+        view: &'r View,
+        asker: Option<Asker>,
+        name: &Name,
+        record_type: RecordType,
+    ) {
+        let mut view = view;
         let mut name = *name;
-        // The names asked so far, to see a loop; an answer has few.
+        // The names asked before this one, to see a loop; most answers have none.
         let mut asked: Vec<Name> = Vec::new();
         loop {
             let key = Key::new(&name);
@@ -290,9 +314,10 @@ impl<'r> Answer<'r> {
                 self.reason.step = step;
                 return;
             }
-            let zone = view.zone_for(&key, record_type);
-            let zone = zone.filter(|zone| self.zone.is_none_or(|home| std::ptr::eq(home, *zone)));
-            let Some(zone) = zone else {
+            let zone = view.held_for(&key, record_type);
+            let zone =
+                zone.filter(|(zone, _)| self.zone.is_none_or(|home| std::ptr::eq(home, *zone)));
+            let Some((zone, miss)) = zone else {
                 if first {
                     self.rcode = ResponseCode::Refused;
                 }
@@ -301,6 +326,17 @@ impl<'r> Answer<'r> {
             };
             self.zone = Some(zone);
             let found = lookup(zone, &key, record_type);
+            if miss != Miss::Nxdomain && matches!(found, Found::NoName { .. }) {
+                let next = self.missed(view, asker, (zone, miss), (&key, record_type));
+                if miss == Miss::Refuse {
+                    return;
+                }
+                if let Some((next, home)) = next {
+                    view = next;
+                    self.zone = Some(home);
+                    continue;
+                }
+            }
             let next = match found {
                 Found::Alias {
                     node,
@@ -318,14 +354,19 @@ impl<'r> Answer<'r> {
                         target.below(before)
                     });
                     let alias = target.and_then(|target| Rrset::alias(&name, &target, set));
+                    self.authoritative = true;
                     if alias.is_none() {
                         // RFC 6672 section 2.2: the new name would be too long.
-                        self.authoritative = true;
                         self.rcode = ResponseCode::YXDomain;
                         self.reason.step = Step::TooLong(node);
                         return;
                     }
                     self.answer.extend(alias);
+                    if matches!(record_type, RecordType::ANY | RecordType::CNAME) {
+                        // The CNAME is what was asked for (RFC 1034 section 3.6.2).
+                        self.reason.step = Step::Redirected(node);
+                        return;
+                    }
                     target
                 }
                 Found::Records { .. }
@@ -346,6 +387,55 @@ impl<'r> Answer<'r> {
         }
     }
 
+    /// Ends, or finds the next view, when a zone does not have a name.
+    fn missed(
+        &mut self,
+        view: &'r View,
+        asker: Option<Asker>,
+        (zone, miss): (&'r Zone, Miss),
+        (key, record_type): (&Key, RecordType),
+    ) -> Option<(&'r View, &'r Zone)> {
+        let next = match miss {
+            Miss::Nxdomain => None,
+            Miss::Public => self.next_with(view, asker, key, record_type),
+            Miss::Refuse => {
+                self.rcode = ResponseCode::Refused;
+                self.authoritative = false;
+                self.answer.clear();
+                self.reason.step = Step::Withheld;
+                None
+            }
+        };
+        self.reason.missed = Some(Missed {
+            view: &view.name,
+            zone: zone.origin(),
+            miss,
+            next: next.map(|(next, _)| &next.name),
+        });
+        next
+    }
+
+    /// Finds the next view, in order, that lets the asker in and has a zone for a name.
+    fn next_with(
+        &self,
+        view: &'r View,
+        asker: Option<Asker>,
+        key: &Key,
+        record_type: RecordType,
+    ) -> Option<(&'r View, &'r Zone)> {
+        let asker = asker?;
+        let lets_in = |view: &View| {
+            let in_list = |list, address| matches!(judge(list, address), Verdict::Allowed(_));
+            in_list(&view.match_clients, asker.source)
+                && (view.match_destinations.is_empty()
+                    || in_list(&view.match_destinations, asker.destination.to_canonical()))
+        };
+        let place = self.views.iter().position(|one| std::ptr::eq(one, view))?;
+        let later = self.views[place + 1..].iter();
+        let mut later = later.filter(|view| lets_in(view));
+        later.find_map(|view| Some((view, view.held_for(key, record_type)?.0)))
+    }
+
     /// Fills the sections for the last name of a chain.
     fn finish(&mut self, zone: &'r Zone, name: &Name, found: Found<'r>, first: bool) {
         // AA speaks of the first owner name in the answer (RFC 1035 section 4.1.1).
@@ -362,6 +452,10 @@ impl<'r> Answer<'r> {
                 wildcard,
             } => {
                 self.answer.push(shown(node, set, wildcard.then_some(name)));
+                if set.record_type() == RecordType::NS {
+                    // What BIND, Knot and NSD give even where they give little.
+                    self.additional.extend(hosts(zone, set));
+                }
                 match wildcard {
                     true => Step::Wildcard(node),
                     false => Step::Exact,
@@ -383,7 +477,8 @@ impl<'r> Answer<'r> {
                     false => Step::NoType,
                 }
             }
-            Found::NoName { .. } => {
+            Found::NoName { closest } => {
+                self.reason.closest = Some(closest);
                 self.rcode = ResponseCode::NXDomain;
                 self.authority.extend(negative(zone));
                 Step::NoName
@@ -418,6 +513,15 @@ fn glue<'r>(zone: &'r Zone, servers: Set<'r>) -> impl Iterator<Item = Rrset<'r>>
         let below = key.is_under(zone.key()) && zone.is_cut_off(&key);
         zone.node(&key).filter(|_| below)
     });
+    nodes.flat_map(addresses)
+}
+
+/// Gives the addresses that a zone has of these name servers.
+fn hosts<'r>(zone: &'r Zone, servers: Set<'r>) -> impl Iterator<Item = Rrset<'r>> {
+    let targets = servers
+        .items()
+        .filter_map(|item| Name::from_wire(item.data));
+    let nodes = targets.filter_map(|target| zone.node(&Key::new(&target)));
     nodes.flat_map(addresses)
 }
 

@@ -58,6 +58,10 @@ pub struct Dns {
     pub listen: Option<Listen>,
     /// A word.
     pub mode: Option<Mode>,
+    /// As `dns.nsid`.
+    pub nsid: Option<String>,
+    /// As `dns.cookies`.
+    pub cookies: Option<Cookies>,
     /// Elements by the name of their match list.
     pub lists: Option<BTreeMap<String, List<String>>>,
     /// The client-subnet option.
@@ -78,6 +82,18 @@ pub enum Listen {
     One(String),
     /// Several.
     Several(Vec<Option<String>>),
+}
+
+/// `dns.cookies`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cookies {
+    /// Ignored.
+    Off,
+    /// Given to who sends one.
+    Offered,
+    /// Demanded of who sends one over UDP.
+    Required,
 }
 
 /// `dns.mode`.

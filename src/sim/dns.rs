@@ -192,6 +192,7 @@ impl World<'_> {
                 dnssec_ok: false,
                 subnet: None,
                 subnet_broken: false,
+                ..Edns::default()
             }),
         }
     }

@@ -127,6 +127,7 @@ fn read(args: &DnsArgs, topology: &Topology) -> Result<Asked, String> {
             scope: 0,
         }),
         subnet_broken: false,
+        ..Edns::default()
     });
     let question = Question {
         source: ClientAddr(SocketAddr::new(address, 0)),

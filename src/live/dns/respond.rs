@@ -12,7 +12,9 @@ use super::carry::{self, Respond, Responders};
 use super::message::{self, Malformed, Parsed, Query};
 use super::worker::{From, Outcome, Read, Shared, Worker};
 use super::writer::{Head, write_error};
-use crate::policy::answer::{Edns, PAYLOAD_MAX, Transport};
+use crate::live::clock::Clock;
+use crate::policy::answer::{Edns, OwnEdns, Transport};
+use crate::policy::cookie::Given;
 use crate::policy::view::Subnet;
 
 /// The family numbers of addresses (RFC 7871 section 6).
@@ -24,6 +26,7 @@ pub(super) struct Responder {
     worker: Worker,
     /// The answer that is being written.
     message: Vec<u8>,
+    clock: Clock,
 }
 
 impl Responders for Arc<Shared> {
@@ -59,6 +62,7 @@ impl Responder {
         Self {
             worker: Worker::new(shared),
             message: Vec::new(),
+            clock: Clock::start(),
         }
     }
 
@@ -77,7 +81,7 @@ impl Responder {
                 Outcome::Now
             }
             Parsed::Query(query) => {
-                let read = read(message, &query);
+                let read = read(message, &query, &self.clock);
                 self.worker.answer(&read, from, &mut self.message)
             }
         }
@@ -89,13 +93,7 @@ impl Responder {
         let question = question
             .and_then(|range| query.get(range))
             .unwrap_or_default();
-        let edns = malformed.edns.then_some(Edns {
-            version: 0,
-            payload: PAYLOAD_MAX,
-            dnssec_ok: false,
-            subnet: None,
-            subnet_broken: false,
-        });
+        let edns = malformed.edns.then(OwnEdns::default);
         let head = head(malformed.id, malformed.flags);
         let rcode = ResponseCode::FormErr;
         write_error(&mut self.message, head, question, rcode, edns.as_ref());
@@ -103,16 +101,22 @@ impl Responder {
 }
 
 /// Takes from a query what is asked of `policy/answer`.
-fn read<'q>(bytes: &'q [u8], query: &Query<'_>) -> Read<'q> {
+fn read<'q>(bytes: &'q [u8], query: &Query<'_>, clock: &Clock) -> Read<'q> {
     let length = query.question.as_ref().map_or(0, message::Question::length);
     let edns = query.edns.map(|edns| {
         let subnet = edns.subnet.map(subnet);
+        // Seconds since 1970 go round as serial numbers do (RFC 9018 section 4.3).
+        let at = || u32::try_from(clock.unix_seconds() & u64::from(u32::MAX)).unwrap_or(0);
+        let cookie = edns.cookie.map(|content| Given::read(content, at()));
         Edns {
             version: edns.version,
             payload: edns.payload,
             dnssec_ok: edns.wants_dnssec(),
             subnet: subnet.flatten(),
             subnet_broken: matches!(subnet, Some(None)),
+            nsid: edns.nsid.is_some(),
+            cookie: cookie.flatten(),
+            cookie_broken: matches!(cookie, Some(None)),
         }
     });
     let start = message::HEADER;

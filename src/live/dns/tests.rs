@@ -168,6 +168,7 @@ fn edns(payload: u16, dnssec_ok: bool) -> Option<Edns> {
         dnssec_ok,
         subnet: None,
         subnet_broken: false,
+        ..Edns::default()
     })
 }
 

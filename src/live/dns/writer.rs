@@ -8,7 +8,7 @@
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::RecordType;
 
-use crate::policy::answer::{Answer, Edns, PAYLOAD_MAX, Rrset, Transport};
+use crate::policy::answer::{Answer, Edns, OwnEdns, PAYLOAD_MAX, Rrset, Transport};
 use crate::policy::name::labels;
 
 /// How long the head of a message is (RFC 1035 section 4.1.1).
@@ -76,8 +76,12 @@ pub(super) fn write(
     };
     let mut writer = Writer::new(out, head, flags, question, limit);
     let edns = answer.edns.as_ref();
+    let words = match edns.and_then(|edns| edns.error) {
+        Some(_) => answer.error_text(),
+        None => String::new(),
+    };
     // OPT has its place before anything else has.
-    let room = edns.map_or(0, opt_length);
+    let room = edns.map_or(0, |edns| opt_length(edns, &words));
     writer.limit = writer.limit.saturating_sub(room);
     for (section, sets) in [
         (1, &answer.answer),
@@ -95,7 +99,7 @@ pub(super) fn write(
         }
     }
     if let Some(edns) = edns {
-        writer.opt(edns, answer.rcode);
+        writer.opt(edns, answer.rcode, &words);
     }
     writer.finish()
 }
@@ -106,7 +110,7 @@ pub(super) fn write_error(
     head: Head,
     question: &[u8],
     rcode: ResponseCode,
-    edns: Option<&Edns>,
+    edns: Option<&OwnEdns<'_>>,
 ) {
     let flags = Flags {
         rcode,
@@ -115,7 +119,7 @@ pub(super) fn write_error(
     };
     let mut writer = Writer::new(out, head, flags, question, PAYLOAD_PLAIN);
     if let Some(edns) = edns {
-        writer.opt(edns, rcode);
+        writer.opt(edns, rcode, "");
     }
     writer.finish();
 }
@@ -292,15 +296,15 @@ impl<'o> Writer<'o> {
     }
 
     /// Writes OPT (RFC 6891 section 6.1.2).
-    fn opt(&mut self, edns: &Edns, rcode: ResponseCode) {
+    fn opt(&mut self, edns: &OwnEdns<'_>, rcode: ResponseCode, words: &str) {
         self.out.push(0);
         self.out.extend(u16::from(RecordType::OPT).to_be_bytes());
         self.out.extend(edns.payload.to_be_bytes());
         let flags = u8::from(edns.dnssec_ok) << 7;
-        self.out.extend([rcode.high(), edns.version, flags, 0]);
+        self.out.extend([rcode.high(), 0, flags, 0]);
         let at = self.out.len();
         self.out.extend([0, 0]);
-        options(self.out, edns);
+        options(self.out, edns, words);
         let length = u16::try_from(self.out.len() - at - 2).unwrap_or(0);
         self.out[at..at + 2].copy_from_slice(&length.to_be_bytes());
         self.counts[3] += 1;
@@ -320,25 +324,50 @@ impl<'o> Writer<'o> {
 }
 
 /// How long OPT is.
-fn opt_length(edns: &Edns) -> usize {
+fn opt_length(edns: &OwnEdns<'_>, words: &str) -> usize {
     let mut bytes = Vec::new();
-    options(&mut bytes, edns);
+    options(&mut bytes, edns, words);
     11 + bytes.len()
 }
 
-/// Writes the options of an answer.
-fn options(out: &mut Vec<u8>, edns: &Edns) {
+/// Writes the options of an answer; `words` go with the extended error.
+fn options(out: &mut Vec<u8>, edns: &OwnEdns<'_>, words: &str) {
+    if let Some(nsid) = edns.nsid {
+        option(out, 3, &[nsid]);
+    }
     if let Some(subnet) = edns.subnet {
         let octets = usize::from(subnet.source.div_ceil(8));
-        let (family, address) = match subnet.address {
-            std::net::IpAddr::V4(address) => (1_u16, address.octets().to_vec()),
-            std::net::IpAddr::V6(address) => (2, address.octets().to_vec()),
+        let (family, four, six);
+        let address: &[u8] = match subnet.address {
+            std::net::IpAddr::V4(address) => {
+                family = 1;
+                four = address.octets();
+                &four
+            }
+            std::net::IpAddr::V6(address) => {
+                family = 2;
+                six = address.octets();
+                &six
+            }
         };
-        out.extend([0, 8]);
-        out.extend(u16::try_from(4 + octets).unwrap_or(4).to_be_bytes());
-        out.extend(family.to_be_bytes());
-        out.extend([subnet.source, subnet.scope]);
-        out.extend(address.get(..octets).unwrap_or_default());
+        let fixed = [0, family, subnet.source, subnet.scope];
+        option(out, 8, &[&fixed, address.get(..octets).unwrap_or_default()]);
+    }
+    if let Some(cookie) = &edns.cookie {
+        option(out, 10, &[cookie]);
+    }
+    if let Some(error) = edns.error {
+        option(out, 15, &[&error.to_be_bytes(), words.as_bytes()]);
+    }
+}
+
+/// Writes one option.
+fn option(out: &mut Vec<u8>, code: u16, parts: &[&[u8]]) {
+    let length: usize = parts.iter().map(|part| part.len()).sum();
+    out.extend(code.to_be_bytes());
+    out.extend(u16::try_from(length).unwrap_or(0).to_be_bytes());
+    for part in parts {
+        out.extend(*part);
     }
 }
 

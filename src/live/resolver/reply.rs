@@ -13,7 +13,7 @@ use hickory_server::zone_handler::{MessageResponse, MessageResponseBuilder};
 use tracing::debug;
 
 use crate::model::addr::{ClientAddr, ListenAddr};
-use crate::policy::answer::{Edns, PAYLOAD_MAX, Question, Transport};
+use crate::policy::answer::{Edns, OwnEdns, PAYLOAD_MAX, Question, Transport};
 use crate::policy::name::Name;
 use crate::policy::resolver::Reply as Resolved;
 use crate::policy::view::Subnet;
@@ -62,6 +62,7 @@ fn edns(edns: &HickoryEdns, bytes: &[u8]) -> Edns {
         dnssec_ok: edns.flags().dnssec_ok,
         subnet,
         subnet_broken: subnets.len() > 1 || subnet.is_some_and(|subnet| is_padded(bytes, subnet)),
+        ..Edns::default()
     }
 }
 
@@ -137,11 +138,9 @@ impl Reply {
             soa,
         } = resolved;
         let edns = question.edns.map(|edns| {
-            let own = Edns {
-                version: 0,
-                payload: PAYLOAD_MAX,
-                subnet: None,
-                ..edns
+            let own = OwnEdns {
+                dnssec_ok: edns.dnssec_ok,
+                ..OwnEdns::default()
             };
             out(own, rcode)
         });
@@ -227,9 +226,8 @@ impl Reply {
 }
 
 /// Writes EDNS of an answer.
-fn out(edns: Edns, rcode: ResponseCode) -> HickoryEdns {
+fn out(edns: OwnEdns<'_>, rcode: ResponseCode) -> HickoryEdns {
     let mut out = HickoryEdns::new();
-    out.set_version(edns.version);
     out.set_max_payload(edns.payload);
     out.set_dnssec_ok(edns.dnssec_ok);
     out.set_rcode_high(u8::try_from(u16::from(rcode) >> 4).unwrap_or(0));

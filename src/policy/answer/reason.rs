@@ -6,6 +6,9 @@ use hickory_proto::op::ResponseCode;
 
 use crate::model::fault::Fault;
 use crate::model::id::{self, FaultId, Generation};
+use crate::model::topology::Miss;
+use crate::policy::name::Name;
+use crate::policy::partition::Scope;
 use crate::policy::zone::Node;
 
 /// Why an answer is what it is.
@@ -15,8 +18,27 @@ pub struct Reason<'r> {
     pub faults: Vec<Acting<'r>>,
     /// How many CNAMEs were followed.
     pub aliases: usize,
+    /// The deepest name that exists above one that does not (RFC 4592 section 3.3.1).
+    pub closest: Option<Node<'r>>,
+    /// What a zone that does not have the name leaves to other views; the last one counts.
+    pub missed: Option<Missed<'r>>,
+    /// How far the answer to a client subnet is true, where the views were compared for that.
+    pub scope: Option<Scope>,
     /// What the last name came to.
     pub step: Step<'r>,
+}
+
+/// A name that a view's zone does not have, where that is not the end.
+#[derive(Clone, Copy, Debug)]
+pub struct Missed<'r> {
+    /// The view.
+    pub view: &'r id::Name,
+    /// The apex of the zone.
+    pub zone: &'r Name,
+    /// What the zone leaves it to.
+    pub miss: Miss,
+    /// The next view that lets the client in and holds the name, if there is one.
+    pub next: Option<&'r id::Name>,
 }
 
 /// A fault that acts on an answer.
@@ -53,6 +75,8 @@ pub enum Note<'r> {
 /// What a name came to.
 #[derive(Clone, Copy, Debug)]
 pub enum Step<'r> {
+    /// A cookie is wanted, and this one is not ours (RFC 7873 section 5.2.3).
+    BadCookie,
     /// The client-subnet option is not proper (RFC 7871 section 7.1.2).
     BadSubnet,
     /// The version of EDNS is not known (RFC 6891 section 6.1.3).
@@ -61,6 +85,8 @@ pub enum Step<'r> {
     ChainTooLong,
     /// The class is not IN.
     Class,
+    /// There is no question, and a cookie was all that was wanted (RFC 7873 section 5.4).
+    CookieOnly,
     /// The name is at or below this cut.
     Delegation(Node<'r>),
     /// A fault took the answer away.
@@ -71,6 +97,8 @@ pub enum Step<'r> {
     Failed,
     /// A chain of CNAMEs leads back into itself.
     Loop,
+    /// No cookie has this length (RFC 7873 section 5.2.2).
+    MalformedCookie,
     /// The message does not hold exactly one question.
     NotOneQuestion,
     /// The name does not exist.
@@ -87,6 +115,8 @@ pub enum Step<'r> {
     Opcode,
     /// An alias leads to a name outside the zone that was asked first; the asker goes on there.
     Outside,
+    /// The CNAME that the DNAME of this name makes is what was asked for.
+    Redirected(Node<'r>),
     /// The DNAME of this name would make the name too long.
     TooLong(Node<'r>),
     /// Zone transfers are not served.
@@ -95,6 +125,8 @@ pub enum Step<'r> {
     Type,
     /// The name is covered by this wildcard.
     Wildcard(Node<'r>),
+    /// The zone does not have the name and refuses such names.
+    Withheld,
 }
 
 /// Gives the mnemonic of a response code (RFC 6895 section 2.3).
@@ -112,6 +144,7 @@ pub const fn rcode_word(rcode: ResponseCode) -> &'static str {
         ResponseCode::NotImp => "NOTIMP",
         ResponseCode::Refused => "REFUSED",
         ResponseCode::NotAuth => "NOTAUTH",
+        ResponseCode::BADCOOKIE => "BADCOOKIE",
         ResponseCode::BADVERS => "BADVERS",
         _ => "OTHER",
     }
@@ -129,6 +162,9 @@ impl fmt::Display for Reason<'_> {
         }
         if !self.faults.is_empty() {
             f.write_str(", ")?;
+        }
+        if let Some(missed) = &self.missed {
+            write!(f, "{missed}, ")?;
         }
         if self.aliases > 0 {
             write!(f, "CNAME {}, ", self.aliases)?;
@@ -151,6 +187,18 @@ impl fmt::Display for Acting<'_> {
     }
 }
 
+/// `not in example.com. of private, public asked`.
+impl fmt::Display for Missed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "not in {} of {}", self.zone, self.view)?;
+        match self.next {
+            Some(next) => write!(f, ", {next} asked"),
+            None if self.miss == Miss::Public => f.write_str(", no further view has the zone"),
+            None => Ok(()),
+        }
+    }
+}
+
 impl fmt::Display for Step<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -158,18 +206,22 @@ impl fmt::Display for Step<'_> {
             Self::TooLong(node) => {
                 return write!(f, "DNAME at {} makes the name too long", node.name());
             }
+            Self::Redirected(node) => return write!(f, "redirected by DNAME at {}", node.name()),
             Self::Wildcard(node) => return write!(f, "wildcard {}", node.name()),
             Self::NoTypeWildcard(node) => {
                 return write!(f, "no such type at wildcard {}", node.name());
             }
+            Self::BadCookie => "cookie not ours",
             Self::BadSubnet => "client subnet not proper",
             Self::BadVersion => "EDNS version not known",
             Self::ChainTooLong => "chain too long",
             Self::Class => "class not served",
+            Self::CookieOnly => "cookie given",
             Self::Dropped => "not answered",
             Self::Exact => "exact match",
             Self::Failed => "failed on purpose",
             Self::Loop => "back at a name already asked",
+            Self::MalformedCookie => "cookie of no known length",
             Self::NotOneQuestion => "not exactly one question",
             Self::NoName => "no such name",
             Self::NoType => "no such type",
@@ -179,6 +231,7 @@ impl fmt::Display for Step<'_> {
             Self::Outside => "leads outside the zone",
             Self::Transfer => "zone transfers not served",
             Self::Type => "type not served",
+            Self::Withheld => "names that the zone does not have are refused",
         })
     }
 }
@@ -187,6 +240,8 @@ impl Step<'_> {
     /// Names the rule that this step follows, for whoever wants to read it.
     pub const fn rfc(&self) -> &'static str {
         match self {
+            Self::BadCookie | Self::MalformedCookie => "RFC 7873 section 5.2",
+            Self::CookieOnly => "RFC 7873 section 5.4",
             Self::BadSubnet => "RFC 7871 section 7.1.2",
             Self::BadVersion => "RFC 6891 section 6.1.3",
             Self::ChainTooLong | Self::Loop | Self::Outside => "RFC 1034 section 3.6.2",
@@ -197,13 +252,15 @@ impl Step<'_> {
             | Self::NoZone
             | Self::Opcode
             | Self::Transfer
-            | Self::Type => "RFC 1035 section 4.1.1",
+            | Self::Type
+            | Self::Withheld => "RFC 1035 section 4.1.1",
             Self::Delegation(_) => "RFC 1034 section 4.3.2 step 3b",
             Self::Exact => "RFC 1034 section 4.3.2 step 3a",
             Self::NotOneQuestion => "RFC 9619",
             Self::NoName => "RFC 2308 section 2.1, RFC 8020",
             Self::NoType => "RFC 2308 section 2.2",
             Self::NoTypeWildcard(_) | Self::Wildcard(_) => "RFC 4592 section 3.3",
+            Self::Redirected(_) => "RFC 6672 section 3.1",
             Self::TooLong(_) => "RFC 6672 section 2.2",
         }
     }

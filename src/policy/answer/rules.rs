@@ -15,11 +15,13 @@ use ipnet::IpNet;
 use crate::model::id::{Generation, Name};
 use crate::model::mistake::{Files, Mistake, Place};
 use crate::model::network::Element;
-use crate::model::topology::{Topology, ZoneSource};
+use crate::model::topology::{Miss, Topology, ZoneSource};
 use crate::policy::faults::Faults;
 use crate::policy::name::Key;
 use crate::policy::view::Selector;
 use crate::policy::zone::Zone;
+
+use super::edns::Server;
 
 /// The rules in force.
 #[derive(Clone, Debug)]
@@ -32,6 +34,8 @@ pub struct Rules {
     pub ecs_trusted: Vec<IpNet>,
     /// Which view each source gets, compiled.
     pub selector: Arc<Selector>,
+    /// What the server says of itself by EDNS.
+    pub server: Server,
     /// Who is where, for faults.
     pub(super) topology: Arc<Topology>,
     pub(super) faults: Faults,
@@ -54,8 +58,19 @@ pub struct View {
     pub name: Name,
     /// Who gets it.
     pub match_clients: Vec<Element>,
-    /// Its zones by the key of their apex.
-    zones: BTreeMap<Box<[u8]>, Arc<Zone>>,
+    /// Where its questions come in; empty for everywhere.
+    pub match_destinations: Vec<Element>,
+    /// Its zones, sorted by the key of their apex.
+    zones: Vec<Held>,
+    /// Bit n is set when a zone has n labels, so that only those are looked for.
+    depths: u128,
+}
+
+/// A zone of a view.
+#[derive(Clone, Debug)]
+struct Held {
+    zone: Arc<Zone>,
+    miss: Miss,
 }
 
 impl Rules {
@@ -70,7 +85,7 @@ impl Rules {
         let (mut mistakes, mut warnings) = (Vec::new(), Vec::new());
         let mut views = Vec::new();
         for view in &topology.dns.views {
-            let mut zones = BTreeMap::new();
+            let mut zones = Vec::new();
             for source in &view.zones {
                 let known = read.entry((&source.origin, source.file.clone()));
                 let zone = known.or_insert_with(|| {
@@ -80,16 +95,21 @@ impl Rules {
                     loaded.zone.map(Arc::new)
                 });
                 if let Some(zone) = zone {
-                    let key = zone.key().whole().into();
-                    let before = zones.insert(key, Arc::clone(zone));
-                    if before.is_some() {
-                        mistakes.push(twice(&view.name, source));
+                    let zone = Arc::clone(zone);
+                    let miss = source.miss;
+                    match place(&zones, zone.key().whole()) {
+                        Ok(_) => mistakes.push(twice(&view.name, source)),
+                        Err(place) => zones.insert(place, Held { zone, miss }),
                     }
                 }
             }
             views.push(View {
                 name: view.name.clone(),
                 match_clients: view.match_clients.clone(),
+                match_destinations: view.match_destinations.clone(),
+                depths: zones
+                    .iter()
+                    .fold(0, |bits, held| bits | 1 << held.zone.apex_labels()),
                 zones,
             });
         }
@@ -103,6 +123,7 @@ impl Rules {
                 views,
                 ecs_trusted,
                 selector: Arc::new(Selector::compile(&topology.dns)),
+                server: Server::default(),
                 topology: Arc::new(topology.clone()),
                 faults: Faults::default(),
                 previous: None,
@@ -124,6 +145,11 @@ impl Rules {
         Self { topology, ..self }
     }
 
+    /// Gives the same rules for a server that says this of itself.
+    pub fn with_server(self, server: Server) -> Self {
+        Self { server, ..self }
+    }
+
     /// Puts these rules in the place of others: the next generation, the same lab, and the faults
     /// stay in force.
     pub fn following(self, old: &Self) -> Self {
@@ -134,6 +160,7 @@ impl Rules {
         };
         Self {
             generation: Generation(old.generation.0 + 1),
+            server: old.server.clone(),
             topology: Arc::clone(&old.topology),
             faults: old.faults.clone(),
             previous: Some(Arc::new(previous)),
@@ -172,30 +199,57 @@ fn twice(view: &Name, source: &ZoneSource) -> Mistake {
 impl View {
     /// Gives its zones, in the order of their apexes' names.
     pub fn zones(&self) -> impl Iterator<Item = &Arc<Zone>> {
-        self.zones.values()
+        self.zones.iter().map(|held| &held.zone)
     }
 
     /// Gives the same view with another zone in the place of the one with the same apex.
     pub(super) fn with_zone(&self, zone: Arc<Zone>) -> Self {
         let mut view = self.clone();
-        view.zones.insert(zone.key().whole().into(), zone);
+        if let Ok(place) = place(&view.zones, zone.key().whole()) {
+            view.zones[place].zone = zone;
+        }
         view
     }
 
     /// Finds the zone with this apex.
     pub fn zone_at(&self, apex: &Key) -> Option<&Zone> {
-        self.zones.get(apex.whole()).map(Arc::as_ref)
+        let place = place(&self.zones, apex.whole()).ok()?;
+        Some(&self.zones[place].zone)
     }
 
     /// Finds the zone that speaks for a name: the most specific one.
     pub fn zone_for(&self, name: &Key, record_type: RecordType) -> Option<&Zone> {
-        let zone = |labels| self.zones.get(name.ancestor(labels)).map(Arc::as_ref);
-        let above = |from: usize| (0..from).rev().find_map(zone);
-        let own = zone(name.labels());
-        if record_type == RecordType::DS {
-            // DS belongs to the parent side of the cut (RFC 4035 section 3.1.4.1).
-            return above(name.labels()).or(own);
-        }
-        own.or_else(|| above(name.labels()))
+        self.held_for(name, record_type).map(|(zone, _)| zone)
     }
+
+    /// Finds the zone that speaks for a name, and what is left to whom when it lacks the name.
+    pub(super) fn held_for(&self, name: &Key, record_type: RecordType) -> Option<(&Zone, Miss)> {
+        if let [only] = &self.zones[..] {
+            let under = name.is_under(only.zone.key());
+            return under.then_some((&*only.zone, only.miss));
+        }
+        let mut own = None;
+        for labels in (0..=name.labels()).rev() {
+            if self.depths >> labels & 1 == 0 {
+                continue;
+            }
+            let Ok(place) = place(&self.zones, name.ancestor(labels)) else {
+                continue;
+            };
+            let held = &self.zones[place];
+            let found = Some((&*held.zone, held.miss));
+            // DS belongs to the parent side of the cut (RFC 4035 section 3.1.4.1).
+            if record_type == RecordType::DS && labels == name.labels() {
+                own = found;
+                continue;
+            }
+            return found;
+        }
+        own
+    }
+}
+
+/// Finds the zone with this key, or where it would stand.
+fn place(zones: &[Held], key: &[u8]) -> Result<usize, usize> {
+    zones.binary_search_by(|held| held.zone.key().whole().cmp(key))
 }

@@ -12,6 +12,7 @@ use crate::model::id::Generation;
 use crate::model::mistake::{Files, Mistake};
 use crate::model::network::{Element, Matcher};
 use crate::model::topology::{self, Pool, Topology, ZoneSource};
+use crate::policy::view::Subnet;
 use crate::policy::zone::read_name;
 
 use super::*;
@@ -30,7 +31,7 @@ fn load(inside: &str, outside: &str) -> Result<(Rules, Vec<Mistake>), Vec<Mistak
     let source = |origin: &str, file: &str| ZoneSource {
         origin: origin.to_owned(),
         file: PathBuf::from(file),
-        miss: topology::Miss::Nxdomain,
+        miss: Miss::Nxdomain,
     };
     let view = |name: &str, text: &str, what| topology::View {
         name: name.into(),
@@ -254,6 +255,7 @@ fn what_is_not_served_is_refused_with_its_code() {
         dnssec_ok: false,
         subnet: None,
         subnet_broken: false,
+        ..Edns::default()
     };
     check(&|q| q.edns = Some(Edns { version: 1, ..edns }), "BADVERS");
     let broken = Edns {
@@ -282,6 +284,7 @@ fn a_client_subnet_chooses_the_view_and_comes_back_with_its_exact_scope() {
                 scope: 0,
             }),
             subnet_broken: false,
+            ..Edns::default()
         });
         let answer = decide(&rules, &question);
         let edns = answer.edns.unwrap();

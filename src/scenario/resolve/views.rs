@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::model::mistake::Files;
 use crate::model::network::{Element, Matcher, Mode};
 use crate::model::places::Subject;
-use crate::model::topology::{Dns, Miss, Share, View, ZoneSource};
+use crate::model::topology::{Cookies, Dns, Miss, Share, View, ZoneSource};
 use crate::scenario::tree::{Node, Step, Value};
 use crate::scenario::{LoadedViews, Mistakes, Unsound, file, format, places};
 
@@ -87,6 +87,12 @@ impl Resolver<'_> {
         Some(Dns {
             listen: listeners.next()?,
             listen_also: listeners.collect(),
+            nsid: dns.nsid.as_deref().unwrap_or(Dns::NSID).into(),
+            cookies: match dns.cookies {
+                Some(file::Cookies::Off) => Cookies::Off,
+                Some(file::Cookies::Offered) | None => Cookies::Offered,
+                Some(file::Cookies::Required) => Cookies::Required,
+            },
             mode: match dns.mode {
                 Some(file::Mode::FirstMatch) | None => Mode::FirstMatch,
                 Some(file::Mode::LongestPrefix) => Mode::LongestPrefix,

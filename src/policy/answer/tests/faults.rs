@@ -62,6 +62,7 @@ fn servfail_is_said_and_edns_stays() {
         dnssec_ok: true,
         subnet: None,
         subnet_broken: false,
+        ..Edns::default()
     });
     let answer = decide(&rules, &question);
     assert!(answer.edns.is_some_and(|edns| edns.dnssec_ok));
