@@ -201,6 +201,7 @@ impl Lab {
             name: zone::read_name(host).ok()?,
             record_type: RecordType::A,
             class: DNSClass::IN,
+            recursion_desired: false,
             edns: None,
         };
         let rules = self.rules.load();

@@ -12,6 +12,7 @@ pub mod cut;
 pub mod dial;
 pub mod dns;
 pub mod faults;
+mod forward;
 pub mod gossip;
 pub mod peer;
 pub mod ping;

@@ -283,6 +283,7 @@ impl Conductor {
             name,
             record_type,
             class: DNSClass::IN,
+            recursion_desired: false,
             edns: None,
         };
         let answered = probe::ask(check.from, lab.dns(), &name.to_hickory(), record_type).await;

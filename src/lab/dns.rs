@@ -102,6 +102,7 @@ impl Source {
                         what: Matcher::Any,
                     }],
                     match_destinations: Vec::new(),
+                    forward: None,
                     zones: zones.clone(),
                 };
                 let dns = Dns {

@@ -10,6 +10,7 @@
 
 pub mod carry;
 mod counts;
+mod forwarder;
 pub mod message;
 pub mod proxy;
 mod rendered;
@@ -24,15 +25,17 @@ mod writer;
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use ring::rand::{SecureRandom as _, SystemRandom};
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
+use super::tasks::Tasks;
 use crate::journal::Journal;
 use crate::model::id::Node;
 use crate::model::time::Time;
@@ -41,6 +44,7 @@ use crate::policy::answer::{self, Rules, Server as Identity, Transport};
 use crate::policy::cookie::Secret;
 
 use self::counts::Counts;
+use self::forwarder::Forwarders;
 use self::proxy::Trusted;
 use self::respond::Responder;
 use self::server::Server;
@@ -72,12 +76,14 @@ pub struct Dns {
     shared: Arc<Shared>,
     trusted: Trusted,
     limits: Limits,
+    topology: Topology,
 }
 
 /// The DNS server with its sockets, ready to run.
 pub struct Bound {
     shared: Arc<Shared>,
     server: Server,
+    topology: Topology,
 }
 
 impl Dns {
@@ -96,8 +102,10 @@ impl Dns {
                 now: Arc::new(now),
                 seed: topology.seed,
                 delays: AtomicU64::new(0),
+                forwarders: OnceLock::new(),
             }),
             trusted: Trusted::new(&topology.dns.proxy_trusted),
+            topology: topology.clone(),
             limits: Limits::default(),
         }
     }
@@ -120,6 +128,7 @@ impl Dns {
         Ok(Bound {
             shared: self.shared,
             server,
+            topology: self.topology,
         })
     }
 }
@@ -142,7 +151,7 @@ impl ByHand {
             destination,
         };
         match self.0.take(message, from) {
-            Outcome::Nothing => None,
+            Outcome::Forward(_) | Outcome::Nothing => None,
             Outcome::Now | Outcome::Later(_) => Some(self.0.message()),
         }
     }
@@ -156,7 +165,15 @@ impl Bound {
 
     /// Answers until the token is cancelled; then makes the last counts facts.
     pub async fn run(self, shutdown: CancellationToken) {
-        let Self { shared, server } = self;
+        let Self {
+            shared,
+            server,
+            topology,
+        } = self;
+        let tasks = Tasks::new();
+        let forwarders = Forwarders::new(&topology, &Handle::current(), &tasks);
+        // A server runs once.
+        let _ = shared.forwarders.set(forwarders);
         let flush = || {
             let kinds = shared.counts.take();
             shared.journal.add((shared.now)(), &Node::Dns, kinds);
@@ -176,6 +193,7 @@ impl Bound {
             }
         }
         drop(done);
+        tasks.stop().await;
         flush();
     }
 }

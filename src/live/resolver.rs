@@ -5,7 +5,6 @@
 //! answered as the DNS server does. Questions to the server go out from a fresh port each, and over
 //! TCP when the answer was cut (RFC 7766 section 5).
 
-mod forward;
 mod reply;
 
 use std::collections::BTreeMap;
@@ -25,6 +24,7 @@ use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::oneshot;
 
 use self::reply::{Reply as Rendered, nothing_sent, question, send};
+use super::forward;
 use super::runner::{Runner, Shared};
 use super::tasks::Tasks;
 use crate::model::addr::ListenAddr;

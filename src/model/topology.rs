@@ -178,6 +178,17 @@ pub struct View {
     pub match_destinations: Vec<Element>,
     /// Its zones.
     pub zones: Vec<ZoneSource>,
+    /// Who answers for names that no zone of it holds; nobody when absent.
+    pub forward: Option<Forward>,
+}
+
+/// Servers that are asked for names outside the zones of a view.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Forward {
+    /// Whose names: the address that a question comes from, never that of an option.
+    pub allow: Vec<Element>,
+    /// The servers, in the order in which they are tried; at least one.
+    pub servers: Vec<SocketAddr>,
 }
 
 /// Where a zone's records are.

@@ -64,6 +64,8 @@ pub struct Question {
     pub record_type: RecordType,
     /// The class.
     pub class: DNSClass,
+    /// Whether the server may ask others (RD).
+    pub recursion_desired: bool,
     /// EDNS, when the message has it (RFC 6891).
     pub edns: Option<Edns>,
 }
@@ -146,6 +148,9 @@ pub fn decide<'r>(rules: &'r Rules, question: &Question) -> Answer<'r> {
         destination: question.destination.0.ip(),
     });
     answer.follow(view, asker, &question.name, question.record_type);
+    if matches!(answer.reason.step, Step::NoZone) {
+        answer.pass_on(view, question);
+    }
     scope::narrow(&mut answer, rules, question);
     answer.with_error()
 }
@@ -252,6 +257,26 @@ impl<'r> Answer<'r> {
         let selected = selector.select(source, question.destination.0.ip());
         self.selected = Some(selected);
         self.view = selected.matched.map(|(view, _)| &self.views[view]);
+    }
+
+    /// Leaves a name that no zone of the view holds to other servers, if the view has some and the
+    /// client may ask them. The address of an option moves nobody: it could be anybody's.
+    fn pass_on(&mut self, view: &'r View, question: &Question) {
+        let Some(forward) = view.forward.as_ref().filter(|_| question.recursion_desired) else {
+            return;
+        };
+        let allowed = judge(&forward.allow, question.source.ip());
+        if matches!(allowed, Verdict::Allowed(_)) {
+            self.rcode = ResponseCode::NoError;
+            self.reason.step = Step::Forwarded;
+        } else {
+            self.reason.step = Step::NotForwarded;
+        }
+    }
+
+    /// Tells whether other servers are to be asked; the sections are empty then.
+    pub const fn is_forwarded(&self) -> bool {
+        matches!(self.reason.step, Step::Forwarded)
     }
 
     /// Gives the element that let the source in; it is of the client's own view, also when a fault

@@ -127,6 +127,18 @@ pub struct View {
     pub destinations: List<String>,
     /// Its zones.
     pub zones: List<Zone>,
+    /// Who answers for other names.
+    pub forward: Option<Forward>,
+}
+
+/// `dns.views[].forward`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Forward {
+    /// Elements of a match list.
+    pub allow: List<String>,
+    /// Addresses, with or without a port.
+    pub servers: List<String>,
 }
 
 /// `dns.views[].zones[]`.

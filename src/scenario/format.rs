@@ -18,7 +18,9 @@ mod teleport;
 
 pub use teleport::{AppKind, app_uri, go_duration, proxy_host};
 
-pub use run::{Bound, RCODES, RECORD_TYPES, bound, owner, question, rcode, record_type, share};
+pub use run::{
+    Bound, RCODES, RECORD_TYPES, bound, owner, question, rcode, record_type, server, share,
+};
 
 /// The longest duration that makes sense in a lab.
 pub const DURATION_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -58,6 +60,7 @@ pub const NAMES: &[&str] = &[
     "question",
     "rcode",
     "record-type",
+    "server",
     "share",
     "socket-address",
     "start",
@@ -85,6 +88,7 @@ pub fn check(format: &str, text: &str) -> Result<(), Wrong> {
         "question" => question(text).map(drop),
         "rcode" => rcode(text).map(drop),
         "record-type" => record_type(text).map(drop),
+        "server" => server(text).map(drop),
         "share" => share(text).map(drop),
         "socket-address" => socket_address(text).map(drop),
         "start" => start(text),
@@ -352,6 +356,7 @@ mod tests {
             ("question", "example.com. AAAA", "example.com"),
             ("rcode", "NXDOMAIN", "noerror"),
             ("record-type", "TXT", "ANY"),
+            ("server", "127.0.0.1", "ns1"),
             ("share", "25%", "101%"),
             ("socket-address", "[::1]:53", "::1"),
             ("start", "mesh", "later"),

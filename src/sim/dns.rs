@@ -186,6 +186,7 @@ impl World<'_> {
             name,
             record_type,
             class: DNSClass::IN,
+            recursion_desired: false,
             edns: Some(Edns {
                 version: 0,
                 payload: PAYLOAD_MAX,

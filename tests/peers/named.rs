@@ -162,6 +162,7 @@ fn construct(rules: &Rules, from: &str, message: &Message) -> String {
         name: (&query.name).into(),
         record_type: query.query_type,
         class: query.query_class,
+        recursion_desired: false,
         edns: None,
     };
     let answer = decide(rules, &question);

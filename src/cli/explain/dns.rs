@@ -138,6 +138,7 @@ fn read(args: &DnsArgs, topology: &Topology) -> Result<Asked, String> {
         name: name.ok_or("a name is missing")?,
         record_type: record_type.unwrap_or(RecordType::A),
         class: DNSClass::IN,
+        recursion_desired: true,
         edns,
     };
     Ok(Asked {

@@ -67,6 +67,7 @@ fn resolve(topology: &Topology, rules: &Rules, from: IpAddr, lead: &mut Lead) ->
             name,
             record_type,
             class: DNSClass::IN,
+            recursion_desired: false,
             edns: None,
         };
         let answer = decide(rules, &question);

@@ -9,10 +9,12 @@ use std::sync::Arc;
 use hickory_proto::op::{OpCode, ResponseCode};
 
 use super::carry::{self, Respond, Responders};
+use super::forwarder::Waiting;
 use super::message::{self, Malformed, Parsed, Query};
 use super::worker::{From, Outcome, Read, Shared, Worker};
 use super::writer::{Head, write_error};
 use crate::live::clock::Clock;
+use crate::model::id::Name;
 use crate::policy::answer::{Edns, OwnEdns, Transport};
 use crate::policy::cookie::Given;
 use crate::policy::view::Subnet;
@@ -26,6 +28,7 @@ pub(super) struct Responder {
     worker: Worker,
     /// The answer that is being written.
     message: Vec<u8>,
+    shared: Arc<Shared>,
     clock: Clock,
 }
 
@@ -43,16 +46,21 @@ impl Respond for Responder {
             destination: asked.via.destination,
         };
         let outcome = self.take(asked.message, from);
-        let Some(room) = out.get_mut(..self.message.len()) else {
+        if let Outcome::Forward(view) = &outcome {
+            if self.forward(view, &asked, from) {
+                return carry::Reply::Deferred;
+            }
+            self.fail(asked.message);
+        }
+        let length = self.message.len();
+        let Some(room) = out.get_mut(..length) else {
             return carry::Reply::Nothing;
         };
+        room.copy_from_slice(&self.message);
         match outcome {
-            Outcome::Nothing => return carry::Reply::Nothing,
-            Outcome::Now | Outcome::Later(_) => room.copy_from_slice(&self.message),
-        }
-        match outcome {
-            Outcome::Later(delay) => carry::Reply::Later(self.message.len(), delay),
-            Outcome::Now | Outcome::Nothing => carry::Reply::Now(self.message.len()),
+            Outcome::Forward(_) | Outcome::Now => carry::Reply::Now(length),
+            Outcome::Later(delay) => carry::Reply::Later(length, delay),
+            Outcome::Nothing => carry::Reply::Nothing,
         }
     }
 }
@@ -62,6 +70,7 @@ impl Responder {
         Self {
             worker: Worker::new(shared),
             message: Vec::new(),
+            shared: Arc::clone(shared),
             clock: Clock::start(),
         }
     }
@@ -84,6 +93,43 @@ impl Responder {
                 let read = read(message, &query, &self.clock);
                 self.worker.answer(&read, from, &mut self.message)
             }
+        }
+    }
+
+    /// Has a view's other servers asked; `false` when too many wait, or there are none.
+    fn forward(&self, view: &Name, asked: &carry::Asked<'_>, from: From) -> bool {
+        let (Some(forwarders), Parsed::Query(query)) =
+            (self.shared.forwarders.get(), message::parse(asked.message))
+        else {
+            return false;
+        };
+        let Some(answerer) = asked.answerer() else {
+            return false;
+        };
+        let read = read(asked.message, &query, &self.clock);
+        let waiting = Waiting {
+            head: read.head,
+            question: read.question.to_vec(),
+            edns: read.edns,
+            from,
+            answerer,
+        };
+        forwarders.ask(view, waiting)
+    }
+
+    /// Answers SERVFAIL, since nobody can be asked.
+    fn fail(&mut self, query: &[u8]) {
+        if let Parsed::Query(query_read) = message::parse(query) {
+            let read = read(query, &query_read, &self.clock);
+            let edns = read.edns.map(|_| OwnEdns::default());
+            let rcode = ResponseCode::ServFail;
+            write_error(
+                &mut self.message,
+                read.head,
+                read.question,
+                rcode,
+                edns.as_ref(),
+            );
         }
     }
 

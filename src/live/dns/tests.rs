@@ -94,6 +94,7 @@ fn topology() -> Topology {
             what: Matcher::Ranges(vec![range.parse().unwrap()]),
         }],
         match_destinations: Vec::new(),
+        forward: None,
         zones: vec![ZoneSource {
             origin: String::from("example.test."),
             file: PathBuf::from(name),
@@ -124,6 +125,7 @@ fn shared(topology: &Topology, rules: Rules) -> Arc<Shared> {
         now: Arc::new(|| Time::ZERO),
         seed: topology.seed,
         delays: AtomicU64::new(0),
+        forwarders: std::sync::OnceLock::new(),
     })
 }
 
@@ -285,7 +287,7 @@ fn copies(change: impl Fn(&mut Vec<u8>)) -> Result<usize, String> {
                             change(&mut copied);
                         }
                         let written = other.fresh(&asked, from, &mut fresh);
-                        if (outcome, &copied) != (written, &fresh) || outcome != Outcome::Now {
+                        if (&outcome, &copied) != (&written, &fresh) || outcome != Outcome::Now {
                             return Err(format!("{name} {record_type} {shape:?} {transport:?}"));
                         }
                         compared += 1;

@@ -7,23 +7,24 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::{ArcSwap, Cache};
 use hickory_proto::op::OpCode;
 use hickory_proto::rr::{DNSClass, RecordType};
 
 use super::counts::{Counter, Counts, Label, label};
+use super::forwarder::Forwarders;
 use super::rendered::{Rendered, Shape, Wanted};
 use super::writer::{Head, limit, write};
 use crate::journal::Journal;
 use crate::model::addr::{ClientAddr, ListenAddr};
 use crate::model::draw::Seed;
-use crate::model::id::Node;
+use crate::model::id::{Name, Node};
 use crate::model::time::{Span, Time};
 use crate::policy::answer::{Answer, Edns, Question, Rules, Transport, decide};
-use crate::policy::name::Name;
+use crate::policy::name;
 
 /// What all workers of a server share.
 pub(super) struct Shared {
@@ -34,6 +35,8 @@ pub(super) struct Shared {
     pub(super) seed: Seed,
     /// How many delays were drawn.
     pub(super) delays: AtomicU64,
+    /// Who asks other servers, once the server runs.
+    pub(super) forwarders: OnceLock<Forwarders>,
 }
 
 /// A question as it was read.
@@ -59,10 +62,12 @@ pub(super) struct From {
 }
 
 /// What became of a question.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     /// The answer is written, and goes out now.
     Now,
+    /// Other servers are to be asked for this view.
+    Forward(Name),
     /// It goes out so much later.
     Later(Span),
     /// A fault took it away.
@@ -177,6 +182,11 @@ impl Worker {
         if answer.dropped {
             return Outcome::Nothing;
         }
+        if answer.is_forwarded()
+            && let Some(view) = answer.view
+        {
+            return Outcome::Forward(view.name.clone());
+        }
         let limit = limit(from.transport, asked.edns.as_ref());
         let cut = write(out, asked.head, asked.question, &answer, limit);
         if let Some(wanted) = wanted
@@ -223,7 +233,7 @@ fn patch(out: &mut [u8], asked: &Read<'_>) {
 
 /// Makes of what was read what `policy/answer` is asked.
 pub(super) fn question(asked: &Read<'_>, from: From) -> Question {
-    let (name, kind) = asked
+    let (wire, kind) = asked
         .question
         .split_at(asked.question.len().saturating_sub(4));
     let number = |at: usize| kind.get(at..at + 2).and_then(|pair| pair.try_into().ok());
@@ -234,12 +244,13 @@ pub(super) fn question(asked: &Read<'_>, from: From) -> Question {
         transport: from.transport,
         opcode: asked.opcode,
         count: asked.count,
-        name: Name::from_wire(name).unwrap_or(Name::ROOT),
+        name: name::Name::from_wire(wire).unwrap_or(name::Name::ROOT),
         record_type: RecordType::from(number(0)),
         class: match asked.question {
             [] => DNSClass::IN,
             _ => DNSClass::from(number(2)),
         },
+        recursion_desired: asked.head.recursion_desired,
         edns: asked.edns,
     }
 }

@@ -6,10 +6,12 @@
 //! or absent (RFC 2181 section 9), OPT is never left out (RFC 6891 section 7).
 
 use hickory_proto::op::ResponseCode;
-use hickory_proto::rr::RecordType;
+use hickory_proto::rr::{Record, RecordType};
+use hickory_proto::serialize::binary::{BinEncodable as _, BinEncoder, NameEncoding};
 
 use crate::policy::answer::{Answer, Edns, OwnEdns, PAYLOAD_MAX, Rrset, Transport};
-use crate::policy::name::labels;
+use crate::policy::name::{Name, labels};
+use crate::policy::resolver::Reply;
 
 /// How long the head of a message is (RFC 1035 section 4.1.1).
 pub(super) const HEAD: usize = 12;
@@ -124,6 +126,53 @@ pub(super) fn write_error(
     writer.finish();
 }
 
+/// The code of the extended error for servers that could not be reached (RFC 8914 section 4.23).
+const NO_REACHABLE: u16 = 22;
+
+/// Writes what other servers said, for a question as it came.
+pub(super) fn write_resolved(
+    out: &mut Vec<u8>,
+    (head, question, edns): (Head, &[u8], Option<&Edns>),
+    reply: &Reply,
+    limit: usize,
+) {
+    let flags = Flags {
+        rcode: reply.rcode,
+        authoritative: false,
+        recursion_available: true,
+    };
+    let failed = reply.rcode == ResponseCode::ServFail;
+    let words = if failed {
+        "no server gave an answer"
+    } else {
+        ""
+    };
+    let own = edns.map(|edns| OwnEdns {
+        dnssec_ok: edns.dnssec_ok,
+        error: failed.then_some(NO_REACHABLE),
+        ..OwnEdns::default()
+    });
+    let mut writer = Writer::new(out, head, flags, question, limit);
+    let room = own.as_ref().map_or(0, |own| opt_length(own, words));
+    writer.limit = writer.limit.saturating_sub(room);
+    let answer = reply.records.iter().map(|record| (1, record));
+    let negative = reply.soa.as_deref().map(|record| (2, record));
+    let start = writer.out.len();
+    for (section, record) in answer.chain(negative) {
+        writer.record(section, record);
+    }
+    if writer.out.len() > writer.limit {
+        // The asker comes back over TCP, so nothing is gained by the most that would fit.
+        writer.out.truncate(start);
+        writer.counts = [writer.counts[0], 0, 0, 0];
+        writer.truncated = true;
+    }
+    if let Some(own) = &own {
+        writer.opt(own, reply.rcode, words);
+    }
+    writer.finish();
+}
+
 /// Gives how many octets an asker takes.
 pub(super) fn limit(transport: Transport, edns: Option<&Edns>) -> usize {
     match (transport, edns) {
@@ -191,6 +240,24 @@ impl<'o> Writer<'o> {
         }
         self.counts[section] += count;
         true
+    }
+
+    /// Writes a record that another server gave.
+    fn record(&mut self, section: usize, record: &Record) {
+        let mut data = Vec::new();
+        let mut encoder = BinEncoder::new(&mut data);
+        encoder.set_name_encoding(NameEncoding::Uncompressed);
+        // What was read from a message can be written into one.
+        if record.data.emit(&mut encoder).is_err() {
+            return;
+        }
+        self.name(Name::from(&record.name).wire());
+        let record_type = record.record_type();
+        self.out.extend(u16::from(record_type).to_be_bytes());
+        self.out.extend([0, 1]);
+        self.out.extend(record.ttl.to_be_bytes());
+        self.data(record_type, &data);
+        self.counts[section] += 1;
     }
 
     fn data(&mut self, record_type: RecordType, data: &[u8]) {

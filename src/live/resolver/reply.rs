@@ -39,6 +39,7 @@ pub(super) fn question(request: &Request, destination: ListenAddr) -> Question {
         name: only.map_or(Name::ROOT, |query| query.original().name().into()),
         record_type: only.map_or(RecordType::ZERO, |query| query.query_type()),
         class: only.map_or(DNSClass::IN, |query| query.query_class()),
+        recursion_desired: false,
         edns: request
             .edns
             .as_ref()

@@ -155,7 +155,7 @@ pub(super) fn own<'r>(rules: &'r Rules, question: &Question, edns: Edns) -> OwnE
 /// Gives the extended error of an answer (RFC 8914 section 4).
 pub(super) const fn error(step: &Step<'_>) -> Option<u16> {
     match step {
-        Step::NoView | Step::Withheld | Step::Transfer => Some(PROHIBITED),
+        Step::NoView | Step::NotForwarded | Step::Withheld | Step::Transfer => Some(PROHIBITED),
         Step::NoZone => Some(NOT_AUTHORITATIVE),
         Step::Class | Step::Opcode | Step::Type => Some(NOT_SUPPORTED),
         Step::ChainTooLong | Step::Failed | Step::Loop => Some(OTHER),
@@ -166,6 +166,7 @@ pub(super) const fn error(step: &Step<'_>) -> Option<u16> {
         | Step::Delegation(_)
         | Step::Dropped
         | Step::Exact
+        | Step::Forwarded
         | Step::MalformedCookie
         | Step::NotOneQuestion
         | Step::NoName

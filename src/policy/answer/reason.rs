@@ -109,6 +109,10 @@ pub enum Step<'r> {
     NoTypeWildcard(Node<'r>),
     /// No view lets the source in.
     NoView,
+    /// No zone of the view holds the name, and the view's other servers are asked.
+    Forwarded,
+    /// No zone of the view holds the name, and this client may not have others asked.
+    NotForwarded,
     /// No zone of the view holds the name.
     NoZone,
     /// The operation is not served.
@@ -226,6 +230,10 @@ impl fmt::Display for Step<'_> {
             Self::NoName => "no such name",
             Self::NoType => "no such type",
             Self::NoView => "no view lets the source in",
+            Self::Forwarded => "no zone of the view holds the name: passed on",
+            Self::NotForwarded => {
+                "no zone of the view holds the name, and this client's are not passed on"
+            }
             Self::NoZone => "no zone of the view holds the name",
             Self::Opcode => "operation not served",
             Self::Outside => "leads outside the zone",
@@ -249,11 +257,13 @@ impl Step<'_> {
             | Self::Dropped
             | Self::Failed
             | Self::NoView
+            | Self::NotForwarded
             | Self::NoZone
             | Self::Opcode
             | Self::Transfer
             | Self::Type
             | Self::Withheld => "RFC 1035 section 4.1.1",
+            Self::Forwarded => "RFC 1034 section 4.3.2 step 4",
             Self::Delegation(_) => "RFC 1034 section 4.3.2 step 3b",
             Self::Exact => "RFC 1034 section 4.3.2 step 3a",
             Self::NotOneQuestion => "RFC 9619",

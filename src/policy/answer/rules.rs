@@ -15,7 +15,7 @@ use ipnet::IpNet;
 use crate::model::id::{Generation, Name};
 use crate::model::mistake::{Files, Mistake, Place};
 use crate::model::network::Element;
-use crate::model::topology::{Miss, Topology, ZoneSource};
+use crate::model::topology::{Forward, Miss, Topology, ZoneSource};
 use crate::policy::faults::Faults;
 use crate::policy::name::Key;
 use crate::policy::view::Selector;
@@ -58,6 +58,8 @@ pub struct View {
     pub name: Name,
     /// Who gets it.
     pub match_clients: Vec<Element>,
+    /// Who answers for names that no zone of it holds.
+    pub forward: Option<Forward>,
     /// Where its questions come in; empty for everywhere.
     pub match_destinations: Vec<Element>,
     /// Its zones, sorted by the key of their apex.
@@ -106,6 +108,7 @@ impl Rules {
             views.push(View {
                 name: view.name.clone(),
                 match_clients: view.match_clients.clone(),
+                forward: view.forward.clone(),
                 match_destinations: view.match_destinations.clone(),
                 depths: zones
                     .iter()

@@ -41,6 +41,7 @@ fn load(inside: &str, outside: &str) -> Result<(Rules, Vec<Mistake>), Vec<Mistak
             what,
         }],
         match_destinations: Vec::new(),
+        forward: None,
         zones: vec![
             source("example.test.", name),
             source("child.example.test.", "shared"),
@@ -105,6 +106,7 @@ fn question(from: &str, name: &str, record_type: RecordType) -> Question {
         name: read_name(name).unwrap(),
         record_type,
         class: DNSClass::IN,
+        recursion_desired: false,
         edns: None,
     }
 }

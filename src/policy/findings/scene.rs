@@ -237,6 +237,7 @@ fn resolve<'a>(
                 name,
                 record_type,
                 class: DNSClass::IN,
+                recursion_desired: false,
                 edns: None,
             };
             let answer = decide(rules, &question);

@@ -298,6 +298,7 @@ fn what_is_odd_is_told_by_its_key() {
             name: "v".into(),
             match_clients: list(clients),
             match_destinations: Vec::new(),
+            forward: None,
             zones: Vec::new(),
         });
         let dns = Dns {

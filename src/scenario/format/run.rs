@@ -1,5 +1,7 @@
 //! The formats of `timeline` and `expect`: words of DNS, and numbers with their unit.
 
+use std::net::SocketAddr;
+
 use crate::model::time::Span;
 use crate::model::topology::Share;
 
@@ -109,6 +111,20 @@ pub fn bound(text: &str) -> Result<Bound, Wrong> {
             "write it like 90s, 2000/s, 1% or 1.5",
         )
     })
+}
+
+/// Reads the address of a DNS server, on port 53 unless one is given.
+pub fn server(text: &str) -> Result<SocketAddr, Wrong> {
+    let plain = || Some(SocketAddr::new(text.parse().ok()?, 53));
+    let whole = text.parse().ok().or_else(plain);
+    whole
+        .filter(|address: &SocketAddr| address.port() != 0)
+        .ok_or_else(|| {
+            wrong(
+                format!("{text:?} is not the address of a server"),
+                "write it like 127.0.0.1:5301, or without the port for 53",
+            )
+        })
 }
 
 /// Reads a share of a whole: a number of percent with at most six decimals.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::model::mistake::Files;
 use crate::model::network::{Element, Matcher, Mode};
 use crate::model::places::Subject;
-use crate::model::topology::{Cookies, Dns, Miss, Share, View, ZoneSource};
+use crate::model::topology::{Cookies, Dns, Forward, Miss, Share, View, ZoneSource};
 use crate::scenario::tree::{Node, Step, Value};
 use crate::scenario::{LoadedViews, Mistakes, Unsound, file, format, places};
 
@@ -69,6 +69,17 @@ pub(in crate::scenario) fn resolve_views(
             zones: resolver.zones,
         }),
     }
+}
+
+/// Tells whether an element lets in a whole family of addresses.
+fn is_open(element: &Element) -> bool {
+    let whole = |what: &Matcher| match what {
+        Matcher::Any => true,
+        Matcher::None => false,
+        Matcher::Ranges(ranges) => ranges.iter().any(|range| range.prefix_len() == 0),
+        Matcher::List(elements) => elements.iter().any(is_open),
+    };
+    !element.negated && whole(&element.what)
 }
 
 impl Resolver<'_> {
@@ -153,11 +164,33 @@ impl Resolver<'_> {
             self.zones.push(zone.clone());
             zones.push(zone);
         }
+        let forward = view.forward.as_ref();
         View {
             name: view.name.as_deref().unwrap_or_default().into(),
             match_clients,
             match_destinations,
             zones,
+            forward: forward.map(|forward| self.forward(&steps, forward)),
+        }
+    }
+
+    /// Resolves who is asked for other names; everybody's questions are not passed on.
+    fn forward(&mut self, steps: &[Step<'_>], forward: &file::Forward) -> Forward {
+        let steps = with(steps, &[K("forward")]);
+        let at = with(&steps, &[K("allow")]);
+        let allow = self.match_list(&at, &forward.allow);
+        if let Some(open) = allow.iter().find(|element| is_open(element)) {
+            let what = format!(
+                "{} passes on everybody's questions: an open resolver",
+                open.text
+            );
+            self.wrong(&at, what, "name the networks that may");
+        }
+        let servers = present(&forward.servers).into_iter();
+        let servers = servers.filter_map(|(_, text)| format::server(text).ok());
+        Forward {
+            allow,
+            servers: servers.collect(),
         }
     }
 

@@ -56,6 +56,7 @@ pub(crate) fn view(name: &str, elements: &[&str], zones: &[(&str, &str)]) -> Vie
         name: name.into(),
         match_clients: elements.iter().map(|text| element(text)).collect(),
         match_destinations: Vec::new(),
+        forward: None,
         zones: zones
             .iter()
             .map(|(origin, file)| ZoneSource {

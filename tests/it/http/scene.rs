@@ -31,6 +31,7 @@ pub(super) fn topology() -> Topology {
         name: name.into(),
         match_clients: vec![within(rule)],
         match_destinations: Vec::new(),
+        forward: None,
         zones: vec![ZoneSource {
             origin: String::from("example.com."),
             file: PathBuf::from(format!("zones/{name}/example.com.zone")),

@@ -47,6 +47,7 @@ fn rules(views: &[ViewOf<'_>]) -> Rules {
         name: (*name).into(),
         match_clients: list.iter().map(|text| element(text)).collect(),
         match_destinations: Vec::new(),
+        forward: None,
         zones: zones
             .iter()
             .map(|(origin, text)| {
@@ -260,6 +261,7 @@ fn asked(rules: &Rules, client: IpAddr, name: &str, record_type: RecordType) -> 
         name: read_name(name).unwrap(),
         record_type,
         class: DNSClass::IN,
+        recursion_desired: false,
         edns: None,
     };
     let answer = decide(rules, &question);

@@ -1,10 +1,10 @@
-//! One question to the DNS server: by datagram from a fresh port, by stream when the answer was cut.
+//! One question to another server: by datagram from a fresh port, by stream when the answer was cut.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use hickory_proto::op::{Edns, Message, Query};
+use hickory_proto::op::{Edns, Message, Query, ResponseCode};
 use hickory_proto::rr::{Name, RecordType};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, UdpSocket};
@@ -12,6 +12,45 @@ use tokio::time::timeout;
 
 use crate::policy::answer::PAYLOAD_MAX;
 use crate::policy::resolver::{FORWARD_TIMEOUT, FORWARD_TRIES, Reply};
+
+/// Asks servers in turn until one answers; SERVFAIL and REFUSED are answers of the last one only.
+pub(super) async fn any(
+    servers: &[SocketAddr],
+    name: &Name,
+    record_type: RecordType,
+) -> io::Result<Reply> {
+    let mut last = Err(io::Error::from(io::ErrorKind::NotConnected));
+    for _ in 0..FORWARD_TRIES {
+        for server in servers {
+            let from: IpAddr = match server {
+                SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+                SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+            };
+            let limit = Duration::from(FORWARD_TIMEOUT);
+            match timeout(limit, once(*server, from, name, record_type)).await {
+                Ok(Ok(reply)) if !is_failure(reply.rcode) => return Ok(reply),
+                Ok(other) => last = other,
+                Err(_) => last = Err(io::ErrorKind::TimedOut.into()),
+            }
+        }
+        // Who said no will not say yes a moment later.
+        if last.is_ok() {
+            break;
+        }
+    }
+    last
+}
+
+/// Tells whether another server may know better.
+const fn is_failure(rcode: ResponseCode) -> bool {
+    matches!(
+        rcode,
+        ResponseCode::ServFail
+            | ResponseCode::Refused
+            | ResponseCode::NotImp
+            | ResponseCode::FormErr
+    )
+}
 
 /// Asks until there is an answer, as often as the policy says.
 pub(super) async fn ask(
