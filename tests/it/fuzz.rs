@@ -226,6 +226,9 @@ fn mutated_zone_files_are_read_without_panic_or_growth() {
                 "$INCLUDE x",
                 "$ORIGIN a.b",
                 "$TTL 1h",
+                "$GENERATE 1-9 g$ A 192.0.2.$\n",
+                "$GENERATE 0-9/3 g${1,3,x} CNAME",
+                "${0,9,n}",
                 "$",
                 "\\# 4 01020304",
                 "\\300",
@@ -239,6 +242,16 @@ fn mutated_zone_files_are_read_without_panic_or_growth() {
                 "99999999999",
                 "..",
                 "CLASS1",
+                "\0",
+                "\r",
+                " LOC 1 N 2 E 3m\n",
+                " NSEC @ A TYPE9999\n",
+                " APL 1:192.0.2.0/24\n",
+                " RRSIG A 13 2 1 20300101000000 1 1 @ AAAA\n",
+                " IPSECKEY 1 3 2 @ AAAA\n",
+                " HTTPS 1 . mandatory=port port=1\n",
+                " CAA 0 issue \"\"\n",
+                " DNAME x\n",
             ];
             let mut zones = 0_u32;
             rounds(5_000, |number| {
@@ -322,6 +335,13 @@ fn huge_zone_files_are_read_in_linear_time() {
             format!("@ TXT {}", "x ".repeat(MANY)),
             format!("{}A 192.0.2.1", " ".repeat(MANY)),
             "$INCLUDE x\n".repeat(MANY / 100),
+            "$GENERATE 0-9999 g$ A 192.0.2.1\n".repeat(MANY / 100),
+            format!(
+                "$GENERATE 0-99999 g TXT \"{}\"\n$INCLUDE x\n",
+                "x ".repeat(MANY / 4)
+            ),
+            "\r".repeat(MANY),
+            format!("@ TXT (\n{}", "x\n".repeat(MANY * 10)),
             "a..b A 1\n".repeat(MANY),
             format!("{soa}{one_name}"),
             format!("{soa}{names}"),

@@ -8,3 +8,4 @@ mod dig;
 mod kit;
 mod lab;
 mod named;
+mod zones;

@@ -30,6 +30,13 @@ const TYPES_MAX: usize = u8::MAX as usize;
 /// How many records a zone may have, and how many names; they are counted with 32 bits.
 const RECORDS_MAX: usize = 1 << 30;
 
+/// The types of which a name has but one record.
+const SINGLE: [(RecordType, &str); 3] = [
+    (RecordType::SOA, "a second SOA"),
+    (RecordType::CNAME, "a second CNAME"),
+    (RecordType::DNAME, "a second DNAME"),
+];
+
 /// Reads and builds.
 pub(super) fn load(source: &ZoneSource, files: &dyn Files) -> Loaded {
     let top = || Place {
@@ -305,12 +312,10 @@ impl Builder {
             if twins.binary_search(&at).is_ok() {
                 continue;
             }
-            let single = match RecordType::from(kind) {
-                RecordType::SOA => Some("a second SOA"),
-                RecordType::CNAME => Some("a second CNAME"),
-                RecordType::DNAME => Some("a second DNAME"),
-                _ => None,
-            };
+            let mut single = SINGLE
+                .iter()
+                .filter(|(single, _)| u16::from(*single) == kind);
+            let single = single.next().map(|(_, what)| *what);
             match single.filter(|_| !records.is_empty()) {
                 Some(what) => self.complain(record, node, what),
                 None if records.len() == SET_MAX => {

@@ -173,7 +173,7 @@ const KINDS: &[Kind] = &[
 ];
 
 /// Types that exist in messages only, with their words.
-const MESSAGES_ONLY: [(u16, &str); 8] = [
+const MESSAGES_ONLY: [(u16, &str); 9] = [
     (41, "OPT"),
     (128, "NXNAME"),
     (249, "TKEY"),
@@ -182,6 +182,7 @@ const MESSAGES_ONLY: [(u16, &str); 8] = [
     (252, "AXFR"),
     (253, "MAILB"),
     (254, "MAILA"),
+    (255, "ANY"),
 ];
 
 /// Gives the fields of a type's data; `None` when there are no words for it.
@@ -221,9 +222,6 @@ pub(super) fn record_type(text: &[u8]) -> Option<RecordType> {
 
 /// Reads a type that can be asked for.
 pub fn read_type(text: &str) -> Option<RecordType> {
-    if text.eq_ignore_ascii_case("ANY") {
-        return Some(RecordType::ANY);
-    }
     record_type(text.as_bytes())
 }
 
@@ -266,7 +264,6 @@ pub(super) fn write_type(out: &mut String, kind: u16) {
     let meta = || meta.find(|(code, _)| *code == kind).map(|(_, word)| *word);
     match known.or_else(meta) {
         Some(word) => out.push_str(word),
-        None if kind == u16::from(RecordType::ANY) => out.push_str("ANY"),
         None => {
             let _ = write!(out, "TYPE{kind}");
         }

@@ -54,6 +54,11 @@ impl Notes {
         push(&mut self.warnings, place, what, cure);
     }
 
+    /// Tells whether no more warnings are taken.
+    pub(super) const fn is_warned(&self) -> bool {
+        self.warnings.len() >= MISTAKES_MAX
+    }
+
     /// Tells whether no more mistakes are taken.
     pub(super) const fn is_full(&self) -> bool {
         self.mistakes.len() >= MISTAKES_MAX
@@ -87,6 +92,7 @@ pub(super) fn read(file: &Path, files: &dyn Files, builder: &mut Builder) {
         builder,
         includes: 0,
         generated: 0,
+        generated_octets: 0,
         octets: 0,
         data: Vec::new(),
     };
@@ -113,6 +119,7 @@ struct Reader<'a> {
     includes: usize,
     /// How many records $GENERATE made.
     generated: usize,
+    generated_octets: usize,
     /// How much was read of all files.
     octets: u64,
     /// The data of the record that is being read.
@@ -359,10 +366,8 @@ impl Reader<'_> {
             state.last_ttl = ttl;
         }
         // Without any TTL the SOA's minimum serves, as it did before RFC 2308.
-        let minimum = match record_type {
-            RecordType::SOA => soa_minimum(&self.data),
-            _ => None,
-        };
+        let minimum = (record_type == RecordType::SOA).then(|| soa_minimum(&self.data));
+        let minimum = minimum.flatten();
         let Some(ttl) = ttl.or(state.default_ttl).or(state.last_ttl).or(minimum) else {
             let what = String::from("no TTL here, no $TTL, and no record above with one");
             let cure = "write `$TTL 1h` at the top";

@@ -5,6 +5,8 @@
 //! the first label that is missing. Nothing is moved once it is built. A million records with file
 //! and line take about seventy bytes each.
 
+mod node;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,11 +14,17 @@ use hickory_proto::rr::RecordType;
 
 use crate::policy::name::{Key, Name};
 
-/// No node: where the table is empty, and above the apex.
+pub(super) use self::node::Above;
+pub use self::node::{Item, Node, Set};
+
+/// No node: above the apex.
 const NONE: u32 = u32::MAX;
 
 /// How full the table of nodes is at most, in eighths.
 const FULL_EIGHTHS: usize = 6;
+
+/// How many places the table has at first; always a power of two.
+const TABLE_MIN: usize = 64;
 
 /// The node has NS records and is not the apex.
 pub(super) const CUT: u8 = 1;
@@ -40,6 +48,9 @@ pub(super) struct Store {
     files: Vec<Arc<Path>>,
     /// Nodes by the hash of parent and label; open addressing.
     table: Vec<u32>,
+    /// Seven bits of the hash of each node in the table and a bit that is set, or 0 where none is:
+    /// nearly every look at a node that is not the one is spared.
+    tags: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -66,52 +77,12 @@ pub(super) struct RecordEntry {
     pub(super) file: u16,
 }
 
-/// A name of a zone and what it owns; nothing when it only has names below it.
-#[derive(Clone, Copy)]
-pub struct Node<'z> {
-    store: &'z Store,
-    index: u32,
-    origin: &'z Name,
-}
-
-/// What a name's labels are like, and what is above it.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Above {
-    /// A label but the first is `*`.
-    pub(super) asterisk: bool,
-    /// It is below a cut.
-    pub(super) cut: bool,
-    /// It is below a DNAME.
-    pub(super) dname: bool,
-    /// A label has an octet that host names do not.
-    pub(super) odd: bool,
-    /// A label has an underscore.
-    pub(super) underscore: bool,
-}
-
-/// The records of one name and type, at least one, all with one TTL (RFC 2181 section 5).
-#[derive(Clone, Copy)]
-pub struct Set<'z> {
-    store: &'z Store,
-    index: u32,
-}
-
-/// A record's data and where it was written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Item<'z> {
-    /// The data, in wire form without compression.
-    pub data: &'z [u8],
-    /// The file.
-    pub file: &'z Path,
-    /// The line, from 1.
-    pub line: usize,
-}
-
 impl Store {
     /// Makes a store with the apex as its first node.
     pub(super) fn new() -> Self {
         let mut store = Self {
-            table: vec![NONE; 64],
+            table: vec![NONE; TABLE_MIN],
+            tags: vec![0; TABLE_MIN],
             ..Self::default()
         };
         store.push(NONE, &[]);
@@ -120,16 +91,25 @@ impl Store {
 
     /// Finds the child of a node with this label, which is in lower case.
     pub(super) fn child(&self, parent: u32, label: &[u8]) -> Option<u32> {
-        let mask = self.table.len() - 1;
-        let mut at = hash(parent, label) & mask;
+        self.probe(parent, label).ok()
+    }
+
+    /// Finds a node, or the place in the table where it belongs and its tag.
+    fn probe(&self, parent: u32, label: &[u8]) -> Result<u32, (usize, u8)> {
+        let mask = self.tags.len() - 1;
+        let (hash, tag) = hash(parent, label);
+        let mut at = hash & mask;
         loop {
-            let index = self.table[at];
-            if index == NONE {
-                return None;
+            let found = self.tags[at];
+            if found == 0 {
+                return Err((at, tag));
             }
-            let node = &self.nodes[index as usize];
-            if node.parent == parent && self.label(node) == label {
-                return Some(index);
+            if found == tag {
+                let index = self.table[at];
+                let node = &self.nodes[index as usize];
+                if node.parent == parent && self.label(node) == label {
+                    return Ok(index);
+                }
             }
             at = (at + 1) & mask;
         }
@@ -141,17 +121,18 @@ impl Store {
         let lower = &mut lower[..label.len()];
         lower.copy_from_slice(label);
         lower.make_ascii_lowercase();
-        if let Some(index) = self.child(parent, lower) {
-            return index;
-        }
+        let (at, tag) = match self.probe(parent, lower) {
+            Ok(index) => return index,
+            Err(free) => free,
+        };
         let index = self.push(parent, label);
         if *lower == *b"*" {
             self.nodes[parent as usize].flags |= WILD;
         }
+        self.table[at] = index;
+        self.tags[at] = tag;
         if (self.nodes.len() + 1) * 8 > self.table.len() * FULL_EIGHTHS {
             self.grow();
-        } else {
-            self.enter(index);
         }
         index
     }
@@ -175,23 +156,21 @@ impl Store {
         index
     }
 
-    fn enter(&mut self, index: u32) {
-        let node = self.nodes[index as usize];
-        let mask = self.table.len() - 1;
-        let mut at = hash(node.parent, self.label(&node)) & mask;
-        while self.table[at] != NONE {
-            at = (at + 1) & mask;
-        }
-        self.table[at] = index;
-    }
-
     fn grow(&mut self) {
         let size = self.table.len() * 2;
-        // The old one goes first, so that there are never two.
+        // The old ones go first, so that there are never two.
         self.table = Vec::new();
+        self.tags = Vec::new();
         self.table = vec![NONE; size];
-        for index in 1..self.nodes.len() {
-            self.enter(place(index));
+        self.tags = vec![0; size];
+        for (index, node) in (0..).zip(&self.nodes).skip(1) {
+            let (hash, tag) = hash(node.parent, self.label(node));
+            let mut at = hash & (size - 1);
+            while self.tags[at] != 0 {
+                at = (at + 1) & (size - 1);
+            }
+            self.table[at] = index;
+            self.tags[at] = tag;
         }
     }
 
@@ -242,7 +221,7 @@ impl Store {
     pub(super) fn path(&self, file: u16) -> &Path {
         self.files
             .get(usize::from(file))
-            .map_or(Path::new(""), AsRef::as_ref)
+            .map_or_else(|| Path::new(""), AsRef::as_ref)
     }
 
     /// Begins the sets of a node.
@@ -254,11 +233,13 @@ impl Store {
     pub(super) fn add_set(&mut self, node: u32, (kind, ttl): (u16, u32), records: &[RecordEntry]) {
         let entry = &mut self.nodes[node as usize];
         entry.count += 1;
-        entry.flags |= match RecordType::from(kind) {
-            RecordType::NS if node > 0 => CUT,
-            RecordType::DNAME => DNAME,
-            _ => 0,
-        };
+        let record_type = RecordType::from(kind);
+        if record_type == RecordType::NS && node > 0 {
+            entry.flags |= CUT;
+        }
+        if record_type == RecordType::DNAME {
+            entry.flags |= DNAME;
+        }
         self.sets.push(SetEntry {
             first: place(self.records.len()),
             ttl,
@@ -310,8 +291,8 @@ fn place(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(NONE - 1)
 }
 
-/// Hashes a parent and a label, eight octets at a time.
-fn hash(parent: u32, label: &[u8]) -> usize {
+/// Hashes a parent and a label, eight octets at a time; gives where to begin to look, and the tag.
+fn hash(parent: u32, label: &[u8]) -> (usize, u8) {
     const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
     let mix = |state: u64, word: u64| {
         let wide = u128::from(state ^ word) * u128::from(FACTOR);
@@ -331,155 +312,8 @@ fn hash(parent: u32, label: &[u8]) -> usize {
         word[..rest.len()].copy_from_slice(rest);
         state = mix(state, u64::from_le_bytes(word));
     }
-    usize::try_from(state).unwrap_or(0)
-}
-
-impl<'z> Node<'z> {
-    fn entry(&self) -> &'z NodeEntry {
-        &self.store.nodes[self.index as usize]
-    }
-
-    pub(super) const fn index(&self) -> u32 {
-        self.index
-    }
-
-    pub(super) fn has(&self, flag: u8) -> bool {
-        self.entry().flags & flag != 0
-    }
-
-    /// Gives its name as the zone file writes it.
-    pub fn name(&self) -> Name {
-        let mut labels = Vec::new();
-        let mut index = self.index;
-        while index != 0 {
-            let entry = &self.store.nodes[index as usize];
-            labels.push(self.store.written(entry));
-            index = entry.parent;
-        }
-        Name::from_labels(labels.into_iter().chain(self.origin.labels())).unwrap_or(Name::ROOT)
-    }
-
-    /// Gives its sets, in the order of the file.
-    pub fn sets(&self) -> impl ExactSizeIterator<Item = Set<'z>> + use<'z> {
-        let entry = self.entry();
-        let store = self.store;
-        (entry.sets..entry.sets + u32::from(entry.count)).map(move |index| Set { store, index })
-    }
-
-    /// Finds the set of a type.
-    pub fn set(&self, record_type: RecordType) -> Option<Set<'z>> {
-        let kind = u16::from(record_type);
-        self.sets().find(|set| set.entry().kind == kind)
-    }
-
-    /// Gives the `*` right below it.
-    pub(super) fn wildcard(&self) -> Option<Self> {
-        let index = self.has(WILD).then(|| self.store.child(self.index, b"*"));
-        Some(Self {
-            index: index??,
-            ..*self
-        })
-    }
-
-    pub(super) const fn is_apex(&self) -> bool {
-        self.index == 0
-    }
-
-    /// Looks at its labels below the origin, and at the names above it.
-    pub(super) fn above(&self) -> Above {
-        let mut above = Above::default();
-        let mut index = self.index;
-        while index != 0 {
-            let entry = &self.store.nodes[index as usize];
-            let label = self.store.label(entry);
-            if label == b"*" {
-                above.asterisk |= index != self.index;
-                above.odd |= index != self.index;
-            } else {
-                above.underscore |= label.contains(&b'_');
-                let plain = |octet: &u8| octet.is_ascii_alphanumeric() || *octet == b'-';
-                above.odd |= !label.iter().all(plain);
-            }
-            index = entry.parent;
-            let flags = self.store.nodes[index as usize].flags;
-            above.cut |= flags & CUT != 0;
-            above.dname |= flags & DNAME != 0;
-        }
-        above
-    }
-
-    /// Tells whether it is the other node of its zone or below it.
-    pub(super) fn is_under(&self, other: &Self) -> bool {
-        let mut index = self.index;
-        while index != other.index {
-            if index == 0 {
-                return false;
-            }
-            index = self.store.nodes[index as usize].parent;
-        }
-        true
-    }
-
-    /// Tells whether it is the same node of the same zone.
-    pub fn is(&self, other: &Self) -> bool {
-        std::ptr::eq(self.store, other.store) && self.index == other.index
-    }
-}
-
-impl<'z> Set<'z> {
-    fn entry(&self) -> &'z SetEntry {
-        &self.store.sets[self.index as usize]
-    }
-
-    /// Gives the type.
-    pub fn record_type(&self) -> RecordType {
-        self.entry().kind.into()
-    }
-
-    /// Gives the type's number.
-    pub fn code(&self) -> u16 {
-        self.entry().kind
-    }
-
-    /// Gives the TTL of every record, in seconds.
-    pub fn ttl(&self) -> u32 {
-        self.entry().ttl
-    }
-
-    /// Gives the records, in the order of the file.
-    pub fn items(&self) -> impl ExactSizeIterator<Item = Item<'z>> + use<'z> {
-        let entry = self.entry();
-        let store = self.store;
-        let first = entry.first as usize;
-        let records = &store.records[first..first + usize::from(entry.count)];
-        records.iter().map(move |record| Item {
-            data: store.kept(record.data),
-            file: store.path(record.file),
-            line: record.line as usize,
-        })
-    }
-
-    /// Gives the first record's data; a set is never empty.
-    pub fn first(&self) -> &'z [u8] {
-        let record = self.store.records[self.entry().first as usize];
-        self.store.kept(record.data)
-    }
-
-    /// Gives the name that a CNAME or DNAME points to.
-    pub fn target(&self) -> Option<Name> {
-        let alias = matches!(self.record_type(), RecordType::CNAME | RecordType::DNAME);
-        alias.then(|| Name::from_wire(self.first())).flatten()
-    }
-}
-
-impl std::fmt::Debug for Node<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.name())
-    }
-}
-
-impl std::fmt::Debug for Set<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {}", super::type_word(self.record_type()), self.ttl())
-    }
+    // Once more, so that each octet reaches the bits that are used.
+    state = mix(state, FACTOR);
+    let [tag, ..] = state.to_be_bytes();
+    (usize::try_from(state).unwrap_or(0), tag | 0x80)
 }

@@ -1,6 +1,11 @@
 //! Zones from text: every form that is read, every mistake with its place, every step of a lookup.
 
+mod checks;
+mod data;
+mod directives;
+
 use std::collections::BTreeMap;
+use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 
 use crate::model::topology::Miss;
@@ -29,6 +34,30 @@ fn load_files(files: &[(&str, &str)]) -> Loaded {
         miss: Miss::Nxdomain,
     };
     Zone::load(&source, &Texts(texts.collect()))
+}
+
+/// One file of any octets.
+struct Octets(Vec<u8>);
+
+impl Files for Octets {
+    fn read(&self, _: &Path) -> Result<String, String> {
+        Err(String::from("it is not text"))
+    }
+
+    fn open(&self, _: &Path) -> Result<Box<dyn Read + '_>, String> {
+        Ok(Box::new(Cursor::new(&self.0)))
+    }
+}
+
+fn load_octets(octets: Vec<u8>) -> Zone {
+    let source = ZoneSource {
+        origin: String::from("example.test."),
+        file: PathBuf::from("zone"),
+        miss: Default::default(),
+    };
+    let loaded = Zone::load(&source, &Octets(octets));
+    assert_eq!(loaded.mistakes, []);
+    loaded.zone.unwrap()
 }
 
 /// Loads a zone of [`TOP`] and this text, which begins on line 5.

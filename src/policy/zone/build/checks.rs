@@ -49,6 +49,10 @@ pub(super) fn nodes(zone: &Zone, notes: &mut Notes) {
     let below = twice.and_then(|twice| zone.node(&twice));
     for node in zone.nodes() {
         let above = node.above();
+        // What looks wrong of a million names is told of the first hundred.
+        if notes.is_warned() && !above.dname {
+            continue;
+        }
         let doubled = below.is_some_and(|below| node.is_under(&below));
         for set in node.sets() {
             let owner = doubled.then(|| node.name());

@@ -49,7 +49,12 @@ impl Wire<'_> {
             if twice {
                 return Err(self.wrong(format!("the parameter {} is there twice", head(word))));
             }
-            let value = value(key, text.map(unquoted)).map_err(|what| self.wrong(what))?;
+            let text = text.map(unquoted);
+            let value = match KEYS.contains(&&*String::from_utf8_lossy(word)) {
+                true => value(key, text),
+                false => octets(key, text),
+            };
+            let value = value.map_err(|what| self.wrong(what))?;
             params.push((key, value));
         }
         params.sort();
@@ -95,7 +100,20 @@ fn write_key(out: &mut String, key: u16) {
     }
 }
 
-/// Reads the value of a parameter.
+/// Reads the value of a parameter that is written by its number: octets as on the wire.
+fn octets(key: u16, text: Option<&[u8]>) -> Result<Vec<u8>, String> {
+    let mut octets = Vec::new();
+    unescape(text.unwrap_or_default(), &mut octets)?;
+    match written(key, &octets) {
+        Some(_) => Ok(octets),
+        None => Err(format!(
+            "`{}` is not a value of key{key}",
+            head(text.unwrap_or_default())
+        )),
+    }
+}
+
+/// Reads the value of a parameter that is written by its word.
 fn value(key: u16, text: Option<&[u8]>) -> Result<Vec<u8>, String> {
     let mut octets = Vec::new();
     if let Some(text) = text {

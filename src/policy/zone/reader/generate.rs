@@ -12,6 +12,9 @@ use crate::policy::zone::text::{self, head, number};
 /// How many records $GENERATE may make in one zone.
 const GENERATED_MAX: usize = 1 << 20;
 
+/// How many octets $GENERATE may make in one zone: a line of it is short, what it makes is not.
+const GENERATED_BYTES_MAX: usize = 64 << 20;
+
 /// How wide a number may be written; a name has no more octets.
 const WIDTH_MAX: usize = 255;
 
@@ -56,6 +59,7 @@ impl Reader<'_> {
         };
         let before = self.notes().mistakes.len();
         let (mut owner_text, mut data_text) = (Vec::new(), Vec::new());
+        let mut inner = state.clone();
         for value in numbers.values() {
             owner_text.clear();
             data_text.clear();
@@ -67,7 +71,11 @@ impl Reader<'_> {
             if let Err(what) = expanded {
                 return self.mistake(source, range.spot, what, "");
             }
-            let mut inner = state.clone();
+            self.generated_octets += owner_text.len() + data_text.len();
+            if self.generated_octets > GENERATED_BYTES_MAX {
+                let what = format!("$GENERATE makes more than {GENERATED_BYTES_MAX} octets");
+                return self.mistake(source, range.spot, what, "write a smaller range");
+            }
             inner.owner.clear();
             let read = text::write_wire(&owner_text, &state.origin, &mut inner.owner);
             if let Err(what) = read {
@@ -85,8 +93,8 @@ impl Reader<'_> {
             if self.notes().mistakes.len() > before {
                 return;
             }
-            state.last_ttl = inner.last_ttl;
         }
+        state.last_ttl = inner.last_ttl;
     }
 }
 

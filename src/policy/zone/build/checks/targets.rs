@@ -45,11 +45,14 @@ pub(super) fn doubled(twice: Option<&Key>, owner: Option<Name>, set: Set<'_>, no
 /// Warns of hosts of this zone that have no address or are aliases.
 pub(super) fn targets(zone: &Zone, owner: Node<'_>, set: Set<'_>, notes: &mut Notes) {
     let record_type = set.record_type();
-    let host = match record_type {
-        RecordType::NS => "name server",
-        RecordType::MX => "mail server",
-        RecordType::SRV => "host",
-        _ => return,
+    let hosts = [
+        (RecordType::NS, "name server"),
+        (RecordType::MX, "mail server"),
+        (RecordType::SRV, "host"),
+    ];
+    let mut hosts = hosts.into_iter();
+    let Some((_, host)) = hosts.find(|(kind, _)| *kind == record_type) else {
+        return;
     };
     for item in set.items() {
         let Some(target) = target(record_type, item.data).filter(|target| !target.is_root()) else {
