@@ -194,9 +194,6 @@ struct Cut(CancellationToken);
 impl Server {
     /// Serves until `shutdown`; then tells readers that the lab ended, and returns.
     pub async fn serve(self, listener: TcpListener, shutdown: CancellationToken) {
-        let port = listener.local_addr().map_or(0, |address| address.port());
-        let own = listener.local_addr().map(|address| address.ip()).ok();
-        let allowed = Arc::new(Allowed::new(own, port, &self.allow_hosts));
         let tasks = Tasks::new();
         let app = Arc::new(App {
             journal: self.journal,
@@ -208,28 +205,55 @@ impl Server {
             tasks: tasks.clone(),
             shutdown: shutdown.clone(),
         });
-        let router = TowerToHyperService::new(routes::router(app));
-        let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-        loop {
-            let accepted = tokio::select! {
-                () = shutdown.cancelled() => break,
-                accepted = accept(&listener, &slots) => accepted,
-            };
-            let Some((stream, slot)) = accepted else {
-                tokio::time::sleep(PAUSE_ACCEPT).await;
-                continue;
-            };
-            let (router, allowed) = (router.clone(), Arc::clone(&allowed));
-            let shutdown = shutdown.clone();
-            tasks.spawn(async move {
-                connection(stream, router, allowed, shutdown).await;
-                drop(slot);
-            });
-        }
-        drop(listener);
-        // Each connection ends by itself within its grace, so this wait is bounded.
-        tasks.finish().await;
+        serve(
+            listener,
+            routes::router(app),
+            &self.allow_hosts,
+            tasks,
+            shutdown,
+        )
+        .await;
     }
+}
+
+/// Serves nothing but the metrics of a DNS server, until `shutdown`.
+pub async fn serve_metrics(listener: TcpListener, journal: Journal, shutdown: CancellationToken) {
+    let router = routes::metrics_only(journal);
+    serve(listener, router, &[], Tasks::new(), shutdown).await;
+}
+
+/// Takes connections until `shutdown`, and waits for their ends.
+async fn serve(
+    listener: TcpListener,
+    router: axum::Router,
+    allow_hosts: &[String],
+    tasks: Tasks,
+    shutdown: CancellationToken,
+) {
+    let port = listener.local_addr().map_or(0, |address| address.port());
+    let own = listener.local_addr().map(|address| address.ip()).ok();
+    let allowed = Arc::new(Allowed::new(own, port, allow_hosts));
+    let router = TowerToHyperService::new(router);
+    let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        let accepted = tokio::select! {
+            () = shutdown.cancelled() => break,
+            accepted = accept(&listener, &slots) => accepted,
+        };
+        let Some((stream, slot)) = accepted else {
+            tokio::time::sleep(PAUSE_ACCEPT).await;
+            continue;
+        };
+        let (router, allowed) = (router.clone(), Arc::clone(&allowed));
+        let shutdown = shutdown.clone();
+        tasks.spawn(async move {
+            connection(stream, router, allowed, shutdown).await;
+            drop(slot);
+        });
+    }
+    drop(listener);
+    // Each connection ends by itself within its grace, so this wait is bounded.
+    tasks.finish().await;
 }
 
 type Router = TowerToHyperService<axum::Router>;

@@ -13,7 +13,9 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use crate::model::addr::{BackendAddr, ListenAddr};
-use crate::model::fact::{Cause, DnsAnswered, Failure, Health, Purpose, Stage, VisitAnswered};
+use crate::model::fact::{
+    Cause, DnsAnswered, DnsTraffic, Failure, Health, Purpose, Stage, VisitAnswered,
+};
 use crate::model::fault::Fault;
 use crate::model::id::{DialId, FaultId, Generation, Name, Node, Seq};
 use crate::model::time::{Span, Time};
@@ -40,6 +42,8 @@ pub struct Snapshot {
     pub generation: Generation,
     /// Mistakes of the last reload, when it was refused; empty after one that took.
     pub reload_mistakes: Vec<String>,
+    /// When rules were last put in force by a reload.
+    pub reloaded: Option<Time>,
     /// The named networks, in the order of the file.
     pub networks: Vec<NetworkState>,
     /// The tunnels of all agents.
@@ -95,6 +99,8 @@ pub struct DnsState {
     pub rules: BTreeMap<Name, Vec<Name>>,
     /// Answers by view, rule and response code, exact.
     pub answers: BTreeMap<(Option<Name>, Option<Name>, Name), u64>,
+    /// How messages came and went.
+    pub traffic: DnsTraffic,
     /// The latest answers of the sample, oldest first.
     pub queries: VecDeque<Query>,
 }

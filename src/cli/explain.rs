@@ -11,10 +11,12 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Subcommand};
 
+use super::dns::What as Served;
 use super::{Exit, Io, host};
-use crate::lab::load::load;
+use crate::lab::dns::Source;
 use crate::policy::findings;
 use crate::scenario;
+use crate::scenario::files::Disk;
 
 pub use dial::{DialArgs, dial};
 pub use dns::{DnsArgs, dns};
@@ -39,6 +41,9 @@ enum What {
         scenario: Option<PathBuf>,
 
         #[command(flatten)]
+        served: Served,
+
+        #[command(flatten)]
         question: DnsArgs,
     },
     /// What a finding means and what to do about it.
@@ -58,9 +63,17 @@ pub fn run(args: &Args, io: &mut Io<'_>) -> anyhow::Result<Exit> {
         What::Dial(args) => dial(args, io),
         What::Principals(args) => principals(args, io),
         What::Route(args) => route(args, io),
-        What::Dns { scenario, question } => {
+        What::Dns {
+            scenario,
+            served,
+            question,
+        } => {
             let (path, files) = host::source(scenario.as_deref());
-            match load(&path, &*files) {
+            let loaded = match served.source() {
+                Some(source) => source.load(&Disk),
+                None => Source::Scenario(path).load(&*files),
+            };
+            match loaded {
                 Ok(loaded) => dns(question, &loaded.topology, &loaded.rules, io),
                 Err(mistakes) => {
                     for mistake in &mistakes {

@@ -314,7 +314,7 @@ fn print_facts(journal: &Journal, mut seen: Seq, out: &mut dyn Write) -> io::Res
         let shown = batch
             .facts
             .iter()
-            .filter(|fact| !matches!(fact.kind, Kind::DnsCounted { .. }));
+            .filter(|fact| !matches!(fact.kind, Kind::DnsCounted { .. } | Kind::DnsCarried(_)));
         for fact in shown {
             writeln!(out, "{fact}")?;
         }

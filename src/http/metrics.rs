@@ -5,7 +5,8 @@
 
 use std::fmt::Display;
 
-use crate::model::fact::{Health, Purpose};
+use crate::model::fact::{DnsTraffic, Health, Purpose};
+use crate::model::time::Time;
 use crate::snapshot::{Admin, Snapshot};
 
 /// Every state that an operator can put a node in, in order.
@@ -30,13 +31,25 @@ pub fn render(state: &Snapshot) -> String {
     page.text
 }
 
+/// Writes the metrics of a DNS server without a lab.
+pub fn render_dns(state: &Snapshot) -> String {
+    let mut page = Page {
+        text: String::new(),
+        name: "",
+    };
+    page.gauge("ready", "Whether everything listens.");
+    page.line(&[], u8::from(state.ready.is_some()));
+    reload(state, &mut page);
+    dns(state, &mut page);
+    page.text
+}
+
 fn lab(state: &Snapshot, page: &mut Page) {
     page.gauge("ready", "Whether everything listens.");
     page.line(&[], u8::from(state.ready.is_some()));
     page.counter("facts_total", "Facts that the journal has taken.");
     page.line(&[], state.seq.0);
-    page.gauge("rules_generation", "Generation of the rules in force.");
-    page.line(&[], state.generation.0);
+    reload(state, page);
     page.gauge("mesh_tunnels", "Tunnels that stand, of all agents.");
     page.line(&[], state.mesh.now);
     page.gauge("mesh_tunnels_full", "Tunnels of a full mesh.");
@@ -71,6 +84,40 @@ fn dns(state: &Snapshot, page: &mut Page) {
         let view = view.as_deref().unwrap_or("");
         let rule = rule.as_deref().unwrap_or("");
         page.line(&[("view", view), ("rule", rule), ("rcode", rcode)], count);
+    }
+    let DnsTraffic {
+        udp,
+        tcp,
+        truncated,
+        malformed,
+        unlogged,
+    } = state.dns.traffic;
+    let help = "Messages that came to the DNS server, by transport.";
+    page.counter("dns_messages_total", help);
+    page.line(&[("transport", "udp")], udp);
+    page.line(&[("transport", "tcp")], tcp);
+    let help = "Messages that could not be read, and were answered FORMERR.";
+    page.counter("dns_malformed_total", help);
+    page.line(&[], malformed);
+    let help = "Answers that did not fit, and were sent with TC.";
+    page.counter("dns_truncated_total", help);
+    page.line(&[], truncated);
+    let help = "Queries that the query log had no room for.";
+    page.counter("dns_unlogged_total", help);
+    page.line(&[], unlogged);
+}
+
+/// What the last reload came to.
+fn reload(state: &Snapshot, page: &mut Page) {
+    page.gauge("rules_generation", "Generation of the rules in force.");
+    page.line(&[], state.generation.0);
+    let help = "Whether the last reload was refused.";
+    page.gauge("reload_refused", help);
+    page.line(&[], u8::from(!state.reload_mistakes.is_empty()));
+    if let Some(reloaded) = state.reloaded {
+        let help = "When the last reload took, in seconds since the start.";
+        page.gauge("reloaded_seconds", help);
+        page.line(&[], reloaded.since(Time::ZERO).as_secs_f64());
     }
 }
 

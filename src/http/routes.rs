@@ -14,6 +14,7 @@ use hyper::body::Bytes;
 
 use super::api::{self, Problem};
 use super::{App, ControlError, assets, metrics, stream};
+use crate::journal::Journal;
 use crate::model::fact::Act;
 use crate::model::id::{FaultId, Node};
 
@@ -47,6 +48,21 @@ pub(super) fn router(app: Arc<App>) -> axum::Router {
         .with_state(app)
 }
 
+/// Makes the table of a DNS server without a lab.
+pub(super) fn metrics_only(journal: Journal) -> axum::Router {
+    let shown = |State(journal): State<Journal>| async move {
+        prometheus_text(metrics::render_dns(&journal.snapshot()))
+    };
+    axum::Router::new()
+        .route("/metrics", get(shown))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .fallback(|| async {
+            Problem::new(StatusCode::NOT_FOUND, "there is nothing but /metrics here")
+        })
+        .method_not_allowed_fallback(|| async { wrong_method() })
+        .with_state(journal)
+}
+
 /// Tells whether an answer of this path may not be kept by anyone.
 pub(super) fn never_stored(path: &str) -> bool {
     path.starts_with("/api/") || path == "/metrics" || path == "/healthz"
@@ -74,7 +90,10 @@ async fn snapshot(State(app): State<Arc<App>>) -> Response<Body> {
 }
 
 async fn prometheus(State(app): State<Arc<App>>) -> Response<Body> {
-    let text = metrics::render(&app.journal.snapshot());
+    prometheus_text(metrics::render(&app.journal.snapshot()))
+}
+
+fn prometheus_text(text: String) -> Response<Body> {
     let plain = HeaderValue::from_static(METRICS_TYPE);
     ([(header::CONTENT_TYPE, plain)], text).into_response()
 }

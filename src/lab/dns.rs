@@ -17,6 +17,7 @@ use super::load::{self, of_views, of_zones};
 use super::{StartError, reloaded_fact};
 use crate::journal::Journal;
 use crate::live::clock::Clock;
+use crate::live::dns::querylog::{Form, QueryLog, Target};
 use crate::live::dns::{Dns as Listener, identity};
 use crate::live::tasks::Tasks;
 use crate::model::fact::Kind;
@@ -135,6 +136,8 @@ pub struct Options {
     pub listen: Vec<SocketAddr>,
     /// How much a reload may change, instead of what the views say.
     pub reload_limit: Option<Share>,
+    /// Where each query is written, and how.
+    pub log: Option<(Target, Form)>,
 }
 
 /// A running DNS server.
@@ -144,6 +147,7 @@ pub struct Server {
     /// Where the views said that it listens, unless it was told otherwise.
     listen: Option<Vec<SocketAddr>>,
     reload_limit: Option<Share>,
+    log: Option<Arc<QueryLog>>,
     rules: Arc<ArcSwap<Rules>>,
     journal: Journal,
     clock: Clock,
@@ -206,6 +210,7 @@ impl Server {
             files,
             listen,
             reload_limit,
+            log,
         } = options;
         let Loaded {
             topology, rules, ..
@@ -217,9 +222,14 @@ impl Server {
         let rules = Arc::new(ArcSwap::from_pointee(rules));
         let journal = Journal::keeping(&topology, FACTS_MAX);
         let clock = Clock::start();
+        let log = log.map(|(target, form)| QueryLog::start(target, form, clock));
+        let log = log.transpose().map_err(|error| StartError::System {
+            what: "the query log",
+            error: error.to_string(),
+        })?;
         let now = move || clock.now();
         let server = Listener::new(&topology, Arc::clone(&rules), journal.clone(), now);
-        let bound = server.bind(&listen);
+        let bound = server.logging(log.clone()).bind(&listen);
         let bound = bound.map_err(|(address, error)| bind_error(Node::Dns, address, error))?;
         let addresses = bound.addresses();
         let (shutdown, tasks) = (CancellationToken::new(), Tasks::new());
@@ -230,6 +240,7 @@ impl Server {
             files,
             listen: own,
             reload_limit,
+            log,
             rules,
             journal,
             clock,
@@ -255,7 +266,8 @@ impl Server {
         self.rules.load_full()
     }
 
-    /// Reads views and zones again. All views change together, or nothing does.
+    /// Reads views and zones again. All views change together, or nothing does. The query log is
+    /// opened again in any case, for whoever moved it away.
     ///
     /// Blocks while files are read: not to be called by an async task itself.
     pub fn reload(&self) -> Result<Reloaded, Refused> {
@@ -263,6 +275,9 @@ impl Server {
             .reloading
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
+        if let Some(log) = &self.log {
+            log.reopen();
+        }
         let result = self.load_again();
         let fact = match &result {
             Ok((rules, reloaded)) => reloaded_fact(rules, reloaded.difference.summary()),
@@ -316,6 +331,13 @@ impl Server {
     pub async fn stop(&self) {
         self.shutdown.cancel();
         self.tasks.finish().await;
+        if let Some(log) = self.log.clone() {
+            // It waits for the disk.
+            let written = tokio::task::spawn_blocking(move || log.finish()).await;
+            if let Err(error) = written {
+                tracing::warn!(%error, "the query log broke off");
+            }
+        }
     }
 }
 

@@ -13,6 +13,7 @@ mod counts;
 mod forwarder;
 pub mod message;
 pub mod proxy;
+pub mod querylog;
 mod rendered;
 mod respond;
 pub mod server;
@@ -46,6 +47,7 @@ use crate::policy::cookie::Secret;
 use self::counts::Counts;
 use self::forwarder::Forwarders;
 use self::proxy::Trusted;
+use self::querylog::QueryLog;
 use self::respond::Responder;
 use self::server::Server;
 use self::worker::{From, Outcome, Shared};
@@ -103,11 +105,21 @@ impl Dns {
                 seed: topology.seed,
                 delays: AtomicU64::new(0),
                 forwarders: OnceLock::new(),
+                log: None,
             }),
             trusted: Trusted::new(&topology.dns.proxy_trusted),
             topology: topology.clone(),
             limits: Limits::default(),
         }
+    }
+
+    /// Has each query written to a log. To be called first: workers that are made before have none.
+    #[must_use]
+    pub fn logging(mut self, log: Option<Arc<QueryLog>>) -> Self {
+        if let Some(shared) = Arc::get_mut(&mut self.shared) {
+            shared.log = log;
+        }
+        self
     }
 
     /// Gives it other limits than the usual ones.

@@ -111,6 +111,8 @@ pub enum Kind {
         /// How many.
         count: u64,
     },
+    /// How messages came and went since the last such fact.
+    DnsCarried(DnsTraffic),
     /// One answer, whole; a sample.
     DnsAnswered(Box<DnsAnswered>),
 
@@ -456,6 +458,51 @@ pub enum Kind {
         /// In words.
         error: String,
     },
+}
+
+/// How messages of the DNS server came and went.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DnsTraffic {
+    /// Messages that came in datagrams.
+    pub udp: u64,
+    /// Messages that came in streams.
+    pub tcp: u64,
+    /// Answers that did not fit (TC).
+    pub truncated: u64,
+    /// Messages that could not be read, of those that came.
+    pub malformed: u64,
+    /// Queries that the query log had no room for.
+    pub unlogged: u64,
+}
+
+impl DnsTraffic {
+    /// Adds what came since.
+    pub fn add(&mut self, more: Self) {
+        let Self {
+            udp,
+            tcp,
+            truncated,
+            malformed,
+            unlogged,
+        } = more;
+        self.udp += udp;
+        self.tcp += tcp;
+        self.truncated += truncated;
+        self.malformed += malformed;
+        self.unlogged += unlogged;
+    }
+
+    /// Gives what came since an earlier count.
+    #[must_use]
+    pub const fn since(self, before: Self) -> Self {
+        Self {
+            udp: self.udp.saturating_sub(before.udp),
+            tcp: self.tcp.saturating_sub(before.tcp),
+            truncated: self.truncated.saturating_sub(before.truncated),
+            malformed: self.malformed.saturating_sub(before.malformed),
+            unlogged: self.unlogged.saturating_sub(before.unlogged),
+        }
+    }
 }
 
 /// One DNS answer as the journal keeps it.

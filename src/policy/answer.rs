@@ -306,10 +306,19 @@ impl<'r> Answer<'r> {
         records(&self.answer)
     }
 
-    /// Tells whether the records do not show in which case the question was written: what a DNAME
-    /// makes does.
-    pub fn is_the_same_in_any_case(&self) -> bool {
-        !self.answer.iter().any(Rrset::is_made)
+    /// Tells whether everybody whom the same element of the same view lets in gets this answer to
+    /// this question, however they write its letters.
+    pub fn is_for_its_class(&self) -> bool {
+        // What a DNAME makes shows the case of the question.
+        let made = self.answer.iter().any(Rrset::is_made);
+        // Which view a missing name is left to depends on who else lets the client in, and whose
+        // names are passed on has a list of its own.
+        let forwards = self.view.is_some_and(|view| view.forward.is_some());
+        let outside = matches!(
+            self.reason.step,
+            Step::Forwarded | Step::NotForwarded | Step::NoZone
+        );
+        !made && self.reason.missed.is_none() && !(forwards && outside)
     }
 
     /// Follows aliases to the end and fills the sections.

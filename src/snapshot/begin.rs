@@ -50,6 +50,7 @@ impl Snapshot {
             ready: None,
             generation: Generation(1),
             reload_mistakes: Vec::new(),
+            reloaded: None,
             networks: topology
                 .networks
                 .iter()

@@ -87,6 +87,7 @@ impl Snapshot {
             } => {
                 self.generation = *generation;
                 self.reload_mistakes.clear();
+                self.reloaded = Some(fact.at);
                 self.show_views(views.iter().map(|(name, elements)| (name, &**elements)));
             }
             Kind::ReloadRefused { mistakes } => self.reload_mistakes.clone_from(mistakes),
@@ -118,6 +119,7 @@ impl Snapshot {
                 let key = (view.clone(), rule.clone(), rcode.clone());
                 *self.dns.answers.entry(key).or_default() += count;
             }
+            Kind::DnsCarried(traffic) => self.dns.traffic.add(*traffic),
             Kind::DnsAnswered(answered) => {
                 if self.dns.queries.len() == QUERIES_MAX {
                     self.dns.queries.pop_front();

@@ -2,11 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a test helper fails its test")]
 
+mod diff;
 mod explain;
 mod faults;
 pub(crate) mod kit;
 mod loops;
 mod resolver;
+mod seen;
+mod verb;
+mod why;
 
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::RecordType;

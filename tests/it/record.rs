@@ -268,6 +268,7 @@ fn explained(run: &Run, answered: &DnsAnswered) -> DnsAnswered {
     let mut question = vec![answered.name.clone(), answered.rtype.clone()];
     question.extend((answered.transport == "tcp").then(|| String::from("+tcp")));
     let args = DnsArgs {
+        to: None,
         from: answered.client.ip().to_string(),
         subnet: answered.subnet.as_ref().map(|net| net.parse().unwrap()),
         json: true,

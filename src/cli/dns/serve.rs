@@ -1,18 +1,24 @@
 //! Runs the server and takes its signals.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
+use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use super::super::host::print_mistakes;
 use super::super::{Exit, Io};
 use super::{What, list};
+use crate::http::serve_metrics;
 use crate::lab::dns::{Options, Refused, Reloaded, Server, Size, too_much};
 use crate::lab::limits;
+use crate::live::dns::querylog::{Form, Target};
+use crate::live::tasks::Tasks;
 use crate::model::topology::Share;
 use crate::policy::answer::Difference;
 use crate::scenario::files::Disk;
@@ -39,6 +45,26 @@ pub(super) struct ServeArgs {
     /// addresses; by default what the views say, or 100%.
     #[arg(long, value_name = "SHARE", value_parser = share)]
     reload_limit: Option<Share>,
+
+    /// Write a line for each query to this file, or to standard output (`-`); SIGHUP opens it again.
+    #[arg(long, value_name = "FILE|-")]
+    log_queries: Option<PathBuf>,
+
+    /// How these lines are written.
+    #[arg(long, value_enum, default_value = "text", requires = "log_queries")]
+    log_format: LogFormat,
+
+    /// Serve metrics for Prometheus here, at /metrics.
+    #[arg(long, value_name = "ADDR:PORT")]
+    metrics: Option<SocketAddr>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// Words, near to BIND's.
+    Text,
 }
 
 fn share(text: &str) -> Result<Share, String> {
@@ -76,14 +102,50 @@ pub(super) fn run(args: &ServeArgs, io: &mut Io<'_>) -> anyhow::Result<Exit> {
         files: Arc::new(Disk),
         listen: args.listen.clone(),
         reload_limit: args.reload_limit,
+        log: args.log_queries.as_deref().map(|path| {
+            let target = match path.to_str() {
+                Some("-") => Target::Out,
+                _ => Target::File(path.to_path_buf()),
+            };
+            let form = match args.log_format {
+                LogFormat::Json => Form::Json,
+                LogFormat::Text => Form::Text,
+            };
+            (target, form)
+        }),
     };
-    let served = runtime.block_on(serve(options, signals, io));
+    let served = runtime.block_on(Box::pin(serve(args, options, signals, io)));
     // A reload that is still reading is not waited for.
     runtime.shutdown_background();
     served
 }
 
-async fn serve(options: Options, mut signals: Signals, io: &mut Io<'_>) -> anyhow::Result<Exit> {
+async fn serve(
+    args: &ServeArgs,
+    options: Options,
+    mut signals: Signals,
+    io: &mut Io<'_>,
+) -> anyhow::Result<Exit> {
+    let page = match args.metrics {
+        None => None,
+        Some(address) => match TcpListener::bind(address).await {
+            Ok(page) => Some(page),
+            Err(error) => {
+                writeln!(
+                    io.err,
+                    "error: the metrics cannot listen on {address}: {error}; choose another address \
+                     with --metrics"
+                )?;
+                return Ok(Exit::CouldNotRun);
+            }
+        },
+    };
+    if let Some(address) = args.metrics.filter(|address| !address.ip().is_loopback()) {
+        writeln!(
+            io.err,
+            "warning: the metrics listen on {address}, which others may reach"
+        )?;
+    }
     let server = match Server::start(options).await {
         Ok(server) => Arc::new(server),
         Err(error) => {
@@ -91,18 +153,30 @@ async fn serve(options: Options, mut signals: Signals, io: &mut Io<'_>) -> anyho
             return Ok(Exit::CouldNotRun);
         }
     };
+    let (tasks, shutdown) = (Tasks::new(), CancellationToken::new());
+    let metrics = page.as_ref().map(TcpListener::local_addr).transpose()?;
+    if let Some(page) = page {
+        let journal = server.journal().clone();
+        tasks.spawn_watching(serve_metrics(page, journal, shutdown.clone()));
+    }
     let rules = server.rules();
     let Size { zones, records } = Size::of(&rules);
+    let metrics = metrics.map(|address| format!(" metrics={address}"));
     writeln!(
         io.out,
-        "ready dns={} zones={zones} records={records} generation={}",
+        "ready dns={} zones={zones} records={records} generation={}{}",
         list(server.addresses()),
-        rules.generation
+        rules.generation,
+        metrics.unwrap_or_default()
     )?;
     io.out.flush()?;
     drop(rules);
     let ended = operate(&server, &mut signals, io).await;
-    let stopped = tokio::time::timeout(DRAIN_MAX, server.stop());
+    shutdown.cancel();
+    let stopped = tokio::time::timeout(DRAIN_MAX, async {
+        server.stop().await;
+        tasks.finish().await;
+    });
     let exit = tokio::select! {
         stopped = stopped => {
             if stopped.is_err() {

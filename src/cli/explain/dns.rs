@@ -4,6 +4,10 @@
 //! that question, every rule that was tried, and the place of every record. It asks the function
 //! that the server asks, so the two cannot differ.
 
+mod cache;
+mod rules;
+mod zones;
+
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 
@@ -15,11 +19,12 @@ use serde_json::{Value, json};
 
 use crate::cli::{Exit, Io};
 use crate::model::addr::{ClientAddr, ListenAddr};
+use crate::model::network::Mode;
 use crate::model::topology::Topology;
 use crate::policy::answer::{
     Answer, Edns, PAYLOAD_MAX, Question, Rrset, Rules, Transport, decide, records,
 };
-use crate::policy::view::{Subnet, tried};
+use crate::policy::view::Subnet;
 use crate::policy::zone::{read_name, read_type, type_word};
 
 const EXAMPLES: &str = "\
@@ -27,7 +32,9 @@ Examples:
   twodoors explain dns --from kiosk proxy.example.com
   twodoors explain dns --from 127.10.0.9 git.example.com AAAA
   twodoors explain dns --from 127.0.0.1 --subnet 127.20.0.0/16 proxy.example.com +short
-  twodoors explain dns -s lab/scenarios/split-dns.yaml --from olga --json proxy.example.com";
+  twodoors explain dns -s lab/scenarios/split-dns.yaml --from olga --json proxy.example.com
+  twodoors explain dns --views views.yaml --from 10.0.0.9 --to 192.0.2.53 proxy.example.com
+  twodoors explain dns --zone example.com=example.com.zone --from 10.0.0.9 proxy.example.com";
 
 /// Explains the answer to one DNS question.
 #[derive(Args, Clone, Debug)]
@@ -41,6 +48,10 @@ pub struct DnsArgs {
     #[arg(long, value_name = "NET")]
     pub subnet: Option<IpNet>,
 
+    /// Where the question comes in; by default where the server listens first.
+    #[arg(long, value_name = "ADDRESS", value_parser = destination)]
+    pub to: Option<SocketAddr>,
+
     /// Prints JSON.
     #[arg(long)]
     pub json: bool,
@@ -50,11 +61,22 @@ pub struct DnsArgs {
     pub question: Vec<String>,
 }
 
+/// Reads `ADDRESS` or `ADDRESS:PORT`.
+fn destination(text: &str) -> Result<SocketAddr, String> {
+    let whole = text.parse::<SocketAddr>().ok();
+    let bare = || text.parse::<IpAddr>().ok();
+    let address = whole.or_else(|| Some(SocketAddr::new(bare()?, 53)));
+    let wrong = || format!("{text} is not an address, like 127.0.0.1");
+    address.ok_or_else(wrong)
+}
+
 /// What the words of the command line ask for.
 struct Asked {
     question: Question,
     /// Who asks, in words, where a name was given.
     who: Option<String>,
+    /// Where, when that was said.
+    to: Option<SocketAddr>,
     short: bool,
 }
 
@@ -74,7 +96,7 @@ pub fn dns(
     };
     let answer = decide(rules, &asked.question);
     let text = if args.json {
-        let value = as_json(&topology.name, &asked, &answer);
+        let value = as_json(&topology.name, rules, &asked, &answer);
         format!("{}\n", serde_json::to_string_pretty(&value)?)
     } else if asked.short {
         let words = answer
@@ -82,7 +104,7 @@ pub fn dns(
             .map(|shown| format!("{}\n", shown.data_words()));
         words.collect()
     } else {
-        as_text(&topology.name, &asked, &answer)?
+        as_text(&topology.name, rules, &asked, &answer)?
     };
     io.out.write_all(text.as_bytes())?;
     Ok(Exit::Success)
@@ -129,9 +151,10 @@ fn read(args: &DnsArgs, topology: &Topology) -> Result<Asked, String> {
         subnet_broken: false,
         ..Edns::default()
     });
+    let destination = args.to.unwrap_or(topology.dns.listen);
     let question = Question {
         source: ClientAddr(SocketAddr::new(address, 0)),
-        destination: ListenAddr(topology.dns.listen),
+        destination: ListenAddr(destination),
         transport,
         opcode: OpCode::Query,
         count: 1,
@@ -144,6 +167,7 @@ fn read(args: &DnsArgs, topology: &Topology) -> Result<Asked, String> {
     Ok(Asked {
         question,
         who,
+        to: args.to,
         short,
     })
 }
@@ -192,7 +216,12 @@ pub(super) fn address_of(
     }
 }
 
-fn as_text(scenario: &str, asked: &Asked, answer: &Answer<'_>) -> Result<String, std::fmt::Error> {
+fn as_text(
+    scenario: &str,
+    rules: &Rules,
+    asked: &Asked,
+    answer: &Answer<'_>,
+) -> Result<String, std::fmt::Error> {
     let question = &asked.question;
     let mut text = String::new();
     let who = asked
@@ -203,19 +232,29 @@ fn as_text(scenario: &str, asked: &Asked, answer: &Answer<'_>) -> Result<String,
     let from = question.source.ip();
     let word = question.transport.word();
     writeln!(text, "scenario  {scenario}")?;
+    let to = match asked.to {
+        Some(to) => format!(" at {}", to.ip()),
+        None => String::new(),
+    };
     writeln!(
         text,
-        "question  {} {kind} from {from}{who} over {word}",
+        "question  {} {kind} from {from}{who}{to} over {word}",
         question.name
     )?;
+    if rules.selector.mode() != Mode::FirstMatch {
+        writeln!(text, "mode      {}", rules.selector.mode().word())?;
+    }
     if let Some(selected) = answer.selected {
         writeln!(text, "source    {}", selected.source)?;
     }
-    for rule in rules_tried(answer) {
+    for rule in rules::tried(rules, question, answer) {
         writeln!(
             text,
-            "rule      {}: {} {}",
-            rule.view, rule.text, rule.verdict
+            "rule      {}: {}{} {}",
+            rule.view,
+            if rule.list == "match" { "" } else { "at " },
+            rule.text,
+            rule.verdict
         )?;
     }
     let view = answer.view.map_or("none", |view| &view.name);
@@ -228,12 +267,22 @@ fn as_text(scenario: &str, asked: &Asked, answer: &Answer<'_>) -> Result<String,
             answer.generation
         )?;
     }
+    if let Some(why) = zones::why(question, answer) {
+        writeln!(text, "          {why}")?;
+    }
     writeln!(
         text,
         "step      {} ({})",
         answer.reason,
         answer.reason.step.rfc()
     )?;
+    if let Some(closest) = answer.reason.closest {
+        writeln!(
+            text,
+            "          the closest name that exists is {}",
+            closest.name()
+        )?;
+    }
     for acting in &answer.reason.faults {
         writeln!(text, "acting    {acting}")?;
     }
@@ -255,44 +304,21 @@ fn as_text(scenario: &str, asked: &Asked, answer: &Answer<'_>) -> Result<String,
     if let Some(subnet) = answer.edns.and_then(|edns| edns.subnet) {
         writeln!(
             text,
-            "subnet    {subnet} echoed with scope {}",
-            subnet.scope
+            "subnet    {subnet} echoed with scope {}: {}",
+            subnet.scope,
+            cache::scope(subnet)
         )?;
+    }
+    if let Some(code) = answer.error() {
+        writeln!(text, "error     {code} (RFC 8914): {}", answer.error_text())?;
+    }
+    for line in cache::kept(question, answer).lines {
+        writeln!(text, "cache     {line}")?;
     }
     Ok(text)
 }
 
-/// A rule that was tried, in words.
-struct RuleTried<'r> {
-    view: &'r str,
-    text: &'r str,
-    verdict: &'static str,
-}
-
-fn rules_tried<'r>(answer: &Answer<'r>) -> Vec<RuleTried<'r>> {
-    let Some(selected) = answer.selected else {
-        return Vec::new();
-    };
-    let views = answer.views;
-    let lists = views.iter().map(|view| view.match_clients.as_slice());
-    let tried = tried(lists, selected.source.address());
-    let rule = tried.into_iter().map(|tried| {
-        let view = &views[tried.view];
-        let element = &view.match_clients[tried.element];
-        RuleTried {
-            view: &view.name,
-            text: &element.text,
-            verdict: match (tried.held, element.negated) {
-                (false, _) => "does not hold it",
-                (true, false) => "holds it: this view answers",
-                (true, true) => "holds it: not this view",
-            },
-        }
-    });
-    rule.collect()
-}
-
-fn as_json(scenario: &str, asked: &Asked, answer: &Answer<'_>) -> Value {
+fn as_json(scenario: &str, rules: &Rules, asked: &Asked, answer: &Answer<'_>) -> Value {
     let question = &asked.question;
     let records = |section: &[Rrset<'_>]| -> Vec<Value> {
         let records = records(section).map(|shown| {
@@ -307,12 +333,17 @@ fn as_json(scenario: &str, asked: &Asked, answer: &Answer<'_>) -> Value {
         });
         records.collect()
     };
-    let tried = rules_tried(answer).into_iter();
+    let tried = rules::tried(rules, question, answer).into_iter();
     let tried: Vec<_> = tried
-        .map(|rule| json!({"view": rule.view, "rule": rule.text, "verdict": rule.verdict}))
+        .map(|rule| {
+            json!({
+                "view": rule.view, "list": rule.list, "rule": rule.text, "verdict": rule.verdict,
+            })
+        })
         .collect();
     let sent = question.edns.and_then(|edns| edns.subnet);
     let echoed = answer.edns.and_then(|edns| edns.subnet);
+    let kept = cache::kept(question, answer);
     json!({
         "schema": "twodoors.explain/1",
         "scenario": scenario,
@@ -320,24 +351,31 @@ fn as_json(scenario: &str, asked: &Asked, answer: &Answer<'_>) -> Value {
             "name": question.name.to_ascii(),
             "type": type_word(question.record_type),
             "from": question.source.ip(),
+            "to": question.destination.to_string(),
             "who": asked.who,
             "transport": question.transport.word(),
             "subnet": sent.map(|subnet| subnet.to_string()),
         },
         "source": answer.selected.map(|selected| selected.source.to_string()),
+        "mode": rules.selector.mode().word(),
         "rules": tried,
         "view": answer.view.map(|view| view.name.to_string()),
         "rule": answer.rule().map(ToString::to_string),
         "zone": answer.zone.map(|zone| zone.origin().to_ascii()),
+        "zone_why": zones::why(question, answer),
         "generation": answer.generation.0,
         "faults": answer.reason.faults.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "step": answer.reason.to_string(),
         "rfc": answer.reason.step.rfc(),
+        "closest": answer.reason.closest.map(|node| node.name().to_ascii()),
         "rcode": answer.code(),
         "authoritative": answer.authoritative,
         "answer": records(&answer.answer),
         "authority": records(&answer.authority),
         "additional": records(&answer.additional),
         "scope": echoed.map(|subnet| subnet.scope),
+        "scope_why": echoed.map(cache::scope),
+        "error": answer.error().map(|code| json!({"code": code, "text": answer.error_text()})),
+        "cache": {"seconds": kept.seconds, "why": kept.lines},
     })
 }

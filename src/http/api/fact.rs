@@ -101,6 +101,13 @@ fn fields(kind: &Kind) -> (&'static str, Value) {
             json!({"network": network.to_string(), "address": address.to_string()}),
         ),
         Kind::Finding { id, detail } => ("finding", json!({"id": id, "detail": detail})),
+        Kind::DnsCarried(traffic) => (
+            "dns_carried",
+            json!({
+                "udp": traffic.udp, "tcp": traffic.tcp, "truncated": traffic.truncated,
+                "malformed": traffic.malformed, "unlogged": traffic.unlogged,
+            }),
+        ),
         Kind::DnsCounted {
             view,
             rule,

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use crate::model::fact::{DnsAnswered, Kind};
+use crate::model::fact::{DnsAnswered, DnsTraffic, Kind};
 use crate::model::id::{Name, Node};
 use crate::model::topology::Topology;
 use crate::policy::answer::{Answer, Question};
@@ -24,6 +24,8 @@ const RECORDS_MAX: usize = 16;
 pub(super) struct Counts {
     askers: BTreeMap<IpAddr, Node>,
     counters: Mutex<Vec<Counted>>,
+    /// Each worker's, and how much of it became facts.
+    traffic: Mutex<Vec<(Arc<Traffic>, DnsTraffic)>>,
     sampled: AtomicUsize,
 }
 
@@ -33,6 +35,29 @@ pub(super) type Label = (Option<Name>, Option<Name>, &'static str);
 /// A counter of one worker; it never goes back.
 #[derive(Debug, Default)]
 pub(super) struct Counter(AtomicU64);
+
+/// How one worker's messages came and went; it never goes back.
+#[derive(Debug, Default)]
+pub(super) struct Traffic {
+    pub(super) udp: Counter,
+    pub(super) tcp: Counter,
+    pub(super) truncated: Counter,
+    pub(super) malformed: Counter,
+    pub(super) unlogged: Counter,
+}
+
+impl Traffic {
+    fn read(&self) -> DnsTraffic {
+        let read = |counter: &Counter| counter.0.load(Ordering::Relaxed);
+        DnsTraffic {
+            udp: read(&self.udp),
+            tcp: read(&self.tcp),
+            truncated: read(&self.truncated),
+            malformed: read(&self.malformed),
+            unlogged: read(&self.unlogged),
+        }
+    }
+}
 
 /// A counter, and how much of it became facts.
 struct Counted {
@@ -64,6 +89,7 @@ impl Counts {
         Self {
             askers: agents.chain(users).collect(),
             counters: Mutex::default(),
+            traffic: Mutex::default(),
             sampled: AtomicUsize::new(0),
         }
     }
@@ -77,6 +103,28 @@ impl Counts {
             told: 0,
         });
         counter
+    }
+
+    /// Gives a worker counters of its own for its messages.
+    pub(super) fn traffic(&self) -> Arc<Traffic> {
+        let traffic = Arc::<Traffic>::default();
+        let mut all = self.traffic.lock().expect("counting does not panic");
+        all.push((Arc::clone(&traffic), DnsTraffic::default()));
+        traffic
+    }
+
+    /// Takes how messages came and went, unless none did.
+    fn take_traffic(&self) -> Option<Kind> {
+        let mut sum = DnsTraffic::default();
+        let mut all = self.traffic.lock().expect("counting does not panic");
+        all.retain_mut(|(traffic, told)| {
+            let alone = Arc::strong_count(traffic) == 1;
+            let now = traffic.read();
+            sum.add(now.since(*told));
+            *told = now;
+            !alone
+        });
+        (sum != DnsTraffic::default()).then_some(Kind::DnsCarried(sum))
     }
 
     /// Tells whether the next answer is to be shown whole.
@@ -111,7 +159,7 @@ impl Counts {
             rcode: rcode.into(),
             count,
         });
-        kinds.collect()
+        kinds.chain(self.take_traffic()).collect()
     }
 
     fn whole(&self, question: &Question, answer: &Answer<'_>) -> DnsAnswered {

@@ -86,7 +86,7 @@ impl Responder {
             Parsed::Ignored => Outcome::Nothing,
             Parsed::Malformed(malformed) => {
                 self.refuse(message, &malformed);
-                self.worker.count_malformed();
+                self.worker.count_malformed(from.transport);
                 Outcome::Now
             }
             Parsed::Query(query) => {

@@ -126,6 +126,7 @@ fn shared(topology: &Topology, rules: Rules) -> Arc<Shared> {
         seed: topology.seed,
         delays: AtomicU64::new(0),
         forwarders: std::sync::OnceLock::new(),
+        log: None,
     })
 }
 

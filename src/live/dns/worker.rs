@@ -14,8 +14,9 @@ use arc_swap::{ArcSwap, Cache};
 use hickory_proto::op::OpCode;
 use hickory_proto::rr::{DNSClass, RecordType};
 
-use super::counts::{Counter, Counts, Label, label};
+use super::counts::{Counter, Counts, Label, Traffic, label};
 use super::forwarder::Forwarders;
+use super::querylog::{Entry, Logger, QueryLog};
 use super::rendered::{Rendered, Shape, Wanted};
 use super::writer::{Head, limit, write};
 use crate::journal::Journal;
@@ -37,6 +38,8 @@ pub(super) struct Shared {
     pub(super) delays: AtomicU64,
     /// Who asks other servers, once the server runs.
     pub(super) forwarders: OnceLock<Forwarders>,
+    /// Where each query is written.
+    pub(super) log: Option<Arc<QueryLog>>,
 }
 
 /// A question as it was read.
@@ -82,6 +85,8 @@ pub(super) struct Worker {
     current: Arc<Rules>,
     rendered: Rendered,
     counters: BTreeMap<Label, Arc<Counter>>,
+    traffic: Arc<Traffic>,
+    log: Option<Logger>,
 }
 
 impl Worker {
@@ -92,16 +97,27 @@ impl Worker {
             shared: Arc::clone(shared),
             rendered: Rendered::new(),
             counters: BTreeMap::new(),
+            traffic: shared.counts.traffic(),
+            log: shared.log.as_ref().and_then(QueryLog::logger),
         }
     }
 
     /// Counts a message that could not be read.
-    pub(super) fn count_malformed(&mut self) {
+    pub(super) fn count_malformed(&mut self, transport: Transport) {
+        self.count_message(transport);
+        self.traffic.malformed.add();
         let label: Label = (None, None, "FORMERR");
         let counter = self.counters.entry(label);
         counter
             .or_insert_with_key(|label| self.shared.counts.counter(label.clone()))
             .add();
+    }
+
+    fn count_message(&self, transport: Transport) {
+        match transport {
+            Transport::Tcp => self.traffic.tcp.add(),
+            Transport::Udp => self.traffic.udp.add(),
+        }
     }
 
     /// Answers a question into `out`.
@@ -112,6 +128,7 @@ impl Worker {
             self.rendered.clear();
             self.counters.clear();
         }
+        self.count_message(from.transport);
         let wanted = self.wanted(asked, from);
         if let Some(wanted) = &wanted
             && let Some(hit) = self.rendered.get(wanted)
@@ -130,7 +147,8 @@ impl Worker {
     /// Tells what a question is kept under; `None` when its answer is not kept.
     fn wanted<'q>(&self, asked: &Read<'q>, from: From) -> Option<Wanted<'q>> {
         let plain = asked.plain && asked.count == 1 && asked.opcode == OpCode::Query;
-        if !plain || !self.current.faults().is_empty() {
+        // What is logged is decided anew: the log tells by which step.
+        if !plain || self.log.is_some() || !self.current.faults().is_empty() {
             return None;
         }
         let selector = &self.current.selector;
@@ -179,6 +197,25 @@ impl Worker {
             let now = (shared.now)();
             shared.journal.add(now, &Node::Dns, [sample]);
         }
+        let cut = !answer.dropped && {
+            let limit = limit(from.transport, asked.edns.as_ref());
+            write(out, asked.head, asked.question, &answer, limit)
+        };
+        if cut {
+            self.traffic.truncated.add();
+        }
+        if let Some(log) = &self.log {
+            let entry = Entry {
+                head: asked.head,
+                question: &question,
+                answer: &answer,
+                size: if answer.dropped { 0 } else { out.len() },
+                truncated: cut,
+            };
+            if !log.write(&entry) {
+                self.traffic.unlogged.add();
+            }
+        }
         if answer.dropped {
             return Outcome::Nothing;
         }
@@ -187,11 +224,9 @@ impl Worker {
         {
             return Outcome::Forward(view.name.clone());
         }
-        let limit = limit(from.transport, asked.edns.as_ref());
-        let cut = write(out, asked.head, asked.question, &answer, limit);
         if let Some(wanted) = wanted
             && !cut
-            && answer.is_the_same_in_any_case()
+            && answer.is_for_its_class()
         {
             self.rendered.put(wanted, out, counter);
         }

@@ -6,7 +6,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use super::{DnsAnswered, Fact, Kind, Probed, Refused, Resolved, VisitAnswered};
+use super::{DnsAnswered, DnsTraffic, Fact, Kind, Probed, Refused, Resolved, VisitAnswered};
 use crate::model::id::Name;
 
 /// `12.345 agent/orders: goes through door internal …`.
@@ -68,6 +68,20 @@ impl Display for Sentence<'_> {
             } => {
                 write!(f, "{count} answers {rcode} from view {}", or_none(view))?;
                 write!(f, " by rule {}", or_none(rule))
+            }
+            Kind::DnsCarried(traffic) => {
+                let DnsTraffic {
+                    udp,
+                    tcp,
+                    truncated,
+                    malformed,
+                    unlogged,
+                } = traffic;
+                write!(
+                    f,
+                    "{udp} messages over udp, {tcp} over tcp; {malformed} malformed, "
+                )?;
+                write!(f, "{truncated} answers truncated, {unlogged} not logged")
             }
             Kind::DnsAnswered(answered) => answered.fmt(f),
             Kind::FlowOpened { .. }

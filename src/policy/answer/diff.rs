@@ -4,7 +4,8 @@
 //! pair of zones that does not say the same the shortest list of client prefixes that are answered
 //! from it, with the record sets before and after. The text of the files is not compared: what
 //! answers the same is the same. A zone that is there twice is compared once, however many views
-//! share it.
+//! share it. What a zone leaves to other views (`miss: public`) is not followed there: those views'
+//! own clients are told of their changes.
 
 mod clients;
 mod contents;
@@ -239,6 +240,11 @@ fn settings(old: &Rules, new: &Rules) -> Vec<String> {
         let (before, after) = (list(&before), list(&after));
         changed.push(format!("view order: {before} became {after}"));
     }
+    // The same words may stand for other networks, or for the same in other words.
+    let partitions = |rules: &'_ Rules| rules.selector.partitions().len();
+    let pairs = old.selector.partitions().iter();
+    let mut pairs = pairs.zip(new.selector.partitions());
+    let agree = partitions(old) == partitions(new) && pairs.all(|(old, new)| old.agrees(new));
     for view in old
         .views
         .iter()
@@ -259,12 +265,27 @@ fn settings(old: &Rules, new: &Rules) -> Vec<String> {
             }
             Some(before) if before.match_clients != view.match_clients => {
                 let before = list(&before.match_clients);
-                changed.push(format!(
-                    "view/{}: match {before} became {matched}",
-                    view.name
-                ));
+                if before != matched {
+                    let what = format!("view/{}: match {before} became {matched}", view.name);
+                    changed.push(what);
+                } else if !agree {
+                    let what = format!("view/{}: match {matched} means others now", view.name);
+                    changed.push(what);
+                }
             }
             Some(_) => {}
+        }
+        for (origin, miss) in view.misses() {
+            let mut earlier = find(old, &view.name).into_iter().flat_map(View::misses);
+            let before = earlier.find(|(known, _)| *known == origin);
+            if let Some((_, before)) = before.filter(|(_, before)| *before != miss) {
+                let (before, miss) = (before.word(), miss.word());
+                let what = format!(
+                    "view/{}: miss of {origin} {before} became {miss}",
+                    view.name
+                );
+                changed.push(what);
+            }
         }
         let (before, after) = (destinations(old, &view.name), destinations(new, &view.name));
         if let Some((before, after)) = before.zip(after)

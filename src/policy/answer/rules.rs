@@ -205,6 +205,12 @@ impl View {
         self.zones.iter().map(|held| &held.zone)
     }
 
+    /// Gives for the apex of each zone what is left to whom when the zone lacks a name.
+    pub fn misses(&self) -> impl Iterator<Item = (&crate::policy::name::Name, Miss)> {
+        let zones = self.zones.iter();
+        zones.map(|held| (held.zone.origin(), held.miss))
+    }
+
     /// Gives the same view with another zone in the place of the one with the same apex.
     pub(super) fn with_zone(&self, zone: Arc<Zone>) -> Self {
         let mut view = self.clone();

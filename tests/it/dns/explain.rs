@@ -66,7 +66,10 @@ fn every_rule_that_was_tried_is_told_with_the_place_of_each_record() {
         step      CNAME 1, exact match (RFC 1034 section 4.3.2 step 3a)
         answer    NOERROR aa
         answer    teleport.example.com. 300 CNAME proxy.example.com.  zones/public/example.com.zone:22
-        answer    proxy.example.com. 300 A 127.20.0.2                 zones/public/example.com.zone:18",
+        answer    proxy.example.com. 300 A 127.20.0.2                 zones/public/example.com.zone:18
+        cache     keeps each set for its own TTL, and the whole 300 s: the least of them
+        cache     may give it up to 3 days longer, 30 s at a time, while no server answers \
+         (RFC 8767 section 5)",
     );
 }
 

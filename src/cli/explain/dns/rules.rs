@@ -1,0 +1,115 @@
+//! Which rules were tried on the way to a view, in words.
+
+use std::net::IpAddr;
+
+use crate::model::network::{Element, Matcher, Mode, Verdict, judge};
+use crate::policy::answer::{Answer, Question, Rules};
+use crate::policy::view::{List, Traced, trace, tried as tried_plainly};
+
+/// A rule that was tried, in words.
+pub(super) struct RuleTried {
+    pub(super) view: String,
+    /// The key of its list: `match` or `destinations`.
+    pub(super) list: &'static str,
+    pub(super) text: String,
+    pub(super) verdict: String,
+}
+
+/// Lists the rules that were tried, in order.
+pub(super) fn tried(rules: &Rules, question: &Question, answer: &Answer<'_>) -> Vec<RuleTried> {
+    let Some(selected) = answer.selected else {
+        return Vec::new();
+    };
+    let source = selected.source.address();
+    if !std::ptr::eq(answer.views.as_ptr(), rules.views.as_ptr()) {
+        return of_another_generation(source, answer);
+    }
+    let destination = question.destination.ip();
+    let mode = rules.selector.mode();
+    let lists = || rules.selector.lists();
+    let traced = trace(lists(), mode, source, destination).into_iter();
+    let words = traced.filter_map(|step| {
+        let lists = lists().nth(step.view)?;
+        let (list, element, address, mode) = match step.list {
+            List::Clients => ("match", lists.clients.get(step.element)?, source, mode),
+            List::Destinations => (
+                "destinations",
+                lists.destinations.get(step.element)?,
+                destination,
+                Mode::FirstMatch,
+            ),
+        };
+        Some(RuleTried {
+            view: rules.views.get(step.view)?.name.to_string(),
+            list,
+            text: element.text.to_string(),
+            verdict: verdict(element, step, address, mode),
+        })
+    });
+    words.collect()
+}
+
+fn verdict(element: &Element, step: Traced, address: IpAddr, mode: Mode) -> String {
+    let Some(length) = step.held else {
+        return String::from("does not hold it");
+    };
+    let holds = format!("holds it{}", within(element, address));
+    match mode {
+        Mode::FirstMatch => match (step.list, element.negated) {
+            (_, true) => format!("{holds}: not this view"),
+            (List::Clients, false) => format!("{holds}: this view answers"),
+            (List::Destinations, false) => format!("{holds}: this view answers here"),
+        },
+        Mode::LongestPrefix => {
+            let what = match (step.wins, step.decides, element.negated) {
+                (true, ..) => "the longest prefix, this view answers",
+                (false, true, true) => "the longest of this view, not this view",
+                (false, true, false) => "the longest of this view, another view has a longer one",
+                (false, false, _) => "another element of this view is longer",
+            };
+            format!("{holds} by /{length}: {what}")
+        }
+    }
+}
+
+/// Names what holds the address within a list or a network of several ranges.
+fn within(element: &Element, address: IpAddr) -> String {
+    let address = address.to_canonical();
+    match &element.what {
+        Matcher::List(inner) => match judge(inner, address) {
+            Verdict::Allowed(place) => {
+                let deeper = within(&inner[place], address);
+                format!(" by {} in it{deeper}", inner[place].text)
+            }
+            Verdict::Denied(_) | Verdict::Unmatched => String::new(),
+        },
+        Matcher::Ranges(ranges) if ranges.len() > 1 => {
+            let mut holding = ranges.iter().filter(|range| range.contains(&address));
+            let range = holding.next().map(|range| format!(" by {range}"));
+            range.unwrap_or_default()
+        }
+        Matcher::Any | Matcher::None | Matcher::Ranges(_) => String::new(),
+    }
+}
+
+/// What a fault lets answer has kept its match lists alone.
+fn of_another_generation(source: IpAddr, answer: &Answer<'_>) -> Vec<RuleTried> {
+    let views = answer.views;
+    let lists = views.iter().map(|view| view.match_clients.as_slice());
+    let words = tried_plainly(lists, source).into_iter().map(|step| {
+        let view = &views[step.view];
+        let element = &view.match_clients[step.element];
+        let verdict = match (step.held, element.negated) {
+            (false, _) => "does not hold it",
+            (true, false) => "holds it: this view answers",
+            (true, true) => "holds it: not this view",
+        };
+        RuleTried {
+            view: view.name.to_string(),
+            list: "match",
+            text: element.text.to_string(),
+            verdict: String::from(verdict),
+        }
+    });
+    words.collect()
+}
