@@ -39,7 +39,8 @@ use crate::policy::answer::Rules;
 use crate::snapshot::Snapshot;
 
 pub use self::follow::{
-    Arrival, Arrived, DIVERGED, Divergence, Heard, Order, Outcome, PATIENCE, PATIENCE_AT_END,
+    Arrival, Arrived, DIVERGED, Divergence, Heard, Order, PATIENCE, PATIENCE_AT_END, Reader,
+    Through, Told,
 };
 pub use self::network::{SYN_AGAIN, SYN_GIVEN_UP, Timers};
 pub use self::world::CALENDAR_START;

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use crate::model::fact::{Fact, Kind};
+use crate::model::fact::{Cause, Fact, Kind, Stage};
 use crate::model::id::{FlowId, Node};
 use crate::model::time::Time;
 
@@ -138,7 +138,21 @@ impl Decisions {
                 cause,
                 error,
                 ..
-            } => (own(), "failure", format!("{stage}, {cause}: {error}")),
+            } => {
+                // The words for an end in a handshake depend on the byte at which it came.
+                let words = match stage {
+                    Stage::Tls | Stage::Find | Stage::Ssh => format!("{stage}, {cause}"),
+                    // A client that waits at a door is reset when the door closes, the next refused.
+                    Stage::Connect if matches!(cause, Cause::Connect | Cause::ConnectRefused) => {
+                        let at = error.split(": Connection").next().unwrap_or_default();
+                        format!("{stage}, turned away: {at}")
+                    }
+                    Stage::Resolve | Stage::Connect | Stage::Claim => {
+                        format!("{stage}, {cause}: {error}")
+                    }
+                };
+                (own(), "failure", words)
+            }
             Kind::TunnelLost { proxy, tunnels, .. } => {
                 (own(), "loss", format!("{proxy}, {tunnels} now"))
             }
@@ -229,6 +243,10 @@ impl Decisions {
             _ => return,
         };
         let made = self.made.entry((entity, what)).or_default();
+        // A late answer is asked for again, which the network decides and nobody else.
+        if what == "view" && made.last().is_some_and(|(_, last)| *last == words) {
+            return;
+        }
         made.push((fact.at, words));
     }
 

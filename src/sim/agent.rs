@@ -52,7 +52,7 @@ impl World<'_> {
         agent.wakes = None;
         let due = agent.machine.deadline().map(|(at, _)| at);
         if let Some(due) = due.filter(|at| *at <= self.now) {
-            if let Some(at) = self.hold_wake(index, due) {
+            if let Some(at) = self.hold_wake(Id::Agent(index), due) {
                 self.agents[index as usize].wakes = Some(at);
                 let id = Id::Agent(index);
                 self.queue.push(at, id, Event::Wake(id));
@@ -174,6 +174,10 @@ impl World<'_> {
 
     /// A message is at a client's end.
     pub(super) fn client_heard(&mut self, id: LinkId, message: Message) {
+        if let Some(at) = self.hold_at_client(id, &message) {
+            let again = Event::Heard(id, Way::Down, message);
+            return self.queue.push(at, Id::Lab, again);
+        }
         let Some(link) = self.links.get(id) else {
             return;
         };

@@ -71,11 +71,13 @@ impl World<'_> {
     pub(super) fn wake_door(&mut self, index: u32) {
         let door = &mut self.doors[index as usize];
         door.wakes = None;
-        if door
-            .machine
-            .deadline()
-            .is_some_and(|(at, _)| at <= self.now)
-        {
+        let due = door.machine.deadline().map(|(at, _)| at);
+        if let Some(due) = due.filter(|at| *at <= self.now) {
+            let id = Id::Balancer(index);
+            if let Some(at) = self.hold_wake(id, due) {
+                self.doors[index as usize].wakes = Some(at);
+                return self.queue.push(at, id, Event::Wake(id));
+            }
             self.call_door(index, None, |machine, cx, out| machine.wake(cx, out));
         } else {
             self.arm_door(index);

@@ -86,6 +86,7 @@ impl World<'_> {
                 link.door = door.map_or(u32::MAX, |(index, _)| index);
                 self.expect(id, Side::Client, Some(TIMEOUT_CONNECT));
                 let at = now + self.topology.model.latency;
+                let at = self.hold_syn(id).map_or(at, |held| held.max(at));
                 self.queue.push(at, client, Event::Syn(id, 0));
             }
             (Err((cause, error)), _) => self.give_up(id, (Stage::Resolve, cause), error),

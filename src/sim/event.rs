@@ -121,6 +121,8 @@ pub(super) enum Event {
     BackendEnded(Connect, Result<(), String>),
     /// A client's SYN was answered.
     Connected(LinkId),
+    /// A message that has waited at its end is heard, at the recorded instant.
+    Heard(LinkId, Way, Message),
     /// An instance hears of another, or of its agents.
     Hears(u32, Box<proxy::Input>),
     /// A door's relay is done with a flow.
@@ -147,20 +149,35 @@ pub(super) enum Event {
     Question(LinkId, u8),
     /// A client has its answer.
     Resolved(LinkId, Box<Result<std::net::IpAddr, (Failing, String)>>),
+    /// A request is over, at the recorded instant.
+    RequestOver(u32, RequestId, (u16, u64)),
     /// A client's SYN was refused.
     Refused(LinkId),
     /// An instance has finished a handshake's work.
     Served(u32, LinkId, Job),
+    /// An agent or a user is started, at the recorded instant.
+    Start(Id),
+    /// A request did not get its stream, at the recorded instant.
+    StreamOver(u32, Box<super::proxy::Failed>),
     /// A client's SYN is at the door, sent again so many times.
     Syn(LinkId, u8),
     /// A connection's end has waited for the other long enough.
     Timer(LinkId, Side),
     /// A door has torn a connection at one end: with RST, or with FIN.
     Torn(LinkId, Side, bool),
+    /// A user learns of something, at the recorded instant.
+    Told(u32, Box<crate::policy::user::Input>),
     /// An agent's own close of a tunnel is through.
     TunnelClosed(u32, crate::model::id::DialId, &'static str),
+    /// An instance learns that a tunnel has ended, at the recorded instant.
+    TunnelGone(u32, crate::model::id::ConnId, &'static str),
     /// An instance's own close of a tunnel is through.
-    TunnelOver(u32, crate::model::id::ConnId, &'static str),
+    TunnelOver(
+        u32,
+        crate::model::id::ConnId,
+        Option<super::follow::Flow>,
+        &'static str,
+    ),
     /// A machine's deadline.
     Wake(Id),
 }
@@ -170,7 +187,7 @@ impl Event {
     pub(super) const fn word(&self) -> &'static str {
         match self {
             Self::Accept(_) => "accept",
-            Self::Arrive(..) => "message",
+            Self::Arrive(..) | Self::Heard(..) => "message",
             Self::BackendSyn(_) => "backend_syn",
             Self::BackendEnded(..) => "backend_connect",
             Self::Connected(_) => "connected",
@@ -186,12 +203,16 @@ impl Event {
             Self::Peer(_) => "peer",
             Self::Question(..) => "dns_question",
             Self::Resolved(..) => "dns_answer",
+            Self::RequestOver(..) => "request_over",
             Self::Refused(_) => "refused",
             Self::Served(..) => "handshake",
+            Self::Start(_) => "start",
+            Self::StreamOver(..) => "stream_over",
             Self::Syn(..) => "syn",
             Self::Timer(..) => "timer",
+            Self::Told(..) => "told",
             Self::Torn(..) => "torn",
-            Self::TunnelClosed(..) | Self::TunnelOver(..) => "tunnel_closed",
+            Self::TunnelClosed(..) | Self::TunnelGone(..) | Self::TunnelOver(..) => "tunnel_closed",
             Self::Wake(_) => "wake",
         }
     }

@@ -165,6 +165,16 @@ impl World<'_> {
                 .queue
                 .push(floor, from, Event::Arrive(id, way, message));
         }
+        let from = link.end_of(side.other());
+        if message.ends().is_some()
+            && let Some(at) = self.hold_cut(id, side)
+        {
+            let again = Event::Arrive(id, way, message);
+            return self.queue.push(at, from, again);
+        }
+        let Some(link) = self.links.get_mut(id) else {
+            return;
+        };
         link.heard[side as usize] = self.now;
         if let Some(cause) = message.ends() {
             let how = match (cause, way) {
@@ -175,7 +185,12 @@ impl World<'_> {
             self.lose(id, side, cause);
             return self.finish(id, how);
         }
-        if !link.is_open(side) {
+        self.give(id, side, message);
+    }
+
+    /// Gives a message to the node at an end, if it is there.
+    pub(super) fn give(&mut self, id: LinkId, side: Side, message: Message) {
+        if !self.links.get(id).is_some_and(|link| link.is_open(side)) {
             return;
         }
         match side {
@@ -239,7 +254,6 @@ impl World<'_> {
         match side {
             Side::Client => {
                 link.client_stage = ClientStage::Closed;
-                link.dialing = None;
                 let client = link.client;
                 self.forget_link(client, id);
             }
@@ -321,6 +335,13 @@ impl World<'_> {
 
     /// Takes the end that a door made.
     pub(super) fn torn(&mut self, id: LinkId, side: Side, reset: bool) {
+        if let Some(at) = self.hold_cut(id, side) {
+            let from = self
+                .links
+                .get(id)
+                .map_or(Id::Lab, |link| Id::Balancer(link.door));
+            return self.queue.push(at, from, Event::Torn(id, side, reset));
+        }
         let cause = if reset { Cause::Rst } else { Cause::Fin };
         self.lose(id, side, cause);
         self.bury(id);

@@ -13,9 +13,9 @@ use std::rc::Rc;
 
 use self::peers::Passed;
 pub(super) use self::peers::PeerWord;
+pub(super) use self::requests::Failed;
 use self::requests::Request;
 use super::event::{Event, Id, Job, Message, Side, Way};
-use super::follow::Heard;
 use super::network::{Cause, ClientStage, LinkId, ServerStage, TIMEOUT_HANDSHAKE};
 use super::world::World;
 use crate::model::addr::ClientAddr;
@@ -139,8 +139,9 @@ impl World<'_> {
             Output::CloseTunnel { conn } => {
                 let link = self.proxies[index as usize].conns.get(&conn).copied();
                 if let Some(link) = link {
+                    let flow = self.flow_of(link);
                     self.close(link, Side::Server, Message::Goodbye("the proxy closed it"));
-                    let event = Event::TunnelOver(index, conn, "closed by the proxy");
+                    let event = Event::TunnelOver(index, conn, flow, "closed by the proxy");
                     self.queue.push(self.now, from, event);
                 }
             }
@@ -220,6 +221,10 @@ impl World<'_> {
 
     /// A message is at an instance's end.
     pub(super) fn server_heard(&mut self, id: LinkId, message: Message) {
+        if let Some(at) = self.hold_at_server(id, &message) {
+            let again = Event::Heard(id, Way::Up, message);
+            return self.queue.push(at, Id::Lab, again);
+        }
         let Some(link) = self.links.get(id) else {
             return;
         };
@@ -227,9 +232,7 @@ impl World<'_> {
         match (message, link.server_stage) {
             (Message::Hello, ServerStage::Hello) => self.hello(id, index),
             (Message::Ssh, ServerStage::Hello) => self.raw_ssh(id, index),
-            (message @ (Message::Find | Message::Request), ServerStage::Tls) => {
-                self.request(id, index, message);
-            }
+            (Message::Find | Message::Request, ServerStage::Tls) => self.request(id, index),
             (Message::Ssh, ServerStage::Tls) => {
                 self.set_stage(id, ServerStage::Ssh);
                 self.expect(id, Side::Server, Some(TIMEOUT_HANDSHAKE));
@@ -241,10 +244,6 @@ impl World<'_> {
             }
             (Message::Heartbeat(proxies), ServerStage::Tunnel) => {
                 let serves = self.serves_of(id, &proxies);
-                if let Some(at) = self.hold_back(index, &Heard::Heartbeat(serves.apps.clone())) {
-                    let again = Event::Arrive(id, Way::Up, Message::Heartbeat(proxies));
-                    return self.queue.push(at, Id::Proxy(index), again);
-                }
                 self.feed_proxy(index, Input::Heartbeat { conn, serves });
             }
             (Message::StreamTaken(request), ServerStage::Tunnel) => {

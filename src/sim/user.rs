@@ -39,6 +39,11 @@ pub(super) struct User {
 }
 
 impl User {
+    /// Tells whether the launch page of the login that is under way has answered.
+    pub(super) fn is_launched(&self) -> bool {
+        self.login.as_ref().is_some_and(Login::is_launched)
+    }
+
     pub(super) fn new(machine: Machine, address: IpAddr) -> Self {
         Self {
             node: machine.node(),
@@ -65,11 +70,13 @@ impl World<'_> {
     pub(super) fn wake_user(&mut self, index: u32) {
         let user = &mut self.users[index as usize];
         user.wakes = None;
-        if user
-            .machine
-            .deadline()
-            .is_some_and(|(at, _)| at <= self.now)
-        {
+        let due = user.machine.deadline().map(|(at, _)| at);
+        if let Some(due) = due.filter(|at| *at <= self.now) {
+            let id = Id::User(index);
+            if let Some(at) = self.hold_wake(id, due) {
+                self.users[index as usize].wakes = Some(at);
+                return self.queue.push(at, id, Event::Wake(id));
+            }
             self.call_user(index, |machine, cx, out| machine.wake(cx, out));
         } else {
             self.arm_user(index);
@@ -256,7 +263,7 @@ impl World<'_> {
             reason,
             error,
         };
-        self.feed_user(index, input);
+        self.tell_user(index, input);
     }
 
     /// An answer is at a user's end.
@@ -287,7 +294,7 @@ impl World<'_> {
                 let Redirection { to, path, .. } = *redirection;
                 self.users[index as usize].redirected = Some(path);
                 let request = RequestId(attempt);
-                self.feed_user(index, Input::Redirected { request, to });
+                self.tell_user(index, Input::Redirected { request, to });
             }
             (Message::Answer(answer), Purpose::Visit) => self.visit_answered(id, index, *answer),
             _ => {}
@@ -315,7 +322,7 @@ impl World<'_> {
             agent,
             no_tunnel,
         };
-        self.feed_user(index, input);
+        self.tell_user(index, input);
     }
 
     /// Moves a user to another address.

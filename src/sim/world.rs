@@ -11,7 +11,7 @@ use super::agent::Agent;
 use super::balancer::Door;
 use super::dns::Counts;
 use super::event::{Event, Id};
-use super::follow::{Divergence, Followed, Heard};
+use super::follow::{Divergence, Followed, Turns};
 use super::gossip::Board;
 use super::network::{Link, Links};
 use super::proxy::Proxy;
@@ -68,6 +68,8 @@ pub(super) struct World<'a> {
     mesh: bool,
     pub(super) over: Option<&'static str>,
     pub(super) diverged: Option<Divergence>,
+    /// How far the order is that is followed.
+    pub(super) turns: Turns,
     counts: std::collections::BTreeMap<&'static str, u64>,
     links_most: usize,
 }
@@ -128,6 +130,7 @@ impl<'a> World<'a> {
             mesh: false,
             over: None,
             diverged: None,
+            turns: Turns::default(),
             counts: std::collections::BTreeMap::new(),
             links_most: 0,
             topology: Arc::clone(topology),
@@ -158,10 +161,10 @@ impl<'a> World<'a> {
         self.watch_mesh();
         self.begin_timeline();
         for index in places(self.agents.len()) {
-            self.operate_agent(index, Act::Start);
+            self.start_followed(Id::Agent(index));
         }
         for index in places(self.users.len()) {
-            self.operate_user(index, Act::Start);
+            self.start_followed(Id::User(index));
         }
     }
 
@@ -198,17 +201,13 @@ impl<'a> World<'a> {
             Event::BackendSyn(connect) => self.backend_syn(connect),
             Event::BackendEnded(connect, result) => self.backend_ended(connect, result),
             Event::Connected(link) => self.connected(link),
-            Event::Hears(proxy, input) => {
-                let follows = self.options.follow.is_some();
-                let heard = follows.then(|| Heard::of(&input)).flatten();
-                let held = heard.and_then(|heard| self.hold_back(proxy, &heard));
-                match held {
-                    Some(at) => self
-                        .queue
-                        .push(at, Id::Proxy(proxy), Event::Hears(proxy, input)),
-                    None => drop(self.feed_proxy(proxy, *input)),
-                }
-            }
+            Event::Heard(link, way, message) => self.give(link, way.leads_to(), message),
+            Event::Hears(proxy, input) => match self.hold_announced(proxy, &input) {
+                Some(at) => self
+                    .queue
+                    .push(at, Id::Proxy(proxy), Event::Hears(proxy, input)),
+                None => drop(self.feed_proxy(proxy, *input)),
+            },
             Event::FlowEnded(door, over) => self.flow_ended(door, *over),
             Event::FlushDns => self.flush_dns(),
             Event::Follow(door, given, overdue) => self.look_at_order(door, given, overdue),
@@ -220,6 +219,11 @@ impl<'a> World<'a> {
             Event::Liveness(link, side) => self.liveness(link, side),
             Event::NextPing(user, attempt, place) => self.next_ping(user, attempt, place),
             Event::Outcome(agent, input) => self.outcome(agent, *input),
+            Event::RequestOver(proxy, request, how) => self.request_over(proxy, request, how),
+            Event::Start(id) => self.start_client(id),
+            Event::StreamOver(proxy, failed) => self.stream_over(proxy, *failed),
+            Event::Told(user, input) => self.feed_user(user, *input),
+            Event::TunnelGone(proxy, conn, why) => self.tunnel_gone_now(proxy, conn, why),
             Event::Peer(word) => self.peer_heard(*word),
             Event::Question(link, tried) => self.asked(link, tried),
             Event::Resolved(link, result) => self.resolved(link, *result),
@@ -231,7 +235,7 @@ impl<'a> World<'a> {
             Event::TunnelClosed(agent, dial, why) => {
                 self.tell_tunnel_closed(Id::Agent(agent), dial.0, why);
             }
-            Event::TunnelOver(proxy, conn, why) => self.tunnel_over(proxy, conn, why),
+            Event::TunnelOver(proxy, conn, flow, why) => self.tunnel_gone(proxy, conn, flow, why),
             Event::Wake(Id::Agent(index)) => self.wake_agent(index),
             Event::Wake(Id::Balancer(index)) => self.wake_door(index),
             Event::Wake(Id::Lab) => self.wake_timeline(),
@@ -251,18 +255,23 @@ impl<'a> World<'a> {
             }
             Event::BackendEnded(connect, _) => Some(Id::Balancer(connect.door)),
             Event::FlowEnded(door, _) => Some(Id::Balancer(*door)),
-            Event::Hears(proxy, _) | Event::Served(proxy, ..) | Event::TunnelOver(proxy, ..) => {
-                Some(Id::Proxy(*proxy))
-            }
+            Event::Hears(proxy, _)
+            | Event::RequestOver(proxy, ..)
+            | Event::Served(proxy, ..)
+            | Event::StreamOver(proxy, _)
+            | Event::TunnelGone(proxy, ..)
+            | Event::TunnelOver(proxy, ..) => Some(Id::Proxy(*proxy)),
             Event::Connected(link) | Event::Refused(link) | Event::Resolved(link, _) => {
                 client(*link)
             }
             Event::Liveness(link, side) | Event::Timer(link, side) | Event::Torn(link, side, _) => {
                 self.end(*link, *side)
             }
-            Event::Arrive(link, way, _) => self.end(*link, way.leads_to()),
+            Event::Arrive(link, way, _) | Event::Heard(link, way, _) => {
+                self.end(*link, way.leads_to())
+            }
             Event::Outcome(agent, _) | Event::TunnelClosed(agent, ..) => Some(Id::Agent(*agent)),
-            Event::NextPing(user, ..) => Some(Id::User(*user)),
+            Event::NextPing(user, ..) | Event::Told(user, _) => Some(Id::User(*user)),
             Event::Peer(word) => Some(Id::Proxy(word.to())),
             Event::Wake(id) => Some(*id),
             // Resolvers are not paused.
@@ -273,6 +282,7 @@ impl<'a> World<'a> {
             | Event::Follow(..)
             | Event::Gossip(..)
             | Event::Question(..)
+            | Event::Start(_)
             | Event::Syn(..) => None,
         }
     }
@@ -331,7 +341,7 @@ impl<'a> World<'a> {
         let after = self.now.since(ready);
         self.emit(&Node::Lab, vec![Kind::MeshComplete { after }]);
         for index in places(self.users.len()) {
-            self.feed_user(index, user::Input::MeshComplete);
+            self.tell_user(index, user::Input::MeshComplete);
         }
     }
 

@@ -57,7 +57,7 @@ const SCENARIOS: [(&str, &[(&str, &str)]); 4] = [
 ];
 
 /// How many decisions of each scenario must be compared at least.
-const COMPARED_MIN: usize = 200;
+const COMPARED_MIN: usize = 100;
 
 /// A live run, and what a simulation of it needs.
 struct Live {

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test helper fails its test")]
 
 mod dig;
+mod dns;
 #[expect(dead_code, reason = "the other tests use the rest of it")]
 #[path = "../it/dns/kit.rs"]
 mod kit;

@@ -10,7 +10,7 @@ use hickory_proto::op::{OpCode, ResponseCode};
 
 use super::carry::{self, Respond, Responders};
 use super::forwarder::Waiting;
-use super::message::{self, Malformed, Parsed, Query};
+use super::message::{self, Malformed, Parsed, Problem, Query};
 use super::worker::{From, Outcome, Read, Shared, Worker};
 use super::writer::{Head, write_error};
 use crate::live::clock::Clock;
@@ -139,7 +139,9 @@ impl Responder {
         let question = question
             .and_then(|range| query.get(range))
             .unwrap_or_default();
-        let edns = malformed.edns.then(OwnEdns::default);
+        // An OPT that is itself what is wrong is not answered by one; so BIND, Knot and NSD.
+        let wrong = matches!(malformed.problem, Problem::Opt | Problem::Option);
+        let edns = (malformed.edns && !wrong).then(OwnEdns::default);
         let head = head(malformed.id, malformed.flags);
         let rcode = ResponseCode::FormErr;
         write_error(&mut self.message, head, question, rcode, edns.as_ref());

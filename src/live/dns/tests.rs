@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicU64;
 
 use arc_swap::ArcSwap;
 use hickory_proto::op::{Edns as HickoryEdns, Message, MessageType, OpCode, Query, ResponseCode};
+use hickory_proto::rr::rdata::opt::EdnsOption;
 use hickory_proto::rr::{Name as HickoryName, Record, RecordType};
 
 use super::counts::Counts;
@@ -194,6 +195,11 @@ fn by_hickory(answer: &Answer<'_>, asked: &Read<'_>, query: Query) -> Message {
         let mut out = HickoryEdns::new();
         out.set_max_payload(edns.payload);
         out.set_dnssec_ok(edns.dnssec_ok);
+        if let Some(code) = edns.error {
+            let mut content = code.to_be_bytes().to_vec();
+            content.extend(answer.error_text().as_bytes());
+            out.options_mut().insert(EdnsOption::Unknown(15, content));
+        }
         message.set_edns(out);
     }
     Message::from_vec(&message.to_vec().unwrap()).unwrap()

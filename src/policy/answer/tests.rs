@@ -28,10 +28,19 @@ impl Files for Texts {
 
 /// Two views, `in` for 10/8 and `out` for anybody; a zone of each, and one that both share.
 fn load(inside: &str, outside: &str) -> Result<(Rules, Vec<Mistake>), Vec<Mistake>> {
+    load_with(Miss::Nxdomain, inside, outside)
+}
+
+/// The same, with what a name gets that the zone of `in` does not have.
+fn load_with(
+    miss: Miss,
+    inside: &str,
+    outside: &str,
+) -> Result<(Rules, Vec<Mistake>), Vec<Mistake>> {
     let source = |origin: &str, file: &str| ZoneSource {
         origin: origin.to_owned(),
         file: PathBuf::from(file),
-        miss: Miss::Nxdomain,
+        miss: if file == "in" { miss } else { Miss::Nxdomain },
     };
     let view = |name: &str, text: &str, what| topology::View {
         name: name.into(),
@@ -206,7 +215,7 @@ fn the_most_specific_zone_answers_but_the_parent_has_ds() {
     check(&rules, "www.child.example.test", RecordType::A, &www);
     let ds = format!("{exact}[child.example.test. DS] [] []");
     check(&rules, "child.example.test", RecordType::DS, &ds);
-    let ns = format!("{exact}[child.example.test. NS] [] []");
+    let ns = format!("{exact}[child.example.test. NS] [] [ns.child.example.test. A]");
     check(&rules, "child.example.test", RecordType::NS, &ns);
     let own = format!("NOERROR aa (no such type) [] {SOA} []");
     check(&rules, "example.test", RecordType::DS, &own);
@@ -383,4 +392,5 @@ fn a_reload_that_moves_a_network_says_so() {
 }
 
 mod faults;
+mod options;
 mod records;

@@ -111,11 +111,20 @@ fn at(node: Node<'_>, record_type: RecordType, wildcard: bool) -> Found<'_> {
             set,
             wildcard,
         },
-        (_, Some(set)) if record_type != RecordType::ANY => Found::Alias {
+        (_, Some(set)) if !stands_beside_cname(record_type) => Found::Alias {
             node,
             set,
             wildcard,
         },
         _ => Found::NoType { node, wildcard },
     }
+}
+
+/// Tells whether a type is looked for at an alias itself: those may stand beside a CNAME (RFC 4034
+/// sections 3 and 4), and ANY asks for what there is.
+const fn stands_beside_cname(record_type: RecordType) -> bool {
+    matches!(
+        record_type,
+        RecordType::ANY | RecordType::NSEC | RecordType::RRSIG
+    )
 }

@@ -106,6 +106,11 @@ impl World<'_> {
                 self.feed_door(door, input, None);
             }
             Aim::Flow(flow) => {
+                let held = result.is_ok().then(|| self.hold_connected(door, flow));
+                if let Some(at) = held.flatten() {
+                    let again = Event::BackendEnded(connect, result);
+                    return self.queue.push(at, Id::Proxy(proxy), again);
+                }
                 let Some(link) = self.doors[door as usize].flows.get(&flow).copied() else {
                     // A cut has ended it meanwhile, and nobody waits.
                     return;

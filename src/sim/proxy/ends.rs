@@ -1,7 +1,9 @@
 //! How connections end at an instance: lost, closed by itself, or waited for in vain.
 
-use super::{Cause, ClientAddr, ConnId, Kind, LinkId, Message, Side, World};
+use super::{Cause, ClientAddr, ConnId, Event, Id, Kind, LinkId, Message, Side, World};
 use super::{Input, RequestId, ServerStage};
+use crate::model::time::Time;
+use crate::sim::follow::{Flow, Heard};
 
 impl World<'_> {
     /// An instance's end of a connection is gone, not by its own will.
@@ -25,6 +27,12 @@ impl World<'_> {
             ServerStage::Ssh => self.refused_conn(index, conn, client, format!("ssh: {words}")),
             ServerStage::Web => self.leave(index, request),
             ServerStage::Tunnel => {
+                let flow = self.flow_of(id);
+                if let Some(at) = self.hold_gone(index, flow) {
+                    let event = Event::TunnelGone(index, conn, words);
+                    self.queue.push(at, Id::Proxy(index), event);
+                    return self.break_streams(index, id);
+                }
                 let why = words.to_owned();
                 self.feed_proxy(index, Input::TunnelClosed { conn, why });
                 self.break_streams(index, id);
@@ -33,8 +41,30 @@ impl World<'_> {
         self.feed_proxy(index, Input::ConnClosed { conn });
     }
 
-    /// Tells an instance that a tunnel which it closed is over.
-    pub(in crate::sim) fn tunnel_over(&mut self, index: u32, conn: ConnId, why: &str) {
+    /// Tells an instance that a tunnel is over, no earlier than in the recorded run.
+    pub(in crate::sim) fn tunnel_gone(
+        &mut self,
+        index: u32,
+        conn: ConnId,
+        flow: Option<Flow>,
+        why: &'static str,
+    ) {
+        match self.hold_gone(index, flow) {
+            Some(at) => {
+                let event = Event::TunnelGone(index, conn, why);
+                self.queue.push(at, Id::Proxy(index), event);
+            }
+            None => self.tunnel_gone_now(index, conn, why),
+        }
+    }
+
+    fn hold_gone(&self, index: u32, flow: Option<Flow>) -> Option<Time> {
+        let flow = self.named(flow?)?;
+        self.hold_heard(index, Heard::Closed(flow))
+    }
+
+    /// Tells an instance that a tunnel is over.
+    pub(in crate::sim) fn tunnel_gone_now(&mut self, index: u32, conn: ConnId, why: &str) {
         let why = why.to_owned();
         self.feed_proxy(index, Input::TunnelClosed { conn, why });
         self.feed_proxy(index, Input::ConnClosed { conn });

@@ -1,13 +1,14 @@
 //! Handshakes at an instance: the PROXY header, the ClientHello or raw SSH, work that takes time,
 //! the login.
 
-use super::{Event, Heard, Id, Input, Job, LinkId, Message, Output, Side, World};
+use super::{Event, Id, Input, Job, LinkId, Message, Output, Side, World};
 use super::{ServerStage, Serves, TIMEOUT_HANDSHAKE, Way};
 use crate::model::addr::ClientAddr;
 use crate::model::fact::Service;
 use crate::model::id::{ConnId, Name};
 use crate::model::teleport::{Port, ProxyProtocol, SendProxy};
 use crate::policy::proxy_protocol::{self, Admission, Header, Seen};
+use crate::sim::follow::Heard;
 
 impl World<'_> {
     /// Reads the first bytes of a ClientHello.
@@ -97,7 +98,7 @@ impl World<'_> {
     }
 
     /// Tells whether a connection came in at the listener that has but find and ping.
-    pub(super) fn is_minimal(&self, id: LinkId) -> bool {
+    pub(in crate::sim) fn is_minimal(&self, id: LinkId) -> bool {
         let link = self.links.get(id);
         link.is_some_and(|link| link.service == Some(Service::WebMinimal))
     }
@@ -177,14 +178,18 @@ impl World<'_> {
             return;
         };
         let host_id = self.topology.agents[agent as usize].id.clone();
-        if let Some(at) = self.hold_back(index, &Heard::Login(host_id.clone())) {
-            let again = Event::Arrive(id, Way::Up, Message::Login);
-            return self.queue.push(at, Id::Agent(agent), again);
-        }
         self.set_stage(id, ServerStage::Tunnel);
         self.expect(id, Side::Server, None);
         self.send(id, Way::Down, Message::LoggedIn);
-        self.feed_proxy(index, Input::TunnelOpened { conn, host_id });
+        let input = Input::TunnelOpened { conn, host_id };
+        let flow = self.flow_of(id).and_then(|flow| self.named(flow));
+        match flow.and_then(|flow| self.hold_heard(index, Heard::Login(flow))) {
+            Some(at) => {
+                let event = Event::Hears(index, Box::new(input));
+                self.queue.push(at, Id::Proxy(index), event);
+            }
+            None => drop(self.feed_proxy(index, input)),
+        }
     }
 }
 

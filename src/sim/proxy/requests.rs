@@ -4,7 +4,7 @@ use crate::model::fact::Purpose;
 use crate::model::id::{ConnId, Name, RequestId};
 use crate::model::teleport::ConnType;
 use crate::policy::proxy::{Input, Login, Output};
-use crate::sim::event::{Answer, Event, Message, Redirection, Side, Way};
+use crate::sim::event::{Answer, Event, Id, Message, Redirection, Side, Way};
 use crate::sim::follow::Heard;
 use crate::sim::network::{LinkId, ServerStage, TIMEOUT_HANDSHAKE};
 use crate::sim::world::World;
@@ -18,6 +18,18 @@ pub(super) struct Request {
     tunnel: LinkId,
     agent: Name,
     taken: bool,
+}
+
+/// A request that did not get its stream.
+#[derive(Debug)]
+pub(in crate::sim) struct Failed {
+    asker: Asker,
+    /// The agent, where it had taken the stream.
+    agent: Option<Name>,
+    request: RequestId,
+    why: String,
+    /// Whether the tunnel itself is broken.
+    broken: bool,
 }
 
 /// Where a request goes.
@@ -35,12 +47,12 @@ impl World<'_> {
         clippy::wildcard_enum_match_arm,
         reason = "what is no choice is acted upon"
     )]
-    pub(super) fn request(&mut self, id: LinkId, index: u32, message: Message) {
+    pub(super) fn request(&mut self, id: LinkId, index: u32) {
         let Some(link) = self.links.get(id) else {
             return;
         };
         let Some(dialing) = &link.dialing else { return };
-        let (client, purpose, from) = (link.client_seen(), link.purpose, link.client);
+        let (client, purpose) = (link.client_seen(), link.purpose);
         let host = dialing.to.to_string().to_ascii_lowercase();
         let (path, session) = match &dialing.head {
             Some(head) => (head.path.clone(), head.session.clone()),
@@ -55,10 +67,6 @@ impl World<'_> {
                 true => self.send(id, Way::Down, Message::Document),
                 false => self.refuse(id, index, None, (404, false, "404 page not found\n")),
             };
-        }
-        if let Some(at) = self.hold_back(index, &Heard::Request(client.ip(), host.clone())) {
-            let again = Event::Arrive(id, Way::Up, message);
-            return self.queue.push(at, from, again);
         }
         self.set_stage(id, ServerStage::Web);
         self.expect(id, Side::Server, Some(TIMEOUT_HANDSHAKE));
@@ -260,7 +268,19 @@ impl World<'_> {
         self.request_ended(index, request, (200, bytes));
     }
 
-    pub(super) fn request_ended(
+    /// A request has ended with a status and so many bytes; no earlier than in the recorded run.
+    pub(super) fn request_ended(&mut self, index: u32, request: RequestId, how: (u16, u64)) {
+        match self.hold_heard(index, Heard::Ended(request)) {
+            Some(at) => {
+                let event = Event::RequestOver(index, request, how);
+                self.queue.push(at, Id::Proxy(index), event);
+            }
+            None => self.request_over(index, request, how),
+        }
+    }
+
+    /// Tells an instance that a request has ended.
+    pub(in crate::sim) fn request_over(
         &mut self,
         index: u32,
         request: RequestId,
@@ -288,11 +308,7 @@ impl World<'_> {
         self.stream_failed((known.asker, agent), index, request, (why, broken));
     }
 
-    /// Tells an instance that a request did not get its stream, and does what it makes of that.
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "what is no choice is acted upon"
-    )]
+    /// A request did not get its stream; its instance hears of it no earlier than in the recorded run.
     pub(super) fn stream_failed(
         &mut self,
         (asker, agent): (Asker, Option<Name>),
@@ -300,6 +316,39 @@ impl World<'_> {
         request: RequestId,
         (why, broken): (String, bool),
     ) {
+        let failed = Failed {
+            asker,
+            agent,
+            request,
+            why,
+            broken,
+        };
+        let heard = match broken {
+            true => Heard::Broken(request),
+            false => Heard::Refused(request),
+        };
+        match self.hold_heard(index, heard) {
+            Some(at) => {
+                let event = Event::StreamOver(index, Box::new(failed));
+                self.queue.push(at, Id::Proxy(index), event);
+            }
+            None => self.stream_over(index, failed),
+        }
+    }
+
+    /// Tells an instance that a request did not get its stream, and does what it makes of that.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "what is no choice is acted upon"
+    )]
+    pub(in crate::sim) fn stream_over(&mut self, index: u32, failed: Failed) {
+        let Failed {
+            asker,
+            agent,
+            request,
+            why,
+            broken,
+        } = failed;
         let input = Input::StreamRefused {
             request,
             why,

@@ -17,6 +17,11 @@ pub(super) struct Login {
 }
 
 impl Login {
+    /// Tells whether the launch page has answered.
+    pub(super) const fn is_launched(&self) -> bool {
+        self.launched
+    }
+
     /// Gives where it is.
     pub(super) const fn at(&self) -> &HostPort {
         &self.to
@@ -49,7 +54,7 @@ impl World<'_> {
             user.login = None;
             user.sessions.insert(host);
             let request = RequestId(attempt);
-            return self.feed_user(index, Input::LoggedIn { request });
+            return self.tell_user(index, Input::LoggedIn { request });
         }
         login.launched = true;
         login.to = led.to.clone();

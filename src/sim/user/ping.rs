@@ -39,6 +39,15 @@ impl World<'_> {
         let Some(to) = ping.candidates.get(place).cloned() else {
             return;
         };
+        if place > 0
+            && let Some(at) = self.hold_ping(index, attempt, to.port)
+        {
+            let next = Event::NextPing(index, attempt, place);
+            return self.queue.push(at, Id::User(index), next);
+        }
+        let Some(ping) = &mut self.users[index as usize].ping else {
+            return;
+        };
         ping.begun += 1;
         let more = ping.begun < ping.candidates.len();
         let until = self.now + TIMEOUT;
@@ -75,7 +84,7 @@ impl World<'_> {
                 asked,
                 document,
             };
-            self.feed_user(index, input);
+            self.tell_user(index, input);
         }
     }
 
@@ -107,7 +116,7 @@ impl World<'_> {
             reason: reason.unwrap_or(Failure::Resolve),
             error: errors.collect::<Vec<_>>().join("; "),
         };
-        self.feed_user(index, input);
+        self.tell_user(index, input);
     }
 }
 

@@ -1,22 +1,23 @@
 //! A live run and its simulation, held to the order in which clients and checks reached each door:
 //! the same decisions, per entity and in order.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use twodoors::lab::load::load;
+use twodoors::lab::load::{Loaded, load};
 use twodoors::live::runner::{Call, Tap};
-use twodoors::model::fact::{Fact, Kind};
-use twodoors::model::id::Node;
+use twodoors::model::fact::{Act, Fact, Failure, Kind};
+use twodoors::model::id::{FlowId, Node, RequestId};
 use twodoors::model::time::{Span, Time};
-use twodoors::model::topology::Topology;
-use twodoors::policy::AnyInput;
+use twodoors::model::timeline::{Begin, Step, What};
+use twodoors::model::topology::{Start, Topology};
 use twodoors::policy::answer::Rules;
-use twodoors::policy::balancer::Input;
 use twodoors::scenario::embedded::{FILES, SCENARIO};
-use twodoors::sim::{Arrival, Arrived, DIVERGED, Options, Order, Outcome, Summary, run};
+use twodoors::sim::{
+    Arrival, Arrived, DIVERGED, Heard, Options, Order, Reader, Summary, Told, run,
+};
 use twodoors::snapshot::Snapshot;
 
 use crate::lab::Whole;
@@ -27,40 +28,16 @@ const TAIL: usize = 4;
 /// How many connections the live run makes.
 const DIALS: u64 = 30;
 
-/// Keeps what reaches the doors.
+/// Reads the order as it comes about.
 #[derive(Default)]
-struct Doors {
-    order: Mutex<Order>,
+struct Calls {
+    reader: Mutex<Reader>,
 }
 
-impl Tap for Doors {
+impl Tap for Calls {
     fn call(&self, call: Call<'_>) {
-        let (input, at) = (call.input, call.now);
-        let mut order = self.order.lock().unwrap();
-        if let (Node::Agent(agent), Some(AnyInput::Agent(input))) = (call.node, &input)
-            && let Some((dial, outcome)) = Outcome::of(input)
-        {
-            order.outcomes.insert((agent.clone(), dial, outcome), at);
-        }
-        if let (Node::Agent(agent), None) = (call.node, &input) {
-            let times = order.woken.entry(agent.clone()).or_default();
-            times.push_back(at);
-        }
-        let (Node::Balancer(door), Some(AnyInput::Balancer(input))) = (call.node, input) else {
-            return;
-        };
-        let what = match input {
-            Input::Accepted { client, .. } => Arrived::Accepted {
-                client: client.ip(),
-            },
-            Input::Checked { proxy, error, .. } => Arrived::Checked { proxy, error },
-            Input::Operated { act } => Arrived::Operated { act },
-            Input::Connected { .. } | Input::ConnectFailed { .. } | Input::FlowEnded { .. } => {
-                return;
-            }
-        };
-        let door = order.arrivals.entry(door.clone()).or_default();
-        door.push(Arrival { at, what });
+        let mut reader = self.reader.lock().unwrap();
+        reader.take(call.node, call.now, call.input.as_ref(), &call.outputs);
     }
 }
 
@@ -73,8 +50,8 @@ struct Live {
 }
 
 async fn live() -> Live {
-    let doors = Arc::new(Doors::default());
-    let tap = Arc::clone(&doors) as Arc<dyn Tap>;
+    let calls = Arc::new(Calls::default());
+    let tap = Arc::clone(&calls) as Arc<dyn Tap>;
     let whole = Whole::start(|_| Some(Arc::clone(&tap))).await;
     let wait = ("agents dial", std::time::Duration::from_secs(100));
     let uses = |state: &Snapshot| {
@@ -87,15 +64,14 @@ async fn live() -> Live {
     whole.state(wait, |state| uses(state) >= DIALS).await;
     let facts = whole.facts();
     whole.lab.stop().await;
-    let ready = facts.iter().find(|fact| fact.kind == Kind::Ready);
-    let ready = ready.expect("the lab was ready").at;
     let last = facts.last().expect("there are facts").at;
-    let order = std::mem::take(&mut *doors.order.lock().unwrap());
+    let reader = std::mem::take(&mut *calls.reader.lock().unwrap());
+    let order = reader.finish().expect("agents were started");
     Live {
-        order: Order { ready, ..order },
         topology: Topology::clone(whole.lab.topology()),
         rules: whole.lab.rules(),
-        length: last.since(ready),
+        length: last.since(order.ready),
+        order,
         facts,
     }
 }
@@ -135,7 +111,7 @@ fn decisions<'a>(facts: impl Iterator<Item = &'a Fact>) -> BTreeMap<String, Vec<
             } => {
                 format!("claimed {proxy} through {balancer:?} as {principal}: {tunnels}")
             }
-            Kind::DialFailed { stage, error, .. } => format!("failed {stage}: {error}"),
+            Kind::DialFailed { stage, cause, .. } => format!("failed {stage}: {cause}"),
             Kind::DoorUsed {
                 purpose,
                 host,
@@ -237,7 +213,8 @@ async fn a_simulation_in_the_live_order_makes_the_same_decisions() {
 fn a_followed_agent_is_woken_as_late_as_it_was() {
     let loaded = load(Path::new(SCENARIO), &FILES).unwrap();
     let late = Time::ZERO + Span::from_ms(300);
-    let woken = BTreeMap::from([("orders".into(), VecDeque::from([late]))]);
+    let orders = Node::Agent("orders".into());
+    let woken = BTreeMap::from([(orders, VecDeque::from([late]))]);
     let order = Order {
         woken,
         ..Order::default()
@@ -251,4 +228,145 @@ fn a_followed_agent_is_woken_as_late_as_it_was() {
     assert!(first("orders", None) < late);
     assert!(first("orders", Some(order.clone())) >= late);
     assert!(first("billing", Some(order)) < late);
+}
+
+/// The example with users who do not wait for the mesh, and when alice's first visit begins.
+fn visited() -> (Loaded, Time) {
+    let mut loaded = load(Path::new(SCENARIO), &FILES).unwrap();
+    for user in &mut loaded.topology.users {
+        user.start = Start::After(Span::ZERO);
+    }
+    let facts = super::kit::followed(&loaded, Some(Order::default()));
+    let first = dials(&facts)[0];
+    (loaded, first)
+}
+
+fn alice() -> Node {
+    Node::User("alice".into())
+}
+
+fn dials(facts: &[Fact]) -> Vec<Time> {
+    let own = facts.iter().filter(|fact| fact.node == alice());
+    let dials = own.filter(|fact| matches!(fact.kind, Kind::DoorUsed { .. }));
+    dials.map(|fact| fact.at).collect()
+}
+
+/// What came of alice's first visit.
+fn end(facts: &[Fact]) -> Option<(Time, Option<Failure>)> {
+    let mut own = facts.iter().filter(|fact| fact.node == alice());
+    own.find_map(|fact| match &fact.kind {
+        Kind::VisitAnswered(_) => Some((fact.at, None)),
+        Kind::VisitFailed { reason, .. } => Some((fact.at, Some(*reason))),
+        _ => None,
+    })
+}
+
+fn told(what: Told, at: Time) -> Order {
+    Order {
+        told: BTreeMap::from([((alice(), what), at)]),
+        ..Order::default()
+    }
+}
+
+/// Kills the door of users at an instant.
+fn kill(loaded: &mut Loaded, at: Time) {
+    let node = Node::Balancer("external".into());
+    loaded.topology.timeline.push(Step {
+        begin: Begin::At(at.since(Time::ZERO)),
+        repeat: None,
+        what: What::Act {
+            node,
+            act: Act::Kill,
+        },
+        lasts: None,
+        text: "a step".into(),
+    });
+}
+
+#[test]
+fn a_followed_user_who_is_told_late_skips_the_visit_that_came_due() {
+    let (loaded, first) = visited();
+    let every = loaded.topology.users[0].every;
+    let late = first + every + Span::from_ms(500);
+    let second = |order: Order| dials(&super::kit::followed(&loaded, Some(order)))[1];
+    let visit = Told::Visited(RequestId(1));
+    assert!(second(told(visit, late)) > late);
+    assert!(second(told(visit, first + Span::from_ms(500))) < late);
+    // Another visit's end says nothing about this one's.
+    assert!(second(told(Told::Visited(RequestId(9)), late)) < late);
+}
+
+#[test]
+fn a_visit_that_failed_in_the_recorded_run_is_cut_by_what_happens_meanwhile() {
+    let (loaded, first) = visited();
+    let (mut dying, _) = visited();
+    kill(&mut dying, first + Span::from_ms(400));
+    let late = first + Span::from_ms(500);
+    let visit = Told::Visited(RequestId(1));
+    let failed = || {
+        let mut order = told(visit, late);
+        order
+            .told
+            .insert((alice(), Told::Failed(RequestId(1))), late);
+        order
+    };
+    let ended = |loaded: &Loaded, order| end(&super::kit::followed(loaded, Some(order))).unwrap();
+    assert_eq!(ended(&dying, failed()), (late, Some(Failure::Cut)));
+    // What came of it is not taken from the record: without a cause nothing fails here.
+    let answered = end(&super::kit::followed(&loaded, Some(Order::default()))).unwrap();
+    assert_eq!(ended(&loaded, failed()), (late, answered.1));
+    // What was read before the cut is not lost to it.
+    assert_eq!(ended(&dying, told(visit, late)), (late, answered.1));
+}
+
+#[test]
+fn a_request_waits_at_its_instance_by_its_flow() {
+    let (loaded, first) = visited();
+    let facts = super::kit::followed(&loaded, Some(Order::default()));
+    let late = first + Span::from_ms(700);
+    let own = facts.iter().filter(|fact| fact.at >= first);
+    let (flow, proxy) = own
+        .filter(|fact| fact.node == Node::Balancer("external".into()))
+        .find_map(|fact| match &fact.kind {
+            Kind::FlowConnected { flow, proxy, .. } => Some((*flow, proxy.clone())),
+            _ => None,
+        })
+        .expect("alice came through the door of users");
+    let ended = |flow: FlowId| {
+        let heard = Heard::Request(("external".into(), flow));
+        let order = Order {
+            known: BTreeSet::from(["external".into()]),
+            heard: BTreeMap::from([((proxy.clone(), heard), late)]),
+            ..Order::default()
+        };
+        end(&super::kit::followed(&loaded, Some(order))).unwrap().0
+    };
+    assert!(ended(flow) >= late);
+    assert!(ended(FlowId(flow.0 + 100)) < late);
+}
+
+#[test]
+fn a_client_that_a_dying_door_never_took_is_reset() {
+    let (mut loaded, first) = visited();
+    let dies = first + Span::from_ms(400);
+    kill(&mut loaded, dies);
+    let ended = |arrivals: Vec<Arrived>| {
+        let arrivals = arrivals.into_iter().map(|what| Arrival { at: dies, what });
+        let order = Order {
+            arrivals: BTreeMap::from([("external".into(), arrivals.collect())]),
+            ..Order::default()
+        };
+        end(&super::kit::followed(&loaded, Some(order)))
+    };
+    let (killed, client) = (
+        Arrived::Operated { act: Act::Kill },
+        loaded.topology.users[0].address,
+    );
+    let (at, reason) = ended(vec![killed.clone()]).unwrap();
+    assert!(at >= dies && at < dies + Span::from_ms(100), "{at}");
+    assert_eq!(reason, Some(Failure::Connect));
+    // One that it took just before was cut as a flow, and not before its turn.
+    let (at, reason) = ended(vec![Arrived::Accepted { client }, killed]).unwrap();
+    assert!(at >= dies, "{at}");
+    assert!(reason.is_some());
 }
