@@ -5,6 +5,7 @@
 mod diff;
 mod explain;
 mod faults;
+mod forward;
 pub(crate) mod kit;
 mod loops;
 mod resolver;
