@@ -202,8 +202,8 @@ pub struct Size {
 }
 
 impl Server {
-    /// Binds every address and answers.
-    pub async fn start(options: Options) -> Result<Self, StartError> {
+    /// Binds every address and answers. To be called within a runtime, which carries it.
+    pub fn start(options: Options) -> Result<Self, StartError> {
         let Options {
             source,
             loaded,

@@ -365,7 +365,7 @@ mod tests {
             assert_eq!(check(format, right), Ok(()), "{format}");
             assert!(check(format, wrong).is_err(), "{format}");
         }
-        assert_eq!(NAMES.len(), 22);
+        assert_eq!(NAMES.len(), 23);
     }
 
     #[test]

@@ -104,8 +104,8 @@ fn cases() -> Vec<Case> {
 struct Folder(PathBuf);
 
 impl Folder {
-    fn new() -> Self {
-        let name = format!("twodoors-zones-{}", std::process::id());
+    fn new(test: &str) -> Self {
+        let name = format!("twodoors-zones-{test}-{}", std::process::id());
         let path = std::env::temp_dir().join(name);
         std::fs::create_dir_all(&path).unwrap();
         Self(path)
@@ -164,7 +164,7 @@ fn judge(folder: &Folder, case: &Case) -> (Verdict, String) {
 
 #[test]
 fn zones_are_judged_as_bind_knot_and_nsd_judge_them() {
-    let folder = Folder::new();
+    let folder = Folder::new("all");
     let word = |accepts: bool| if accepts { "yes" } else { "no" };
     let (mut accepted, mut refused, mut open) = (0, 0, Vec::new());
     let mut wrong = Vec::new();
@@ -202,7 +202,7 @@ fn zones_are_judged_as_bind_knot_and_nsd_judge_them() {
 /// The broken twin: a verdict of ours against all three is seen.
 #[test]
 fn a_verdict_against_all_is_seen() {
-    let folder = Folder::new();
+    let folder = Folder::new("one");
     let case = Case {
         name: String::from("an address that is none"),
         zone: [TOP, b"a A 192.0.2.256\n"].concat(),

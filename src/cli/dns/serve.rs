@@ -146,7 +146,7 @@ async fn serve(
             "warning: the metrics listen on {address}, which others may reach"
         )?;
     }
-    let server = match Server::start(options).await {
+    let server = match Server::start(options) {
         Ok(server) => Arc::new(server),
         Err(error) => {
             writeln!(io.err, "error: {error}")?;

@@ -152,10 +152,13 @@ struct Clients {
     ranges: Vec<(IpAddr, IpAddr)>,
 }
 
+/// Two zones by where they are kept, 0 for none, and the key of the apex below which they are asked.
+type Pair = (usize, usize, Box<[u8]>);
+
 /// Pairs of zones that were compared.
 struct Compared {
     /// Which contents came of two zones below an apex; `None` when they say the same.
-    zones: BTreeMap<(usize, usize, Box<[u8]>), Option<usize>>,
+    zones: BTreeMap<Pair, Option<usize>>,
     contents: Vec<Contents>,
 }
 

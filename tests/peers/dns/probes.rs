@@ -142,7 +142,7 @@ fn broken() -> Vec<Probe> {
     twice[11] = 2;
     opt(&mut twice, Opt::of(1_232, 0));
     probes.push(probe("broken: two OPT", twice));
-    let mut beyond = whole.clone();
+    let mut beyond = whole;
     *beyond.last_mut().unwrap() = 9;
     probes.push(probe("broken: option beyond its record", beyond));
     let mut trailing = plain.clone();

@@ -102,7 +102,7 @@ pub(super) fn questions(rules: &Rules, wanted: impl Fn(&str) -> bool) -> Vec<Ask
 fn ask(rules: &Rules, name: Name, kind: u16, how: usize, turn: usize) -> Asked {
     let (tcp, edns) = CARRIERS[how];
     let mut wire = name.wire().to_vec();
-    if turn % 5 == 0 {
+    if turn.is_multiple_of(5) {
         // Case does not matter, and comes back as it came (RFC 4343).
         for octet in wire.iter_mut().skip(1).step_by(2) {
             if octet.is_ascii_lowercase() {
@@ -213,6 +213,7 @@ fn construct(rules: &Rules, name: Name, record_type: RecordType) -> String {
             transport: Transport::Tcp,
             opcode: OpCode::Query,
             count: 1,
+            recursion_desired: false,
             name,
             record_type,
             class: DNSClass::IN,

@@ -112,7 +112,7 @@ pub(super) fn shares(ranges: &[(IpAddr, IpAddr)]) -> (Share, Share) {
                 four += u128::from(last.to_bits() - first.to_bits()) + 1;
             }
             (IpAddr::V6(first), IpAddr::V6(last)) => {
-                six += (last.to_bits() - first.to_bits() >> 64) + 1;
+                six += ((last.to_bits() - first.to_bits()) >> 64) + 1;
             }
             (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => {}
         }
