@@ -121,6 +121,10 @@ impl Reply {
 /// The DNS server's answer, for those who ask it without sockets; one that was dropped is none.
 impl From<&Answer<'_>> for Reply {
     fn from(answer: &Answer<'_>) -> Self {
+        // Without sockets nobody else can be asked.
+        if answer.is_forwarded() {
+            return Self::failure();
+        }
         let hickory = |section| records(section).filter_map(|shown| shown.to_hickory());
         let (answers, authority) = (hickory(&answer.answer), hickory(&answer.authority));
         Self::from_sections(answer.rcode, answers.collect(), authority)

@@ -72,8 +72,8 @@ fn mistakes_of_a_file_of_views_are_told_with_their_places() {
     assert_eq!(
         said(&broken),
         [
-            "views.yaml:4:1 mood: unknown key \"mood\"; one of: ecs, listen, lists, mode, networks, \
-             proxy, reload_limit, views",
+            "views.yaml:4:1 mood: unknown key \"mood\"; one of: cookies, ecs, listen, lists, mode, \
+             networks, nsid, proxy, reload_limit, views",
             "views.yaml:10:29 views[0].match[0]: there is no network or list \"ofices\"; did you \
              mean offices?",
             "views.yaml:10:83 views[0].zones[0].miss: \"pubic\" is not known here; did you \
@@ -82,6 +82,33 @@ fn mistakes_of_a_file_of_views_are_told_with_their_places() {
     );
     // What a scenario has beside `dns:` is not of such a file.
     assert_eq!(said("pool: {}\n").len(), 2);
+}
+
+#[test]
+fn nobody_forwards_for_everybody() {
+    let forward = |allow: &str| {
+        let all = "{name: all, match: [any], zones: [a.test.zone], forward: ";
+        format!("views:\n  - {all}{{servers: [127.0.0.1], allow: [{allow}]}}}}\n")
+    };
+    for open in ["any", "0.0.0.0/0", "\"!10.0.0.0/8\", any", "\"::/0\""] {
+        let told = said(&forward(open));
+        assert!(
+            told.iter().any(|told| told.contains("an open resolver")),
+            "{open}: {told:?}"
+        );
+    }
+    let told = said(&forward("10.0.0.0/8"));
+    assert!(
+        !told.iter().any(|told| told.contains("an open resolver")),
+        "{told:?}"
+    );
+    let servers = said(&forward("10.0.0.0/8").replace("127.0.0.1", "ns1"));
+    assert!(
+        servers
+            .iter()
+            .any(|told| told.contains("not the address of a server")),
+        "{servers:?}"
+    );
 }
 
 #[test]
