@@ -97,11 +97,8 @@ fn nobody_forwards_for_everybody() {
             "{open}: {told:?}"
         );
     }
-    let told = said(&forward("10.0.0.0/8"));
-    assert!(
-        !told.iter().any(|told| told.contains("an open resolver")),
-        "{told:?}"
-    );
+    let sound = Views(forward("10.0.0.0/8"));
+    assert!(load_views(Path::new("views.yaml"), &sound).is_ok());
     let servers = said(&forward("10.0.0.0/8").replace("127.0.0.1", "ns1"));
     assert!(
         servers
