@@ -130,7 +130,10 @@ impl Dns {
 
     /// Answers one message after another without sockets, as one worker does.
     pub fn by_hand(&self) -> ByHand {
-        ByHand(Responder::new(&self.shared))
+        ByHand {
+            responder: Responder::new(&self.shared),
+            room: vec![0; carry::STREAM_MAX],
+        }
     }
 
     /// Binds UDP and TCP on each address; port 0 takes one that is free for both. Gives the address
@@ -146,7 +149,10 @@ impl Dns {
 }
 
 /// A worker without sockets.
-pub struct ByHand(Responder);
+pub struct ByHand {
+    responder: Responder,
+    room: Vec<u8>,
+}
 
 impl ByHand {
     /// Answers a message that came from `client` to `destination`; `None` when nothing is sent.
@@ -162,9 +168,11 @@ impl ByHand {
             transport,
             destination,
         };
-        match self.0.take(message, from) {
+        let Self { responder, room } = self;
+        match responder.take(message, from, room) {
+            Outcome::Copied(length) => room.get(..length),
             Outcome::Forward(_) | Outcome::Nothing => None,
-            Outcome::Now | Outcome::Later(_) => Some(self.0.message()),
+            Outcome::Now | Outcome::Later(_) => Some(responder.message()),
         }
     }
 }

@@ -43,7 +43,7 @@ fn dig_speaks_for_others_only_from_a_listed_sender() {
     let listed = dig(&served, "127.0.0.1", words);
     assert!(listed.contains("127.20.0.2"), "{listed}");
     assert!(
-        listed.contains("; CLIENT-SUBNET: 127.42.7.0/24/24"),
+        listed.contains("; CLIENT-SUBNET: 127.42.7.0/24/16"),
         "{listed}"
     );
     let unlisted = dig(&served, PRIVATE, words);

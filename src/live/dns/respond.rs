@@ -45,7 +45,10 @@ impl Respond for Responder {
             transport: asked.via.transport.into(),
             destination: asked.via.destination,
         };
-        let outcome = self.take(asked.message, from);
+        let outcome = self.take(asked.message, from, out);
+        if let Outcome::Copied(length) = outcome {
+            return carry::Reply::Now(length);
+        }
         if let Outcome::Forward(view) = &outcome {
             if self.forward(view, &asked, from) {
                 return carry::Reply::Deferred;
@@ -58,7 +61,7 @@ impl Respond for Responder {
         };
         room.copy_from_slice(&self.message);
         match outcome {
-            Outcome::Forward(_) | Outcome::Now => carry::Reply::Now(length),
+            Outcome::Copied(_) | Outcome::Forward(_) | Outcome::Now => carry::Reply::Now(length),
             Outcome::Later(delay) => carry::Reply::Later(length, delay),
             Outcome::Nothing => carry::Reply::Nothing,
         }
@@ -80,8 +83,8 @@ impl Responder {
         &self.message
     }
 
-    /// Takes a message.
-    pub(super) fn take(&mut self, message: &[u8], from: From) -> Outcome {
+    /// Takes a message; what was answered before is copied into `room`.
+    pub(super) fn take(&mut self, message: &[u8], from: From, room: &mut [u8]) -> Outcome {
         match message::parse(message) {
             Parsed::Ignored => Outcome::Nothing,
             Parsed::Malformed(malformed) => {
@@ -91,7 +94,7 @@ impl Responder {
             }
             Parsed::Query(query) => {
                 let read = read(message, &query, &self.clock);
-                self.worker.answer(&read, from, &mut self.message)
+                self.worker.answer(&read, from, room, &mut self.message)
             }
         }
     }

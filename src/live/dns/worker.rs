@@ -67,6 +67,8 @@ pub(super) struct From {
 /// What became of a question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
+    /// The answer was copied into the room that was given, so many octets, and goes out now.
+    Copied(usize),
     /// The answer is written, and goes out now.
     Now,
     /// Other servers are to be asked for this view.
@@ -120,8 +122,14 @@ impl Worker {
         }
     }
 
-    /// Answers a question into `out`.
-    pub(super) fn answer(&mut self, asked: &Read<'_>, from: From, out: &mut Vec<u8>) -> Outcome {
+    /// Answers a question: into `room` what was answered before, else into `out`.
+    pub(super) fn answer(
+        &mut self,
+        asked: &Read<'_>,
+        from: From,
+        room: &mut [u8],
+        out: &mut Vec<u8>,
+    ) -> Outcome {
         let rules = self.rules.load();
         if !Arc::ptr_eq(rules, &self.current) {
             self.current = Arc::clone(rules);
@@ -134,12 +142,12 @@ impl Worker {
             && let Some(hit) = self.rendered.get(wanted)
             && hit.message.len() <= limit(from.transport, asked.edns.as_ref())
             && !self.shared.counts.wants_sample()
+            && let Some(room) = room.get_mut(..hit.message.len())
         {
-            out.clear();
-            out.extend(hit.message);
-            patch(out, asked);
+            room.copy_from_slice(hit.message);
+            patch(room, asked);
             hit.counter.add();
-            return Outcome::Now;
+            return Outcome::Copied(room.len());
         }
         self.decide(asked, from, wanted.as_ref(), out)
     }
