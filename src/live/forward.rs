@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use hickory_proto::op::{Edns, Message, Query, ResponseCode};
+use hickory_proto::op::{Edns, Message, MessageType, Query, ResponseCode};
 use hickory_proto::rr::{Name, RecordType};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, UdpSocket};
@@ -27,7 +27,7 @@ pub(super) async fn any(
                 SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
             };
             let limit = Duration::from(FORWARD_TIMEOUT);
-            match timeout(limit, once(*server, from, name, record_type)).await {
+            match timeout(limit, once(*server, from, (name, record_type), true)).await {
                 Ok(Ok(reply)) if !is_failure(reply.rcode) => return Ok(reply),
                 Ok(other) => last = other,
                 Err(_) => last = Err(io::ErrorKind::TimedOut.into()),
@@ -62,7 +62,7 @@ pub(super) async fn ask(
     let mut last = io::Error::from(io::ErrorKind::TimedOut);
     for _ in 0..FORWARD_TRIES {
         let limit = Duration::from(FORWARD_TIMEOUT);
-        match timeout(limit, once(server, from, name, record_type)).await {
+        match timeout(limit, once(server, from, (name, record_type), false)).await {
             Ok(Ok(reply)) => return Ok(reply),
             Ok(Err(error)) => last = error,
             Err(_) => last = io::ErrorKind::TimedOut.into(),
@@ -71,13 +71,15 @@ pub(super) async fn ask(
     Err(last)
 }
 
+/// Asks once; `recursion` tells whether the server is to ask others in its turn.
 async fn once(
     server: SocketAddr,
     from: IpAddr,
-    name: &Name,
-    record_type: RecordType,
+    (name, record_type): (&Name, RecordType),
+    recursion: bool,
 ) -> io::Result<Reply> {
     let mut question = Message::query();
+    question.metadata.recursion_desired = recursion;
     question.add_query(Query::query(name.clone(), record_type));
     let mut edns = Edns::new();
     edns.set_max_payload(PAYLOAD_MAX);
@@ -138,5 +140,8 @@ fn bytes(message: &Message) -> io::Result<Vec<u8>> {
 
 /// Tells whether this is an answer to that question.
 fn answers(answer: &Message, question: &Message) -> bool {
-    answer.metadata.id == question.metadata.id && answer.queries == question.queries
+    // A question that comes back is none.
+    answer.metadata.message_type == MessageType::Response
+        && answer.metadata.id == question.metadata.id
+        && answer.queries == question.queries
 }

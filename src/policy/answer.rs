@@ -291,6 +291,8 @@ impl<'r> Answer<'r> {
     pub const fn code(&self) -> &'static str {
         if self.dropped {
             "dropped"
+        } else if self.is_forwarded() {
+            "forwarded"
         } else {
             rcode_word(self.rcode)
         }

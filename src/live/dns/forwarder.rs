@@ -26,9 +26,12 @@ use crate::policy::answer::Edns;
 use crate::policy::resolver::{Input, Output, Reply, Resolver};
 use crate::policy::{Context, Machine as _, Outbox, name};
 
-/// The forwarders of all views that have one.
+/// The forwarders of all views that have one, made when they are first needed.
 pub(super) struct Forwarders {
-    views: BTreeMap<Name, Arc<Forwarder>>,
+    views: Mutex<BTreeMap<Name, Arc<Forwarder>>>,
+    topology: Topology,
+    runtime: Handle,
+    tasks: Tasks,
 }
 
 /// One view's.
@@ -57,25 +60,29 @@ pub(super) struct Waiting {
 impl Forwarders {
     /// Makes those of a server; it needs the runtime in which it is called.
     pub(super) fn new(topology: &Topology, runtime: &Handle, tasks: &Tasks) -> Self {
-        let views = topology.dns.views.iter().filter_map(|view| {
-            let forward = view.forward.as_ref()?;
-            let forwarder = Forwarder::new(&view.name, forward, topology, (runtime, tasks));
-            Some((view.name.clone(), Arc::new(forwarder)))
-        });
         Self {
-            views: views.collect(),
+            views: Mutex::default(),
+            topology: topology.clone(),
+            runtime: runtime.clone(),
+            tasks: tasks.clone(),
         }
     }
 
-    /// Asks for a view's client; tells whether there is anybody to ask.
-    pub(super) fn ask(&self, view: &str, waiting: Waiting) -> bool {
-        match self.views.get(view) {
-            Some(forwarder) => {
-                forwarder.ask(waiting);
-                true
-            }
-            None => false,
-        }
+    /// Asks the servers of the rules in force for a view's client. When they are others than before,
+    /// what the old ones said is forgotten.
+    pub(super) fn ask(&self, view: &Name, forward: &Forward, waiting: Waiting) {
+        let mut views = self.views.lock().expect("views are only looked up and set");
+        let known = views
+            .get(view)
+            .filter(|known| known.servers == forward.servers);
+        let forwarder = known.map(Arc::clone).unwrap_or_else(|| {
+            let around = (&self.runtime, &self.tasks);
+            let new = Arc::new(Forwarder::new(view, forward, &self.topology, around));
+            views.insert(view.clone(), Arc::clone(&new));
+            new
+        });
+        drop(views);
+        forwarder.ask(waiting);
     }
 }
 

@@ -106,7 +106,8 @@ impl Responder {
         else {
             return false;
         };
-        let Some(answerer) = asked.answerer() else {
+        let forward = self.worker.forward(view);
+        let (Some(answerer), Some(forward)) = (asked.answerer(), forward) else {
             return false;
         };
         let read = read(asked.message, &query, &self.clock);
@@ -117,7 +118,8 @@ impl Responder {
             from,
             answerer,
         };
-        forwarders.ask(view, waiting)
+        forwarders.ask(view, &forward, waiting);
+        true
     }
 
     /// Answers SERVFAIL, since nobody can be asked.

@@ -24,6 +24,7 @@ use crate::model::addr::{ClientAddr, ListenAddr};
 use crate::model::draw::Seed;
 use crate::model::id::{Name, Node};
 use crate::model::time::{Span, Time};
+use crate::model::topology::Forward;
 use crate::policy::answer::{Answer, Edns, Question, Rules, Transport, decide};
 use crate::policy::name;
 
@@ -150,6 +151,12 @@ impl Worker {
             return Outcome::Copied(room.len());
         }
         self.decide(asked, from, wanted.as_ref(), out)
+    }
+
+    /// Gives the other servers of a view, by the rules that answered last.
+    pub(super) fn forward(&self, view: &Name) -> Option<Forward> {
+        let mut views = self.current.views.iter();
+        views.find(|other| other.name == *view)?.forward.clone()
     }
 
     /// Tells what a question is kept under; `None` when its answer is not kept.

@@ -1,7 +1,7 @@
 //! Names outside the zones: asked of a view's other servers, kept for each view apart.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -41,6 +41,8 @@ impl Upstream {
                 let message = Message::from_vec(&buffer[..length]).unwrap();
                 let name = message.queries[0].name.to_ascii();
                 *counts.lock().unwrap().entry(name).or_default() += 1;
+                // What comes back as it was sent is no answer.
+                socket.send_to(&buffer[..length], from).unwrap();
                 let answer = answer(message, address);
                 // Somebody's guess comes first, with another number; it is no answer.
                 let mut guess = answer.clone();
@@ -80,6 +82,11 @@ fn answer(query: Message, address: Ipv4Addr) -> Message {
     let mut message = query;
     message.metadata.message_type = MessageType::Response;
     let name = message.queries[0].name.clone();
+    // As a resolver does that is to ask others only when it is wanted.
+    if !message.metadata.recursion_desired {
+        message.metadata.response_code = ResponseCode::Refused;
+        return message;
+    }
     match name.to_ascii().as_str() {
         "known.test." => {
             message.add_answer(a(name, address));
@@ -187,6 +194,17 @@ async fn the_next_server_is_asked_and_a_failure_says_why() {
     let options = answer.edns.unwrap();
     let error = options.option(15.into());
     assert!(error.is_some(), "an extended error says why");
-    let from: IpAddr = PRIVATE.parse().unwrap();
-    assert!(from.is_loopback());
+}
+
+#[tokio::test]
+async fn a_reload_asks_the_new_servers() {
+    let old = Upstream::start(Ipv4Addr::new(10, 0, 0, 1));
+    let new = Upstream::start(Ipv4Addr::new(10, 0, 0, 2));
+    let served = serve(&forwarding(&old, &old));
+    let answer = ask_for(served.address, PRIVATE, "known.test.").await;
+    assert_eq!(addresses(&answer), ["10.0.0.1"]);
+    let (rules, _) = super::kit::rules(&forwarding(&new, &new)).unwrap();
+    served.rules.store(Arc::new(rules));
+    let answer = ask_for(served.address, PRIVATE, "known.test.").await;
+    assert_eq!(addresses(&answer), ["10.0.0.2"]);
 }

@@ -48,10 +48,12 @@ pub(super) fn subnets(story: &mut Story) -> Outcome {
             .dig(listed, &[&subnet(network), "proxy.example.com"])
             .text();
         assert!(answer.contains(&format!("\tA\t{door}")), "{answer}");
-        assert!(
-            answer.contains(&format!("CLIENT-SUBNET: {network}/24/24")),
-            "{answer}"
-        );
+        // The scope is exact: no longer than asked, and not for everybody.
+        let (_, echoed) = answer
+            .split_once(&format!("CLIENT-SUBNET: {network}/24/"))
+            .unwrap_or_else(|| panic!("{answer}"));
+        let scope = echoed.split_whitespace().next().map(str::parse::<u8>);
+        assert!(matches!(scope, Some(Ok(1..=24))), "{answer}");
     }
     let unlisted = lab
         .dig(
