@@ -84,16 +84,26 @@ async fn once(
     let mut edns = Edns::new();
     edns.set_max_payload(PAYLOAD_MAX);
     question.set_edns(edns);
-    let mut answer = by_datagram(server, from, &question).await?;
-    if answer.metadata.truncation {
-        answer = by_stream(server, from, &question).await?;
-    }
+    let answer = exchange(server, from, &question).await?;
     let rcode = answer.metadata.response_code;
     Ok(Reply::from_sections(
         rcode,
         answer.answers,
         answer.authorities,
     ))
+}
+
+/// Sends a question from an address, over TCP when the answer did not fit, and waits without an end.
+pub(super) async fn exchange(
+    server: SocketAddr,
+    from: IpAddr,
+    question: &Message,
+) -> io::Result<Message> {
+    let answer = by_datagram(server, from, question).await?;
+    if answer.metadata.truncation {
+        return by_stream(server, from, question).await;
+    }
+    Ok(answer)
 }
 
 async fn by_datagram(server: SocketAddr, from: IpAddr, question: &Message) -> io::Result<Message> {

@@ -3,16 +3,14 @@
 //! Over UDP with EDNS, over TCP when the answer did not fit. There is no cache and no search list:
 //! what is seen is what the server sends now.
 
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query};
 use hickory_proto::rr::{Name, RecordType};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpSocket, UdpSocket};
 use tokio::time::timeout;
 
+use super::forward::exchange;
 use crate::policy::answer::{PAYLOAD_MAX, rcode_word};
 use crate::policy::zone::rdata_words;
 
@@ -40,14 +38,7 @@ pub async fn ask(
 ) -> Option<Answered> {
     for id in 1..=ATTEMPTS {
         let query = query(id, name, record_type);
-        let asking = async {
-            let answer = over_udp(from, server, &query).await?;
-            if answer.metadata.truncation {
-                return over_tcp(from, server, &query).await;
-            }
-            Ok::<_, io::Error>(answer)
-        };
-        match timeout(TIMEOUT, asking).await {
+        match timeout(TIMEOUT, exchange(server, from, &query)).await {
             Ok(Ok(answer)) => return Some(read(&answer, record_type)),
             Ok(Err(error)) => tracing::debug!(%error, %from, "a question was not answered"),
             Err(_) => {}
@@ -72,42 +63,4 @@ fn read(answer: &Message, record_type: RecordType) -> Answered {
         rcode: rcode_word(answer.metadata.response_code),
         data: records.map(|record| rdata_words(&record.data)).collect(),
     }
-}
-
-async fn over_udp(from: IpAddr, server: SocketAddr, query: &Message) -> io::Result<Message> {
-    let socket = UdpSocket::bind(SocketAddr::new(from, 0)).await?;
-    socket.connect(server).await?;
-    socket.send(&bytes(query)?).await?;
-    let mut buffer = [0; PAYLOAD_MAX as usize];
-    loop {
-        let length = socket.recv(&mut buffer).await?;
-        // Whatever else comes is not the answer to this.
-        if let Ok(answer) = Message::from_vec(&buffer[..length])
-            && answer.metadata.id == query.metadata.id
-        {
-            return Ok(answer);
-        }
-    }
-}
-
-async fn over_tcp(from: IpAddr, server: SocketAddr, query: &Message) -> io::Result<Message> {
-    let socket = if server.is_ipv4() {
-        TcpSocket::new_v4()
-    } else {
-        TcpSocket::new_v6()
-    }?;
-    socket.bind(SocketAddr::new(from, 0))?;
-    let mut stream = socket.connect(server).await?;
-    let query = bytes(query)?;
-    let length = u16::try_from(query.len()).map_err(io::Error::other)?;
-    stream.write_all(&length.to_be_bytes()).await?;
-    stream.write_all(&query).await?;
-    let length = stream.read_u16().await?;
-    let mut answer = vec![0; usize::from(length)];
-    stream.read_exact(&mut answer).await?;
-    Message::from_vec(&answer).map_err(io::Error::other)
-}
-
-fn bytes(query: &Message) -> io::Result<Vec<u8>> {
-    query.to_vec().map_err(io::Error::other)
 }

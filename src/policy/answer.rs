@@ -92,6 +92,8 @@ pub struct Answer<'r> {
     pub generation: Generation,
     /// The views that were looked through, of that generation.
     pub views: &'r [View],
+    /// What chose among them.
+    pub selector: &'r Selector,
     /// The response code.
     pub rcode: ResponseCode,
     /// Whether the server speaks for the name (AA).
@@ -217,13 +219,14 @@ struct Asker {
 
 impl<'r> Answer<'r> {
     /// Makes an answer that nothing was decided about.
-    const fn empty(rules: &'r Rules) -> Self {
+    fn empty(rules: &'r Rules) -> Self {
         Self {
             dropped: false,
             latency: Span::ZERO,
             jitter: Span::ZERO,
             generation: rules.generation,
             views: rules.views.as_slice(),
+            selector: &rules.selector,
             rcode: ResponseCode::NoError,
             authoritative: false,
             answer: Vec::new(),

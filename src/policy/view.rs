@@ -8,7 +8,7 @@
 //! answer is REFUSED.
 //!
 //! [`Selector`] is compiled when rules are loaded and asked for every query. [`choose`] reads the
-//! lists as they are written; [`tried`] and [`trace`] tell it step by step for `explain`.
+//! lists as they are written; [`trace`] tells it step by step for `explain`.
 
 mod choice;
 mod odd;
@@ -21,8 +21,6 @@ use std::fmt;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-
-use crate::model::network::{Element, Verdict, judge};
 
 pub use self::choice::{List, Lists, Traced, choose, trace};
 pub use self::odd::{Odd, odd};
@@ -64,57 +62,6 @@ pub struct Selected {
     pub matched: Option<(usize, usize)>,
 }
 
-/// Chooses the view. `lists` are the match lists of the views, in order.
-pub fn select<'a>(
-    lists: impl IntoIterator<Item = &'a [Element]>,
-    trusted: &[IpNet],
-    client: IpAddr,
-    subnet: Option<Subnet>,
-) -> Selected {
-    let source = source(trusted, client, subnet);
-    let matched = lists.into_iter().enumerate().find_map(|(view, elements)| {
-        match judge(elements, source.address()) {
-            Verdict::Allowed(element) => Some((view, element)),
-            Verdict::Denied(_) | Verdict::Unmatched => None,
-        }
-    });
-    Selected { source, matched }
-}
-
-/// One element that was looked at on the way to a view.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Tried {
-    /// The view, by index.
-    pub view: usize,
-    /// The element of its list, by index.
-    pub element: usize,
-    /// Whether the element holds the address, which ends this view's list.
-    pub held: bool,
-}
-
-/// Lists what [`select`] looks at, in order: up to the first element that lets the address in.
-pub fn tried<'a>(lists: impl IntoIterator<Item = &'a [Element]>, address: IpAddr) -> Vec<Tried> {
-    let address = address.to_canonical();
-    let mut tried = Vec::new();
-    for (view, elements) in lists.into_iter().enumerate() {
-        for (element, matcher) in elements.iter().enumerate() {
-            let held = matcher.what.holds(address);
-            tried.push(Tried {
-                view,
-                element,
-                held,
-            });
-            if held && !matcher.negated {
-                return tried;
-            }
-            if held {
-                break;
-            }
-        }
-    }
-    tried
-}
-
 /// Finds the address to match.
 fn source(trusted: &[IpNet], client: IpAddr, subnet: Option<Subnet>) -> Source {
     let client = client.to_canonical();
@@ -127,7 +74,7 @@ fn source(trusted: &[IpNet], client: IpAddr, subnet: Option<Subnet>) -> Source {
 }
 
 /// Tells whether this sender's client-subnet option is honoured.
-pub fn is_listed(trusted: &[IpNet], client: IpAddr) -> bool {
+fn is_listed(trusted: &[IpNet], client: IpAddr) -> bool {
     let client = client.to_canonical();
     trusted.iter().any(|network| network.contains(&client))
 }

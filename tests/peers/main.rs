@@ -9,4 +9,5 @@ mod dns;
 mod kit;
 mod lab;
 mod named;
+mod ports;
 mod zones;

@@ -247,7 +247,7 @@ fn as_text(
     if let Some(selected) = answer.selected {
         writeln!(text, "source    {}", selected.source)?;
     }
-    for rule in rules::tried(rules, question, answer) {
+    for rule in rules::tried(question, answer) {
         writeln!(
             text,
             "rule      {}: {}{} {}",
@@ -333,7 +333,7 @@ fn as_json(scenario: &str, rules: &Rules, asked: &Asked, answer: &Answer<'_>) ->
         });
         records.collect()
     };
-    let tried = rules::tried(rules, question, answer).into_iter();
+    let tried = rules::tried(question, answer).into_iter();
     let tried: Vec<_> = tried
         .map(|rule| {
             json!({

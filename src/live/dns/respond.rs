@@ -45,25 +45,31 @@ impl Respond for Responder {
             transport: asked.via.transport.into(),
             destination: asked.via.destination,
         };
-        let outcome = self.take(asked.message, from, out);
-        if let Outcome::Copied(length) = outcome {
-            return carry::Reply::Now(length);
-        }
-        if let Outcome::Forward(view) = &outcome {
-            if self.forward(view, &asked, from) {
-                return carry::Reply::Deferred;
+        let delay = match self.take(asked.message, from, out) {
+            Outcome::Copied(length) => return carry::Reply::Now(length),
+            Outcome::Nothing => return carry::Reply::Nothing,
+            Outcome::Forward(view) => {
+                let Parsed::Query(query) = message::parse(asked.message) else {
+                    return carry::Reply::Nothing;
+                };
+                let read = read(asked.message, &query, &self.clock);
+                if self.forward(&view, &asked, &read, from) {
+                    return carry::Reply::Deferred;
+                }
+                self.fail(&read);
+                None
             }
-            self.fail(asked.message);
-        }
+            Outcome::Now => None,
+            Outcome::Later(delay) => Some(delay),
+        };
         let length = self.message.len();
         let Some(room) = out.get_mut(..length) else {
             return carry::Reply::Nothing;
         };
         room.copy_from_slice(&self.message);
-        match outcome {
-            Outcome::Copied(_) | Outcome::Forward(_) | Outcome::Now => carry::Reply::Now(length),
-            Outcome::Later(delay) => carry::Reply::Later(length, delay),
-            Outcome::Nothing => carry::Reply::Nothing,
+        match delay {
+            Some(delay) => carry::Reply::Later(length, delay),
+            None => carry::Reply::Now(length),
         }
     }
 }
@@ -100,17 +106,14 @@ impl Responder {
     }
 
     /// Has a view's other servers asked; `false` when too many wait, or there are none.
-    fn forward(&self, view: &Name, asked: &carry::Asked<'_>, from: From) -> bool {
-        let (Some(forwarders), Parsed::Query(query)) =
-            (self.shared.forwarders.get(), message::parse(asked.message))
-        else {
+    fn forward(&self, view: &Name, asked: &carry::Asked<'_>, read: &Read<'_>, from: From) -> bool {
+        let Some(forwarders) = self.shared.forwarders.get() else {
             return false;
         };
         let forward = self.worker.forward(view);
         let (Some(answerer), Some(forward)) = (asked.answerer(), forward) else {
             return false;
         };
-        let read = read(asked.message, &query, &self.clock);
         let waiting = Waiting {
             head: read.head,
             question: read.question.to_vec(),
@@ -123,19 +126,16 @@ impl Responder {
     }
 
     /// Answers SERVFAIL, since nobody can be asked.
-    fn fail(&mut self, query: &[u8]) {
-        if let Parsed::Query(query_read) = message::parse(query) {
-            let read = read(query, &query_read, &self.clock);
-            let edns = read.edns.map(|_| OwnEdns::default());
-            let rcode = ResponseCode::ServFail;
-            write_error(
-                &mut self.message,
-                read.head,
-                read.question,
-                rcode,
-                edns.as_ref(),
-            );
-        }
+    fn fail(&mut self, read: &Read<'_>) {
+        let edns = read.edns.map(|_| OwnEdns::default());
+        let rcode = ResponseCode::ServFail;
+        write_error(
+            &mut self.message,
+            read.head,
+            read.question,
+            rcode,
+            edns.as_ref(),
+        );
     }
 
     /// Answers FORMERR.

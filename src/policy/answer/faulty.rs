@@ -67,6 +67,7 @@ fn stale<'r>(answer: &mut Answer<'r>, rules: &'r Rules, question: &Question) -> 
     if answer.selected.is_some() {
         answer.generation = previous.generation;
         answer.views = &previous.views;
+        answer.selector = &previous.selector;
         answer.choose(&previous.selector, question);
     }
     Note::Stale(previous.generation)

@@ -336,14 +336,20 @@ fn check_source(client: &str, subnet: Option<&str>, expected: Option<(usize, usi
             scope: 0,
         }
     });
-    let slices = || lists.iter().map(Vec::as_slice);
-    let selected = select(slices(), &trusted, client.parse().unwrap(), subnet);
+    let views = || {
+        lists.iter().map(|clients| Lists {
+            clients,
+            destinations: &[],
+        })
+    };
+    let here: IpAddr = [127, 0, 0, 1].into();
+    let selector = Selector::new(views(), Mode::FirstMatch, &trusted, &[]);
+    let source = selector.source(client.parse().unwrap(), None, subnet);
+    let selected = selector.select(source, here);
     assert_eq!(selected.matched, expected, "{client} {subnet:?}");
-    let tried = tried(slices(), selected.source.address());
-    let last = tried
-        .last()
-        .filter(|last| last.held && !lists[last.view][last.element].negated);
-    assert_eq!(last.map(|last| (last.view, last.element)), expected);
+    let traced = trace(views(), Mode::FirstMatch, source.address(), here);
+    let wins = traced.iter().find(|traced| traced.wins);
+    assert_eq!(wins.map(|wins| (wins.view, wins.element)), expected);
     selected.source
 }
 

@@ -76,14 +76,8 @@ fn busy(server: &Server, questions: &Questions, us: u64) -> Result<(f64, f64), F
 
 pub(crate) fn measure(asked: &Asked, folder: &Path) -> Result<Goals, Failed> {
     let mut goals = Goals::default();
-    if asked.servers(&[Kind::Twodoors]).is_empty() {
-        println!("only for twodoors");
+    let Some(setting) = asked.alone(folder) else {
         return Ok(goals);
-    }
-    let setting = Setting {
-        folder,
-        twodoors: &asked.twodoors,
-        pinned: true,
     };
     servers::write_zones(folder, Data::TwoViews)?;
     let mut draw = Draw(asked.seed);

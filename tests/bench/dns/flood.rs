@@ -20,7 +20,7 @@ use crate::data::{self, A, Draw, NXDOMAIN, ORIGIN, Questions};
 use crate::figures::{Goals, Table, largest, median, ratio};
 use crate::paced::{Fate, Stream, drive};
 use crate::process::Process;
-use crate::servers::{self, Data, Kind, Setting};
+use crate::servers::{self, Data, Kind};
 use crate::throughput::reading;
 use crate::{Asked, Failed, check};
 
@@ -206,14 +206,8 @@ struct Readings {
 
 pub(crate) fn measure(asked: &Asked, folder: &Path) -> Result<Goals, Failed> {
     let mut goals = Goals::default();
-    if asked.servers(&[Kind::Twodoors]).is_empty() {
-        println!("only for twodoors");
+    let Some(setting) = asked.alone(folder) else {
         return Ok(goals);
-    }
-    let setting = Setting {
-        folder,
-        twodoors: &asked.twodoors,
-        pinned: true,
     };
     raise_descriptors()?;
     servers::write_zones(folder, Data::TwoViews)?;

@@ -39,7 +39,7 @@ use twodoors::live::clock::Clock;
 
 use figures::Goals;
 use process::Folder;
-use servers::Kind;
+use servers::{Kind, Setting};
 
 /// What a part may fail with.
 pub(crate) type Failed = Box<dyn Error + Send + Sync>;
@@ -116,6 +116,20 @@ impl Asked {
             None => true,
         };
         kinds.iter().filter(asked).copied().collect()
+    }
+
+    /// Gives the setting of a part in which twodoors runs alone on the server's core; says so and gives
+    /// `None` when twodoors is not asked for.
+    pub(crate) fn alone<'a>(&'a self, folder: &'a Path) -> Option<Setting<'a>> {
+        if self.servers(&[Kind::Twodoors]).is_empty() {
+            println!("only for twodoors");
+            return None;
+        }
+        Some(Setting {
+            folder,
+            twodoors: &self.twodoors,
+            pinned: true,
+        })
     }
 
     fn wants(&self, part: &str) -> bool {

@@ -15,7 +15,7 @@ use crate::closed::{Closed, OUTSTANDING, both_networks};
 use crate::data::{self, A, Draw, EXTERNAL_DOOR, INTERNAL_DOOR, NOERROR, ORIGIN};
 use crate::figures::Goals;
 use crate::paced::{Stream, drive};
-use crate::servers::{self, Data, Kind, Setting};
+use crate::servers::{self, Data, Kind};
 use crate::throughput::reading;
 use crate::{Asked, Failed, check};
 
@@ -115,14 +115,8 @@ fn twin(server: std::net::SocketAddr) -> Result<(), Failed> {
 
 pub(crate) fn measure(asked: &Asked, folder: &Path) -> Result<Goals, Failed> {
     let mut goals = Goals::default();
-    if asked.servers(&[Kind::Twodoors]).is_empty() {
-        println!("only for twodoors");
+    let Some(setting) = asked.alone(folder) else {
         return Ok(goals);
-    }
-    let setting = Setting {
-        folder,
-        twodoors: &asked.twodoors,
-        pinned: true,
     };
     write(folder, 0)?;
     let mut server = servers::start(&setting, Kind::Twodoors, Data::TwoViews)?;

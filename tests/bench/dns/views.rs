@@ -13,7 +13,7 @@ use crate::closed::Closed;
 use crate::data::{self, Draw, EXTERNAL_DOOR, INTERNAL_DOOR, ORIGIN, Questions};
 use crate::figures::{Goals, Table, largest, median, ratio, smallest};
 use crate::servers::twodoors::with_views;
-use crate::servers::{Kind, Setting, free_address, start_plan};
+use crate::servers::{Setting, free_address, start_plan};
 use crate::throughput::reading;
 use crate::{Asked, Failed, check};
 
@@ -188,14 +188,8 @@ fn one(
 
 pub(crate) fn measure(asked: &Asked, folder: &Path) -> Result<Goals, Failed> {
     let mut goals = Goals::default();
-    if asked.servers(&[Kind::Twodoors]).is_empty() {
-        println!("only for twodoors");
+    let Some(setting) = asked.alone(folder) else {
         return Ok(goals);
-    }
-    let setting = Setting {
-        folder,
-        twodoors: &asked.twodoors,
-        pinned: true,
     };
     let mut draw = Draw(asked.seed);
     let questions = data::questions(&data::names(&mut draw));

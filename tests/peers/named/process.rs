@@ -1,6 +1,6 @@
 //! Debian's named as an ordinary child: own folder, own port, 127.0.0.1 only, ended with the test.
 
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -9,6 +9,7 @@ use hickory_proto::op::Message;
 use hickory_proto::rr::RecordType;
 
 use crate::kit::{query, root};
+use crate::ports::free_port;
 
 use super::client::Client;
 use super::{NETWORKS, zones};
@@ -98,17 +99,6 @@ impl Drop for Named {
         let _ = self.child.wait();
         let _ = std::fs::remove_dir_all(&self.folder);
     }
-}
-
-fn free_port() -> u16 {
-    for _ in 0..16 {
-        let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let address = udp.local_addr().unwrap();
-        if TcpListener::bind(address).is_ok() {
-            return address.port();
-        }
-    }
-    panic!("no port is free for UDP and TCP");
 }
 
 fn configuration(folder: &Path, port: u16) -> String {

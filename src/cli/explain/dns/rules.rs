@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use crate::model::network::{Element, Matcher, Mode, Verdict, judge};
-use crate::policy::answer::{Answer, Question, Rules};
-use crate::policy::view::{List, Traced, trace, tried as tried_plainly};
+use crate::policy::answer::{Answer, Question};
+use crate::policy::view::{List, Traced, trace};
 
 /// A rule that was tried, in words.
 pub(super) struct RuleTried {
@@ -16,17 +16,14 @@ pub(super) struct RuleTried {
 }
 
 /// Lists the rules that were tried, in order.
-pub(super) fn tried(rules: &Rules, question: &Question, answer: &Answer<'_>) -> Vec<RuleTried> {
+pub(super) fn tried(question: &Question, answer: &Answer<'_>) -> Vec<RuleTried> {
     let Some(selected) = answer.selected else {
         return Vec::new();
     };
     let source = selected.source.address();
-    if !std::ptr::eq(answer.views.as_ptr(), rules.views.as_ptr()) {
-        return of_another_generation(source, answer);
-    }
     let destination = question.destination.ip();
-    let mode = rules.selector.mode();
-    let lists = || rules.selector.lists();
+    let mode = answer.selector.mode();
+    let lists = || answer.selector.lists();
     let traced = trace(lists(), mode, source, destination).into_iter();
     let words = traced.filter_map(|step| {
         let lists = lists().nth(step.view)?;
@@ -40,7 +37,7 @@ pub(super) fn tried(rules: &Rules, question: &Question, answer: &Answer<'_>) -> 
             ),
         };
         Some(RuleTried {
-            view: rules.views.get(step.view)?.name.to_string(),
+            view: answer.views.get(step.view)?.name.to_string(),
             list,
             text: element.text.to_string(),
             verdict: verdict(element, step, address, mode),
@@ -90,26 +87,4 @@ fn within(element: &Element, address: IpAddr) -> String {
         }
         Matcher::Any | Matcher::None | Matcher::Ranges(_) => String::new(),
     }
-}
-
-/// What a fault lets answer has kept its match lists alone.
-fn of_another_generation(source: IpAddr, answer: &Answer<'_>) -> Vec<RuleTried> {
-    let views = answer.views;
-    let lists = views.iter().map(|view| view.match_clients.as_slice());
-    let words = tried_plainly(lists, source).into_iter().map(|step| {
-        let view = &views[step.view];
-        let element = &view.match_clients[step.element];
-        let verdict = match (step.held, element.negated) {
-            (false, _) => "does not hold it",
-            (true, false) => "holds it: this view answers",
-            (true, true) => "holds it: not this view",
-        };
-        RuleTried {
-            view: view.name.to_string(),
-            list: "match",
-            text: element.text.to_string(),
-            verdict: String::from(verdict),
-        }
-    });
-    words.collect()
 }
