@@ -13,6 +13,7 @@ mod stream;
 
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -172,6 +173,8 @@ pub struct Server {
     /// Further names that a `Host` header may hold: `NAME`, which means the listener's port, or
     /// `NAME:PORT`; [`guard::is_host`] tells whether one is well formed.
     pub allow_hosts: Vec<String>,
+    /// Where the page's files are read from instead of the binary, while one works on them.
+    pub web_dir: Option<PathBuf>,
 }
 
 /// What every request shares.
@@ -183,6 +186,7 @@ struct App {
     run: String,
     readers: Arc<Semaphore>,
     snapshots: stream::Snapshots,
+    web_dir: Option<PathBuf>,
     tasks: Tasks,
     shutdown: CancellationToken,
 }
@@ -202,6 +206,7 @@ impl Server {
             run: guard::random_hex(),
             readers: Arc::new(Semaphore::new(stream::READERS_MAX)),
             snapshots: stream::Snapshots::default(),
+            web_dir: self.web_dir,
             tasks: tasks.clone(),
             shutdown: shutdown.clone(),
         });

@@ -200,6 +200,7 @@ async fn watched(
         }),
         token,
         allow_hosts: Vec::new(),
+        web_dir: None,
     };
     let page = server.serve(page, stop.clone());
     tokio::pin!(page);

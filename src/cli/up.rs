@@ -69,6 +69,10 @@ pub struct Args {
     #[arg(long, value_name = "NAME", value_parser = host)]
     pub allow_host: Vec<String>,
 
+    /// Read the page's files from this folder instead of the binary, while one works on them.
+    #[arg(long, value_name = "DIR")]
+    pub web_dir: Option<PathBuf>,
+
     /// The state folder; by default one of the scenario's name in the user's runtime folder.
     #[arg(long, env = "TWODOORS_STATE", value_name = "DIR")]
     pub state: Option<PathBuf>,
@@ -186,6 +190,7 @@ async fn serve(args: &Args, options: Options, io: &mut Io<'_>) -> anyhow::Result
         }),
         token: token.clone(),
         allow_hosts: args.allow_host.clone(),
+        web_dir: args.web_dir.clone(),
     };
     let page = server.serve(page, stop.clone());
     tokio::pin!(page);

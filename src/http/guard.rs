@@ -15,6 +15,7 @@ use ring::hmac;
 use ring::rand::{SecureRandom as _, SystemRandom};
 
 use super::api::Problem;
+use super::assets::PAGES;
 
 /// What a page may load: our own files, nothing else; and nobody may frame it.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
@@ -189,7 +190,7 @@ const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 fn is_plain_navigation<B>(request: &Request<B>) -> bool {
     let mode = only(request.headers(), &SEC_FETCH_MODE).map(HeaderValue::as_bytes);
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-    reads && request.uri().path() == "/" && mode == Some(b"navigate")
+    reads && PAGES.contains(&request.uri().path()) && mode == Some(b"navigate")
 }
 
 /// Gives the header's value when there is exactly one.

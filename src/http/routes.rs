@@ -68,8 +68,9 @@ pub(super) fn never_stored(path: &str) -> bool {
     path.starts_with("/api/") || path == "/metrics" || path == "/healthz"
 }
 
-async fn file(request: Request<Body>) -> Response<Body> {
-    match assets::answer(request.uri().path(), request.headers()) {
+async fn file(State(app): State<Arc<App>>, request: Request<Body>) -> Response<Body> {
+    let folder = app.web_dir.as_deref();
+    match assets::answer(request.uri().path(), request.headers(), folder) {
         Some(_) if !matches!(*request.method(), Method::GET | Method::HEAD) => {
             wrong_method().into()
         }

@@ -126,6 +126,7 @@ async fn start_on(
         control,
         token: token.clone(),
         allow_hosts,
+        web_dir: None,
     };
     let mut tasks = JoinSet::new();
     tasks.spawn(server.serve(listener, shutdown.clone()));

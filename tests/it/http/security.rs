@@ -12,6 +12,7 @@ async fn a_request_that_names_another_host_is_misdirected_everywhere() {
     let port = server.address.port();
     for path in [
         "/",
+        "/timeline",
         "/style.css",
         "/api/snapshot",
         "/api/facts",
