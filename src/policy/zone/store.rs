@@ -34,6 +34,8 @@ pub(super) const WILD: u8 = 2;
 pub(super) const DNAME: u8 = 4;
 /// Its label is written with capitals, which follow the lower case in the arena.
 const CASED: u8 = 8;
+/// The data of its first set is an address, and stands in the set itself.
+const ADDRESS: u8 = 16;
 
 /// The tables.
 #[derive(Debug, Default)]
@@ -53,18 +55,26 @@ pub(super) struct Store {
     tags: Vec<u8>,
 }
 
+/// A name. What most answers need of it is here: half a line of the processor's cache, while each
+/// look elsewhere in a large zone is one at memory.
 #[derive(Clone, Copy, Debug)]
+#[repr(align(32))]
 struct NodeEntry {
     parent: u32,
     label: u32,
+    /// Where its sets begin but for the first.
     sets: u32,
     count: u8,
     flags: u8,
+    /// Its first set, if it has one.
+    set: SetEntry,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct SetEntry {
     first: u32,
+    /// Where the data of the first record is; or, with [`ADDRESS`], that data.
+    data: [u8; 4],
     ttl: u32,
     kind: u16,
     count: u16,
@@ -152,6 +162,7 @@ impl Store {
             sets: 0,
             count: 0,
             flags: if cased { CASED } else { 0 },
+            set: SetEntry::default(),
         });
         index
     }
@@ -231,21 +242,37 @@ impl Store {
 
     /// Adds a set to the node whose sets were begun last, and gives what its records go into.
     pub(super) fn add_set(&mut self, node: u32, (kind, ttl): (u16, u32), records: &[RecordEntry]) {
-        let entry = &mut self.nodes[node as usize];
-        entry.count += 1;
         let record_type = RecordType::from(kind);
+        let data = records.first().map_or(0, |record| record.data);
+        let address = match record_type {
+            RecordType::A => <[u8; 4]>::try_from(self.kept(data)).ok(),
+            _ => None,
+        };
+        let first = place(self.records.len());
+        let entry = &mut self.nodes[node as usize];
         if record_type == RecordType::NS && node > 0 {
             entry.flags |= CUT;
         }
         if record_type == RecordType::DNAME {
             entry.flags |= DNAME;
         }
-        self.sets.push(SetEntry {
-            first: place(self.records.len()),
+        let mut set = SetEntry {
+            first,
+            data: data.to_ne_bytes(),
             ttl,
             kind,
             count: u16::try_from(records.len()).unwrap_or(u16::MAX),
-        });
+        };
+        if entry.count > 0 {
+            self.sets.push(set);
+        } else {
+            if let Some(address) = address {
+                set.data = address;
+                entry.flags |= ADDRESS;
+            }
+            entry.set = set;
+        }
+        entry.count += 1;
         self.records.extend(records);
     }
 

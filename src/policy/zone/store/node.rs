@@ -4,7 +4,7 @@ use std::path::Path;
 
 use hickory_proto::rr::RecordType;
 
-use super::{CUT, DNAME, NodeEntry, SetEntry, Store, WILD};
+use super::{ADDRESS, CUT, DNAME, NodeEntry, SetEntry, Store, WILD};
 use crate::policy::name::Name;
 use crate::policy::zone::type_word;
 
@@ -35,7 +35,9 @@ pub(in crate::policy::zone) struct Above {
 #[derive(Clone, Copy)]
 pub struct Set<'z> {
     store: &'z Store,
-    index: u32,
+    node: u32,
+    /// Which set of the node.
+    place: u8,
 }
 
 /// A record's data and where it was written.
@@ -64,21 +66,22 @@ impl<'z> Node<'z> {
 
     /// Gives its name as the zone file writes it.
     pub fn name(&self) -> Name {
-        let mut labels = Vec::new();
-        let mut index = self.index;
-        while index != 0 {
-            let entry = &self.store.nodes[index as usize];
-            labels.push(self.store.written(entry));
-            index = entry.parent;
+        if self.is_apex() {
+            return *self.origin;
         }
-        Name::from_labels(labels.into_iter().chain(self.origin.labels())).unwrap_or(Name::ROOT)
+        let mut index = self.index;
+        let labels = std::iter::from_fn(|| {
+            let entry = (index != 0).then(|| &self.store.nodes[index as usize])?;
+            index = entry.parent;
+            Some(self.store.written(entry))
+        });
+        Name::from_labels(labels.chain(self.origin.labels())).unwrap_or(Name::ROOT)
     }
 
     /// Gives its sets, in the order of the file.
     pub fn sets(&self) -> impl ExactSizeIterator<Item = Set<'z>> + use<'z> {
-        let entry = self.entry();
-        let store = self.store;
-        (entry.sets..entry.sets + u32::from(entry.count)).map(move |index| Set { store, index })
+        let (store, node) = (self.store, self.index);
+        (0..self.entry().count).map(move |place| Set { store, node, place })
     }
 
     /// Finds the set of a type.
@@ -143,7 +146,11 @@ impl<'z> Node<'z> {
 
 impl<'z> Set<'z> {
     fn entry(&self) -> &'z SetEntry {
-        &self.store.sets[self.index as usize]
+        let node = &self.store.nodes[self.node as usize];
+        match usize::from(self.place).checked_sub(1) {
+            None => &node.set,
+            Some(further) => &self.store.sets[node.sets as usize + further],
+        }
     }
 
     /// Gives the type.
@@ -176,8 +183,23 @@ impl<'z> Set<'z> {
 
     /// Gives the first record's data; a set is never empty.
     pub fn first(&self) -> &'z [u8] {
-        let record = self.store.records[self.entry().first as usize];
-        self.store.kept(record.data)
+        let entry = self.entry();
+        let flags = self.store.nodes[self.node as usize].flags;
+        if self.place == 0 && flags & ADDRESS != 0 {
+            return &entry.data;
+        }
+        self.store.kept(u32::from_ne_bytes(entry.data))
+    }
+
+    /// Gives the data of the records, in the order of the file, without a look at where they were
+    /// written.
+    pub fn data(&self) -> impl Iterator<Item = &'z [u8]> + use<'z> {
+        let entry = self.entry();
+        let store = self.store;
+        let first = entry.first as usize;
+        let others = first + 1..first + usize::from(entry.count);
+        let others = others.map(move |record| store.kept(store.records[record].data));
+        std::iter::once(self.first()).chain(others)
     }
 
     /// Gives the name that a CNAME or DNAME points to.
