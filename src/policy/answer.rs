@@ -37,7 +37,7 @@ pub use self::diff::{CHANGES_MAX, Change, Contents, Difference, Fate, Group, Rea
 pub use self::edns::{Cookies, ERROR_TEXT_MAX, Edns, OwnEdns, SERVER_NAME_MAX, Server};
 pub use self::reason::{Acting, Missed, Note, Reason, Step, rcode_word};
 pub use self::rules::{Rules, View};
-pub use self::section::{Rrset, Shown, records};
+pub use self::section::{Rrset, Section, Shown, records};
 
 /// How many CNAMEs one answer follows, as BIND's `max-query-restarts`.
 pub const CHAIN_MAX: usize = 11;
@@ -99,11 +99,11 @@ pub struct Answer<'r> {
     /// Whether the server speaks for the name (AA).
     pub authoritative: bool,
     /// The records asked for, aliases first.
-    pub answer: Vec<Rrset<'r>>,
+    pub answer: Section<'r>,
     /// The SOA of a negative answer, or the name servers of a delegation.
-    pub authority: Vec<Rrset<'r>>,
+    pub authority: Section<'r>,
     /// Addresses of the name servers of a delegation (RFC 9471).
-    pub additional: Vec<Rrset<'r>>,
+    pub additional: Section<'r>,
     /// EDNS of the answer, when the question had it.
     pub edns: Option<OwnEdns<'r>>,
     /// The address that chose the view, and the choice; `None` when it was not asked.
@@ -229,9 +229,9 @@ impl<'r> Answer<'r> {
             selector: &rules.selector,
             rcode: ResponseCode::NoError,
             authoritative: false,
-            answer: Vec::new(),
-            authority: Vec::new(),
-            additional: Vec::new(),
+            answer: Section::default(),
+            authority: Section::default(),
+            additional: Section::default(),
             edns: None,
             selected: None,
             view: None,
@@ -311,8 +311,8 @@ impl<'r> Answer<'r> {
         records(&self.answer)
     }
 
-    /// Tells whether everybody whom the same element of the same view lets in gets this answer to
-    /// this question, however they write its letters.
+    /// Tells whether everybody whom the same view lets in gets this answer to this question, however
+    /// they write its letters.
     pub fn is_for_its_class(&self) -> bool {
         // What a DNAME makes shows the case of the question.
         let made = self.answer.iter().any(Rrset::is_made);

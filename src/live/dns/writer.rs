@@ -54,7 +54,7 @@ pub(super) struct Writer<'o> {
     out: &'o mut Vec<u8>,
     /// How many octets the message may have.
     limit: usize,
-    /// Where each remembered suffix of a name was written, with its hash.
+    /// Where each remembered suffix of a name was written, with its mark.
     suffixes: [(u32, u16); SUFFIXES_MAX],
     known: usize,
     /// The records of each section.
@@ -90,7 +90,7 @@ pub(super) fn write(
         (2, &answer.authority),
         (3, &answer.additional),
     ] {
-        for set in sets {
+        for set in sets.iter() {
             if !writer.set(section, set) {
                 writer.truncated = true;
                 break;
@@ -225,12 +225,12 @@ impl<'o> Writer<'o> {
         let owner = set.owner();
         let record_type = set.record_type();
         let mut count = 0;
-        for item in set.items() {
+        for data in set.data() {
             self.name(owner.wire());
             self.out.extend(u16::from(record_type).to_be_bytes());
             self.out.extend([0, 1]);
             self.out.extend(set.ttl.to_be_bytes());
-            self.data(record_type, item.data);
+            self.data(record_type, data);
             count += 1;
             if self.out.len() > self.limit {
                 self.out.truncate(start);
@@ -296,9 +296,9 @@ impl<'o> Writer<'o> {
         let start = self.out.len();
         let mut rest = wire;
         while rest.len() > 1 {
-            let hash = hash(rest);
+            let mark = mark(rest);
             let known = self.suffixes[..self.known].iter();
-            let mut known = known.filter(|(other, _)| *other == hash);
+            let mut known = known.filter(|(other, _)| *other == mark);
             let place = known.find(|(_, place)| self.stands_at(usize::from(*place), rest));
             if let Some((_, place)) = place.copied() {
                 self.out
@@ -327,7 +327,7 @@ impl<'o> Writer<'o> {
                 return;
             };
             let place = u16::try_from(place).unwrap_or(0);
-            self.suffixes[self.known] = (hash(rest), place);
+            self.suffixes[self.known] = (mark(rest), place);
             self.known += 1;
             at = wire.len() - after_label(rest).len();
         }
@@ -444,10 +444,15 @@ fn after_label(wire: &[u8]) -> &[u8] {
     wire.get(1 + length..).unwrap_or_default()
 }
 
-/// Hashes a name without regard to case (FNV-1a).
-fn hash(wire: &[u8]) -> u32 {
-    let step = |hash: u32, byte: &u8| {
-        (hash ^ u32::from(byte.to_ascii_lowercase())).wrapping_mul(0x0100_0193)
+/// Makes a mark of a name without regard to case: its length, and length, first and last octet of
+/// its first label. Reading every octet of every suffix would cost more than to compare the few
+/// names with the same mark.
+fn mark(wire: &[u8]) -> u32 {
+    let label = wire.first().copied().unwrap_or(0);
+    let octet = |at: u8| {
+        let octet = wire.get(usize::from(at)).copied();
+        octet.unwrap_or(0).to_ascii_lowercase()
     };
-    wire.iter().fold(0x811c_9dc5, step)
+    let whole = u8::try_from(wire.len()).unwrap_or(u8::MAX);
+    u32::from_be_bytes([whole, label, octet(1), octet(label)])
 }

@@ -1,6 +1,7 @@
 //! The record sets of an answer, each record with the file and line where it was written.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::Deref;
 use std::path::Path;
 
 use hickory_proto::rr::{RData, Record, RecordType};
@@ -121,6 +122,15 @@ impl<'r> Rrset<'r> {
         }
     }
 
+    /// Gives the data of each record.
+    pub fn data(&self) -> impl Iterator<Item = &[u8]> {
+        let (set, alias) = match &self.body {
+            Body::Set(set) => (Some(set.data()), None),
+            Body::Alias { target, .. } => (None, Some(target.wire())),
+        };
+        set.into_iter().flatten().chain(alias)
+    }
+
     /// Gives the data of each record, and where it was written.
     pub fn items(&self) -> impl Iterator<Item = Item<'_>> {
         let (set, alias) = match &self.body {
@@ -131,6 +141,58 @@ impl<'r> Rrset<'r> {
             }
         };
         set.into_iter().flatten().chain(alias)
+    }
+}
+
+/// The sets of a section, in order. Most sections have one or none, which takes no memory of its
+/// own.
+#[derive(Clone, Debug, Default)]
+pub struct Section<'r>(Sets<'r>);
+
+#[derive(Clone, Debug, Default)]
+enum Sets<'r> {
+    #[default]
+    None,
+    One(Rrset<'r>),
+    More(Vec<Rrset<'r>>),
+}
+
+impl<'r> Section<'r> {
+    /// Adds a set at the end.
+    pub(super) fn push(&mut self, set: Rrset<'r>) {
+        self.0 = match std::mem::take(&mut self.0) {
+            Sets::None => Sets::One(set),
+            Sets::One(first) => Sets::More(vec![first, set]),
+            Sets::More(mut sets) => {
+                sets.push(set);
+                Sets::More(sets)
+            }
+        };
+    }
+
+    /// Takes all sets away.
+    pub(super) fn clear(&mut self) {
+        self.0 = Sets::None;
+    }
+}
+
+impl<'r> Extend<Rrset<'r>> for Section<'r> {
+    fn extend<I: IntoIterator<Item = Rrset<'r>>>(&mut self, sets: I) {
+        for set in sets {
+            self.push(set);
+        }
+    }
+}
+
+impl<'r> Deref for Section<'r> {
+    type Target = [Rrset<'r>];
+
+    fn deref(&self) -> &[Rrset<'r>] {
+        match &self.0 {
+            Sets::None => &[],
+            Sets::One(set) => std::slice::from_ref(set),
+            Sets::More(sets) => sets,
+        }
     }
 }
 
