@@ -9,6 +9,7 @@
 //! delays waits in a task of its own, so that a stream's next question does not wait for it.
 
 pub mod carry;
+mod classes;
 mod counts;
 mod forwarder;
 pub mod message;

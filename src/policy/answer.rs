@@ -11,6 +11,7 @@ mod change;
 mod diff;
 mod edns;
 mod faulty;
+mod homes;
 mod reason;
 mod rules;
 mod scope;
@@ -309,6 +310,11 @@ impl<'r> Answer<'r> {
     /// Gives the records of the answer section, one by one.
     pub fn records(&self) -> impl DoubleEndedIterator<Item = Shown<'_>> {
         records(&self.answer)
+    }
+
+    /// Tells whether it has words that name the view (RFC 8914 section 2).
+    pub fn names_its_view(&self) -> bool {
+        self.view.is_some() && self.edns.as_ref().is_some_and(|edns| edns.error.is_some())
     }
 
     /// Tells whether everybody whom the same view lets in gets this answer to this question, however

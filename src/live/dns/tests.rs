@@ -378,3 +378,5 @@ fn what_was_written_dies_with_its_rules() {
     assert_eq!(ask(), (ResponseCode::NXDomain, 0));
     assert_eq!(PAYLOAD_MAX, 1_232);
 }
+
+mod shared;

@@ -14,10 +14,11 @@ use arc_swap::{ArcSwap, Cache};
 use hickory_proto::op::OpCode;
 use hickory_proto::rr::{DNSClass, RecordType};
 
+use super::classes::{Class, Classes, Word};
 use super::counts::{Counter, Counts, Label, Traffic, label};
 use super::forwarder::Forwarders;
 use super::querylog::{Entry, Logger, QueryLog};
-use super::rendered::{Rendered, Shape, Wanted};
+use super::rendered::{Counted, Rendered, Shape, Wanted};
 use super::writer::{Head, limit, write};
 use crate::journal::Journal;
 use crate::model::addr::{ClientAddr, ListenAddr};
@@ -87,6 +88,8 @@ pub(super) struct Worker {
     /// Those by which `rendered` was written.
     current: Arc<Rules>,
     rendered: Rendered,
+    classes: Classes,
+    /// For what `classes` does not count.
     counters: BTreeMap<Label, Arc<Counter>>,
     traffic: Arc<Traffic>,
     log: Option<Logger>,
@@ -94,9 +97,11 @@ pub(super) struct Worker {
 
 impl Worker {
     pub(super) fn new(shared: &Arc<Shared>) -> Self {
+        let current = shared.rules.load_full();
         Self {
             rules: Cache::new(Arc::clone(&shared.rules)),
-            current: shared.rules.load_full(),
+            classes: Classes::new(&current),
+            current,
             shared: Arc::clone(shared),
             rendered: Rendered::new(),
             counters: BTreeMap::new(),
@@ -135,11 +140,12 @@ impl Worker {
         if !Arc::ptr_eq(rules, &self.current) {
             self.current = Arc::clone(rules);
             self.rendered.clear();
+            self.classes = Classes::new(&self.current);
             self.counters.clear();
         }
         self.count_message(from.transport);
         let wanted = self.wanted(asked, from);
-        if let Some(wanted) = &wanted
+        if let Some((wanted, class)) = &wanted
             && let Some(hit) = self.rendered.get(wanted)
             && hit.message.len() <= limit(from.transport, asked.edns.as_ref())
             && !self.shared.counts.wants_sample()
@@ -147,7 +153,10 @@ impl Worker {
         {
             room.copy_from_slice(hit.message);
             patch(room, asked);
-            hit.counter.add();
+            let Counted { word, named } = hit.counted;
+            let counted = (*class, named, word);
+            self.classes
+                .count(counted, &self.current, &self.shared.counts);
             return Outcome::Copied(room.len());
         }
         self.decide(asked, from, wanted.as_ref(), out)
@@ -159,27 +168,14 @@ impl Worker {
         views.find(|other| other.name == *view)?.forward.clone()
     }
 
-    /// Tells what a question is kept under; `None` when its answer is not kept.
-    fn wanted<'q>(&self, asked: &Read<'q>, from: From) -> Option<Wanted<'q>> {
+    /// Tells what a question is kept under, and the class of the client; `None` when its answer is
+    /// not kept.
+    fn wanted<'q>(&mut self, asked: &Read<'q>, from: From) -> Option<(Wanted<'q>, Class)> {
         let plain = asked.plain && asked.count == 1 && asked.opcode == OpCode::Query;
         // What is logged is decided anew: the log tells by which step.
         if !plain || self.log.is_some() || !self.current.faults().is_empty() {
             return None;
         }
-        let selector = &self.current.selector;
-        let source = selector.source(from.client.ip(), None, None);
-        let selected = selector.select(source, from.destination.ip());
-        // No view is a class of its own.
-        let class = match selected.matched {
-            None => 0,
-            Some((view, element)) => {
-                let view = u32::try_from(view).ok().filter(|view| *view < 1 << 20)?;
-                let element = u32::try_from(element)
-                    .ok()
-                    .filter(|place| *place < 1 << 11)?;
-                1 + (view << 11 | element)
-            }
-        };
         let edns = match asked.edns {
             None => 0,
             Some(edns) if edns.version > 0 || edns.subnet.is_some() || edns.subnet_broken => {
@@ -187,7 +183,21 @@ impl Worker {
             }
             Some(edns) => 1 + u8::from(edns.dnssec_ok),
         };
-        Some(Wanted::new(asked.question, Shape { class, edns }))
+        let (client, at) = (from.client.ip(), from.destination.ip());
+        let class = self.classes.find(&self.current, client, at)?;
+        // No view is a home of its own; views have odd numbers, what they share has even ones.
+        let home = match class.matched {
+            None => 0,
+            Some((view, _)) => {
+                let shared = || shared_home(&self.current, view, asked.question);
+                match class.shared.then(shared).flatten() {
+                    Some(home) => home.checked_add(1)?.checked_mul(2)?,
+                    None => view.checked_mul(2)? | 1,
+                }
+            }
+        };
+        let shape = Shape { home, edns };
+        Some((Wanted::new(asked.question, shape), class))
     }
 
     /// Decides, writes, counts, and keeps what may be kept.
@@ -195,16 +205,24 @@ impl Worker {
         &mut self,
         asked: &Read<'_>,
         from: From,
-        wanted: Option<&Wanted<'_>>,
+        wanted: Option<&(Wanted<'_>, Class)>,
         out: &mut Vec<u8>,
     ) -> Outcome {
-        let shared = Arc::clone(&self.shared);
-        let rules = Arc::clone(&self.current);
+        let (shared, rules) = (&*self.shared, &*self.current);
         let question = question(asked, from);
-        let answer = decide(&rules, &question);
-        let counter = self.counters.entry(label(&answer));
-        let counter = counter.or_insert_with_key(|label| shared.counts.counter(label.clone()));
-        counter.add();
+        let answer = decide(rules, &question);
+        let counted = Word::of(answer.code()).map(|word| Counted {
+            word,
+            named: answer.view.is_some(),
+        });
+        if let (Some((_, class)), Some(Counted { word, named })) = (wanted, counted) {
+            let counted = (*class, named, word);
+            self.classes.count(counted, rules, &shared.counts);
+        } else {
+            let counter = self.counters.entry(label(&answer));
+            let counter = counter.or_insert_with_key(|label| shared.counts.counter(label.clone()));
+            counter.add();
+        }
         // Before the answer is sent, so that what the client does with it comes after.
         if shared.counts.wants_sample()
             && let Some(sample) = shared.counts.sample(&question, &answer)
@@ -239,13 +257,14 @@ impl Worker {
         {
             return Outcome::Forward(view.name.clone());
         }
-        if let Some(wanted) = wanted
+        if let (Some((wanted, _)), Some(counted)) = (wanted, counted)
             && !cut
             && answer.is_for_its_class()
+            && !(wanted.is_shared() && answer.names_its_view())
         {
-            self.rendered.put(wanted, out, counter);
+            self.rendered.put(wanted, out, counted);
         }
-        match self.delay(&answer) {
+        match delay(shared, &answer) {
             Span::ZERO => Outcome::Now,
             delay => Outcome::Later(delay),
         }
@@ -256,15 +275,23 @@ impl Worker {
     pub(super) fn fresh(&mut self, asked: &Read<'_>, from: From, out: &mut Vec<u8>) -> Outcome {
         self.decide(asked, from, None, out)
     }
+}
 
-    /// Draws how much later an answer is sent.
-    fn delay(&self, answer: &Answer<'_>) -> Span {
-        if answer.jitter == Span::ZERO {
-            return answer.latency;
-        }
-        let count = self.shared.delays.fetch_add(1, Ordering::Relaxed);
-        answer.delay(self.shared.seed, count)
+/// Draws how much later an answer is sent.
+fn delay(shared: &Shared, answer: &Answer<'_>) -> Span {
+    if answer.jitter == Span::ZERO {
+        return answer.latency;
     }
+    let count = shared.delays.fetch_add(1, Ordering::Relaxed);
+    answer.delay(shared.seed, count)
+}
+
+/// Finds what a view shares with others for the name that is asked for.
+fn shared_home(rules: &Rules, view: u32, question: &[u8]) -> Option<u32> {
+    let (wire, kind) = question.split_last_chunk::<4>()?;
+    let key = name::Key::new(&name::Name::from_wire(wire)?);
+    let kind = u16::from_be_bytes([kind[0], kind[1]]);
+    rules.home(view as usize, &key, RecordType::from(kind))
 }
 
 /// Makes a kept answer this question's: number, flags that go back as they came, and the name as it

@@ -54,11 +54,7 @@ impl Rules {
             let what = format!("no zone of {place} holds {name}");
             return Err(Unchanged::new(what, "name one that a zone has or may have"));
         }
-        let new = Self {
-            views,
-            ..self.clone()
-        };
-        let new = new.following(self);
+        let new = self.with_views(views).following(self);
         let changed = diff(self, &new);
         Ok((new, changed))
     }

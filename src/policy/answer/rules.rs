@@ -22,6 +22,7 @@ use crate::policy::view::Selector;
 use crate::policy::zone::Zone;
 
 use super::edns::Server;
+use super::homes::Homes;
 
 /// The rules in force.
 #[derive(Clone, Debug)]
@@ -36,6 +37,8 @@ pub struct Rules {
     pub selector: Arc<Selector>,
     /// What the server says of itself by EDNS.
     pub server: Server,
+    /// What the views have in common.
+    pub(super) homes: Arc<Homes>,
     /// Who is where, for faults.
     pub(super) topology: Arc<Topology>,
     pub(super) faults: Faults,
@@ -123,6 +126,7 @@ impl Rules {
         Ok((
             Self {
                 generation,
+                homes: Arc::new(homes(&views)),
                 views,
                 ecs_trusted,
                 selector: Arc::new(Selector::compile(&topology.dns)),
@@ -184,6 +188,36 @@ impl Rules {
     pub const fn faults(&self) -> &Faults {
         &self.faults
     }
+
+    /// Gives the same rules with these views, which have the same lists.
+    pub(super) fn with_views(&self, views: Vec<View>) -> Self {
+        Self {
+            homes: Arc::new(homes(&views)),
+            views,
+            ..self.clone()
+        }
+    }
+
+    /// Tells whether a view, by index, shares a zone with another one.
+    pub fn is_shared(&self, view: usize) -> bool {
+        self.homes.is_shared(view)
+    }
+
+    /// Gives a number for what answers a question for a name in a view, by index: views that have
+    /// the same number give the same answer, but for words that name the view. `None` when the view
+    /// shares nothing, or has no zone for the name.
+    pub fn home(&self, view: usize, name: &Key, record_type: RecordType) -> Option<u32> {
+        self.homes.find(view, name, record_type)
+    }
+}
+
+/// Finds what these views have in common.
+fn homes(views: &[View]) -> Homes {
+    fn zones(view: &View) -> Vec<(&Arc<Zone>, Miss)> {
+        let zones = view.zones.iter();
+        zones.map(|held| (&held.zone, held.miss)).collect()
+    }
+    Homes::new(views.iter().map(zones))
 }
 
 fn twice(view: &Name, source: &ZoneSource) -> Mistake {

@@ -392,5 +392,6 @@ fn a_reload_that_moves_a_network_says_so() {
 }
 
 mod faults;
+mod homes;
 mod options;
 mod records;
