@@ -244,10 +244,9 @@ impl Store {
     pub(super) fn add_set(&mut self, node: u32, (kind, ttl): (u16, u32), records: &[RecordEntry]) {
         let record_type = RecordType::from(kind);
         let data = records.first().map_or(0, |record| record.data);
-        let address = match record_type {
-            RecordType::A => <[u8; 4]>::try_from(self.kept(data)).ok(),
-            _ => None,
-        };
+        let is_address = record_type == RecordType::A;
+        let address = is_address.then(|| self.kept(data).try_into().ok());
+        let address: Option<[u8; 4]> = address.flatten();
         let first = place(self.records.len());
         let entry = &mut self.nodes[node as usize];
         if record_type == RecordType::NS && node > 0 {

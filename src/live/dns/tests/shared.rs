@@ -99,7 +99,10 @@ fn copies(change: impl Fn(&mut [u8])) -> Result<usize, String> {
                         change(&mut room[..length]);
                         &room[..length]
                     }
-                    _ => &out[..],
+                    Outcome::Now => &out[..],
+                    other @ (Outcome::Forward(_) | Outcome::Later(_) | Outcome::Nothing) => {
+                        return Err(format!("{client} {name} {record_type}: {other:?}"));
+                    }
                 };
                 let mut written = Vec::new();
                 other.fresh(&asked, from, &mut written);

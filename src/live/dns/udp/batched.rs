@@ -15,7 +15,7 @@ use nix::sys::socket::{
 
 use super::{DATAGRAM_MAX, DRAIN_MAX, Outlet, PATIENCE, QUERY_MAX, Worker};
 
-/// How many datagrams one call moves at most; more gains nothing that can be measured.
+/// How many datagrams one call moves at most: the more, the less a call costs each of them.
 const BATCH: usize = 64;
 
 /// How far the places of datagrams lie apart. Were it a multiple of a page, the first octets of all

@@ -90,7 +90,7 @@ fn told(rules: &Rules, view: &View, name: &Name, record_type: RecordType) -> Str
     answer.follow(view, None, name, record_type);
     let sections = [&answer.answer, &answer.authority, &answer.additional];
     let words = sections.map(|section| {
-        let words = section::records(section).map(|shown| shown.words());
+        let words = records(section).map(|shown| shown.words());
         words.collect::<Vec<_>>()
     });
     format!("{} {} {words:?}", answer.rcode, answer.authoritative)
@@ -104,7 +104,7 @@ fn alike<H: Ord>(
     let mut pairs = 0;
     for name in NAMES {
         for record_type in TYPES {
-            let name = read_name(name).unwrap();
+            let name = read_name(name)?;
             let key = Key::new(&name);
             let mut known: BTreeMap<H, String> = BTreeMap::new();
             for (index, view) in rules.views.iter().enumerate() {
