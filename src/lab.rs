@@ -69,6 +69,7 @@ pub struct Options {
 pub struct Lab {
     shared: Shared,
     dns: SocketAddr,
+    dns_all: Vec<SocketAddr>,
     rules: Arc<ArcSwap<Rules>>,
     path: PathBuf,
     files: Arc<dyn Files + Send + Sync>,
@@ -156,6 +157,11 @@ impl Lab {
     /// Gives where DNS listens.
     pub fn dns(&self) -> SocketAddr {
         self.dns
+    }
+
+    /// Gives every place where DNS listens, in the order of the file.
+    pub fn dns_all(&self) -> &[SocketAddr] {
+        &self.dns_all
     }
 
     /// Gives the rules in force.

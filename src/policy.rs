@@ -32,6 +32,7 @@ pub mod resolver;
 pub mod route;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod upstream;
 pub mod user;
 pub mod view;
 pub mod zone;

@@ -101,8 +101,19 @@ pub struct DnsState {
     pub answers: BTreeMap<(Option<Name>, Option<Name>, Name), u64>,
     /// How messages came and went.
     pub traffic: DnsTraffic,
+    /// Questions that were passed on to other servers, by view and result.
+    pub forwarded: BTreeMap<(Name, &'static str), Forwarded>,
     /// The latest answers of the sample, oldest first.
     pub queries: VecDeque<Query>,
+}
+
+/// Questions that were passed on and came to the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Forwarded {
+    /// How many.
+    pub count: u64,
+    /// How long their askers waited, all together.
+    pub waited: Span,
 }
 
 /// One answer of the sample.

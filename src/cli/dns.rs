@@ -90,7 +90,7 @@ fn zone(text: &str) -> Result<ZoneSource, String> {
 }
 
 /// Writes addresses as the `ready` line has them.
-fn list(addresses: &[SocketAddr]) -> String {
+pub(super) fn list(addresses: &[SocketAddr]) -> String {
     let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
     addresses.join(",")
 }

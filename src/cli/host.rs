@@ -111,6 +111,7 @@ pub(super) fn write_state(
         name: lab.topology().name.to_string(),
         pid: std::process::id(),
         dns: lab.dns(),
+        dns_also: lab.dns_all().iter().skip(1).copied().collect(),
         http,
         balancers: balancers.collect(),
     })?;

@@ -35,6 +35,9 @@ pub struct LabFile {
     pub pid: u32,
     /// Where DNS listens.
     pub dns: SocketAddr,
+    /// Where else it listens, in the order of the file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dns_also: Vec<SocketAddr>,
     /// Where the page is.
     pub http: SocketAddr,
     /// Each balancer's addresses, in the order of the file.

@@ -316,10 +316,12 @@ fn print_facts(journal: &Journal, mut seen: Seq, out: &mut dyn Write) -> io::Res
         };
         seen = last.seq;
         // Counts are for the metrics; the log has the answers themselves.
-        let shown = batch
-            .facts
-            .iter()
-            .filter(|fact| !matches!(fact.kind, Kind::DnsCounted { .. } | Kind::DnsCarried(_)));
+        let shown = batch.facts.iter().filter(|fact| {
+            !matches!(
+                fact.kind,
+                Kind::DnsCounted { .. } | Kind::DnsCarried(_) | Kind::DnsForwarded { .. }
+            )
+        });
         for fact in shown {
             writeln!(out, "{fact}")?;
         }
@@ -368,7 +370,7 @@ fn write_ready(
     write!(
         out,
         "ready dns={} http={http} state={}",
-        lab.dns(),
+        super::dns::list(lab.dns_all()),
         folder.path().display()
     )?;
     for (name, listen) in lab.doors_bound() {

@@ -85,6 +85,7 @@ fn dns(state: &Snapshot, page: &mut Page) {
         let rule = rule.as_deref().unwrap_or("");
         page.line(&[("view", view), ("rule", rule), ("rcode", rcode)], count);
     }
+    forwarded(state, page);
     let DnsTraffic {
         udp,
         tcp,
@@ -105,6 +106,21 @@ fn dns(state: &Snapshot, page: &mut Page) {
     let help = "Queries that the query log had no room for.";
     page.counter("dns_unlogged_total", help);
     page.line(&[], unlogged);
+}
+
+/// What other servers were asked.
+fn forwarded(state: &Snapshot, page: &mut Page) {
+    let help = "Questions that were passed on to other servers, by view and what came of them.";
+    page.counter("dns_forwarded_total", help);
+    for ((view, result), sum) in &state.dns.forwarded {
+        page.line(&[("view", view), ("result", result)], sum.count);
+    }
+    let help = "Seconds that askers waited for questions that were passed on, by view and result.";
+    page.counter("dns_forwarded_seconds_total", help);
+    for ((view, result), sum) in &state.dns.forwarded {
+        let waited = sum.waited.as_secs_f64();
+        page.line(&[("view", view), ("result", result)], waited);
+    }
 }
 
 /// What the last reload came to.

@@ -206,6 +206,7 @@ pub(super) async fn start(options: Options) -> Result<Lab, StartError> {
     Ok(Lab {
         shared,
         dns,
+        dns_all: addresses,
         rules,
         path,
         files,

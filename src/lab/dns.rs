@@ -13,7 +13,7 @@ use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
 
 use super::build::bind_error;
-use super::load::{self, of_views, of_zones};
+use super::load::{self, of_forwards, of_views, of_zones};
 use super::{StartError, reloaded_fact};
 use crate::journal::Journal;
 use crate::live::clock::Clock;
@@ -26,6 +26,7 @@ use crate::model::mistake::{Files, Mistake};
 use crate::model::network::{Element, Matcher};
 use crate::model::topology::{Dns, Share, Topology, View, ZoneSource};
 use crate::policy::answer::{Difference, Rules};
+use crate::policy::upstream;
 use crate::scenario;
 
 /// The name of the one view that serves zones which are given without views.
@@ -87,6 +88,10 @@ impl Source {
                     mistakes.extend(of_zones(&unsound.zones, files));
                     mistakes
                 })?;
+                let wrong = of_forwards(&loaded.dns, "", &loaded.places);
+                if !wrong.is_empty() {
+                    return Err(wrong);
+                }
                 let name = path.file_stem().and_then(|stem| stem.to_str());
                 let name = name.unwrap_or("dns").into();
                 let mut warnings = loaded.warnings;
@@ -218,6 +223,12 @@ impl Server {
         let told: Vec<_> = topology.dns.listeners().collect();
         let own = listen.is_empty().then(|| told.clone());
         let listen = if listen.is_empty() { told } else { listen };
+        if let Some(wrong) = upstream::wrong(&topology.dns, &listen).into_iter().next() {
+            return Err(StartError::System {
+                what: "questions cannot be passed on",
+                error: format!("{}: {}; {}", wrong.key, wrong.what, wrong.cure),
+            });
+        }
         let rules = rules.with_server(identity(&topology));
         let rules = Arc::new(ArcSwap::from_pointee(rules));
         let journal = Journal::keeping(&topology, FACTS_MAX);
@@ -309,6 +320,20 @@ impl Server {
             };
             let mistake = scenario::needs_restart(path, &*self.files, part);
             return Err(Refused::Mistakes(vec![mistake]));
+        }
+        if let Source::Views(path) | Source::Scenario(path) = &self.source
+            && let Some(wrong) = upstream::wrong(&loaded.topology.dns, &self.addresses).pop()
+        {
+            let part = match self.source {
+                Source::Scenario(_) => "dns.views",
+                Source::Views(_) | Source::Zones(_) => "views",
+            };
+            return Err(Refused::Mistakes(vec![Mistake {
+                path: wrong.key,
+                what: wrong.what,
+                cure: wrong.cure.into(),
+                ..scenario::needs_restart(path, &*self.files, part)
+            }]));
         }
         let old = self.rules.load_full();
         let rules = loaded.rules.replacing(&old);

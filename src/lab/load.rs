@@ -13,6 +13,7 @@ use crate::model::places::{Places, Subject};
 use crate::model::timeline::{RecordChange, Step, What};
 use crate::model::topology::{Dns, Topology, ZoneSource};
 use crate::policy::answer::Rules;
+use crate::policy::upstream;
 use crate::policy::view::{Selector, odd};
 use crate::policy::zone::Zone;
 use crate::scenario;
@@ -64,6 +65,7 @@ pub(super) fn load_for(
         mistakes
     })?;
     let mut mistakes = unfit(&topology);
+    mistakes.extend(of_forwards(&topology.dns, "dns.", &places));
     let loaded = Rules::load(&topology, Generation(1), files);
     if let Ok((rules, _)) = &loaded {
         mistakes.extend(of_changes(&topology.timeline, rules, path, files));
@@ -103,6 +105,23 @@ pub fn of_views(dns: &Dns, prefix: &str, places: &Places) -> Vec<Mistake> {
     let mut placed: Vec<Mistake> = placed.collect();
     placed.sort();
     placed
+}
+
+/// Gives what is wrong with whom views pass questions on for, and to.
+pub(super) fn of_forwards(dns: &Dns, prefix: &str, places: &Places) -> Vec<Mistake> {
+    let listeners: Vec<_> = dns.listeners().collect();
+    let wrong = upstream::wrong(dns, &listeners).into_iter();
+    let placed = wrong.filter_map(|wrong| {
+        let path = format!("{prefix}{}", wrong.key);
+        let place = |path: &str| places.place(&Subject::Scenario, path);
+        Some(Mistake {
+            place: place(&path).or_else(|| place(&format!("{prefix}views")))?,
+            path,
+            what: wrong.what,
+            cure: wrong.cure.into(),
+        })
+    });
+    placed.collect()
 }
 
 /// Reads each zone once for its mistakes.

@@ -66,6 +66,11 @@ pub fn identity(topology: &Topology) -> Identity {
     let secret = Secret::new(secret);
     Identity {
         name: topology.dns.nsid.as_bytes().into(),
+        version: topology
+            .dns
+            .version
+            .as_ref()
+            .map(|text| text.as_bytes().into()),
         cookies: match topology.dns.cookies {
             Cookies::Offered if random => answer::Cookies::Offered(secret),
             Cookies::Required if random => answer::Cookies::Required(secret),
@@ -192,11 +197,14 @@ impl Bound {
             topology,
         } = self;
         let tasks = Tasks::new();
-        let forwarders = Forwarders::new(&topology, &Handle::current(), &tasks);
+        let around = (&Handle::current(), &tasks);
+        let forwarders = Forwarders::new(&topology, shared.log.as_ref(), around);
         // A server runs once.
         let _ = shared.forwarders.set(forwarders);
         let flush = || {
             let kinds = shared.counts.take();
+            let forwarded = shared.forwarders.get().map(Forwarders::take);
+            let kinds = kinds.into_iter().chain(forwarded.into_iter().flatten());
             shared.journal.add((shared.now)(), &Node::Dns, kinds);
         };
         let mut tick = tokio::time::interval(FLUSH_EVERY);

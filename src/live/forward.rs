@@ -1,10 +1,12 @@
 //! One question to another server: by datagram from a fresh port, by stream when the answer was cut.
 
+pub(super) mod race;
+
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use hickory_proto::op::{Edns, Message, MessageType, Query, ResponseCode};
+use hickory_proto::op::{Edns, Message, MessageType, Query};
 use hickory_proto::rr::{Name, RecordType};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, UdpSocket};
@@ -12,45 +14,6 @@ use tokio::time::timeout;
 
 use crate::policy::answer::PAYLOAD_MAX;
 use crate::policy::resolver::{FORWARD_TIMEOUT, FORWARD_TRIES, Reply};
-
-/// Asks servers in turn until one answers; SERVFAIL and REFUSED are answers of the last one only.
-pub(super) async fn any(
-    servers: &[SocketAddr],
-    name: &Name,
-    record_type: RecordType,
-) -> io::Result<Reply> {
-    let mut last = Err(io::Error::from(io::ErrorKind::NotConnected));
-    for _ in 0..FORWARD_TRIES {
-        for server in servers {
-            let from: IpAddr = match server {
-                SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-                SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-            };
-            let limit = Duration::from(FORWARD_TIMEOUT);
-            match timeout(limit, once(*server, from, (name, record_type), true)).await {
-                Ok(Ok(reply)) if !is_failure(reply.rcode) => return Ok(reply),
-                Ok(other) => last = other,
-                Err(_) => last = Err(io::ErrorKind::TimedOut.into()),
-            }
-        }
-        // Who said no will not say yes a moment later.
-        if last.is_ok() {
-            break;
-        }
-    }
-    last
-}
-
-/// Tells whether another server may know better.
-const fn is_failure(rcode: ResponseCode) -> bool {
-    matches!(
-        rcode,
-        ResponseCode::ServFail
-            | ResponseCode::Refused
-            | ResponseCode::NotImp
-            | ResponseCode::FormErr
-    )
-}
 
 /// Asks until there is an answer, as often as the policy says.
 pub(super) async fn ask(
@@ -62,7 +25,7 @@ pub(super) async fn ask(
     let mut last = io::Error::from(io::ErrorKind::TimedOut);
     for _ in 0..FORWARD_TRIES {
         let limit = Duration::from(FORWARD_TIMEOUT);
-        match timeout(limit, once(server, from, (name, record_type), false)).await {
+        match timeout(limit, once(server, from, name, record_type)).await {
             Ok(Ok(reply)) => return Ok(reply),
             Ok(Err(error)) => last = error,
             Err(_) => last = io::ErrorKind::TimedOut.into(),
@@ -71,19 +34,14 @@ pub(super) async fn ask(
     Err(last)
 }
 
-/// Asks once; `recursion` tells whether the server is to ask others in its turn.
+/// Asks once, and takes of the answer what a resolver needs.
 async fn once(
     server: SocketAddr,
     from: IpAddr,
-    (name, record_type): (&Name, RecordType),
-    recursion: bool,
+    name: &Name,
+    record_type: RecordType,
 ) -> io::Result<Reply> {
-    let mut question = Message::query();
-    question.metadata.recursion_desired = recursion;
-    question.add_query(Query::query(name.clone(), record_type));
-    let mut edns = Edns::new();
-    edns.set_max_payload(PAYLOAD_MAX);
-    question.set_edns(edns);
+    let question = question(name, record_type, false);
     let answer = exchange(server, from, &question).await?;
     let rcode = answer.metadata.response_code;
     Ok(Reply::from_sections(
@@ -91,6 +49,17 @@ async fn once(
         answer.answers,
         answer.authorities,
     ))
+}
+
+/// Makes a question; `recursion` tells whether the server is to ask others in its turn.
+fn question(name: &Name, record_type: RecordType, recursion: bool) -> Message {
+    let mut question = Message::query();
+    question.metadata.recursion_desired = recursion;
+    question.add_query(Query::query(name.clone(), record_type));
+    let mut edns = Edns::new();
+    edns.set_max_payload(PAYLOAD_MAX);
+    question.set_edns(edns);
+    question
 }
 
 /// Sends a question from an address, over TCP when the answer did not fit, and waits without an end.

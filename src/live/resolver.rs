@@ -218,6 +218,7 @@ impl Resolver {
                 forward,
                 name,
                 record_type,
+                since: _,
             } => {
                 let from = *self.from();
                 let (resolver, server) = (self.clone(), self.inner.server);
@@ -234,7 +235,7 @@ impl Resolver {
             }
             // The sockets are bound before the machine hears of the start.
             Output::Listen => {}
-            Output::Reply { ask, reply } => {
+            Output::Reply { ask, reply, .. } => {
                 if let Some(asker) = self.waiting().remove(&ask) {
                     // A client that left is owed nothing.
                     let _ = asker.send(reply);

@@ -113,6 +113,18 @@ pub enum Kind {
     },
     /// How messages came and went since the last such fact.
     DnsCarried(DnsTraffic),
+    /// So many questions that were passed on to other servers were answered since the last such fact.
+    DnsForwarded {
+        /// The view.
+        view: Name,
+        /// What came of them, from a closed list: `answered`, `cached`, `failed`, `refused_full`,
+        /// `timeout`.
+        result: &'static str,
+        /// How many.
+        count: u64,
+        /// How long their askers waited, all together.
+        waited: Span,
+    },
     /// One answer, whole; a sample.
     DnsAnswered(Box<DnsAnswered>),
 

@@ -99,6 +99,8 @@ pub struct Dns {
     pub proxy_trusted: Vec<IpNet>,
     /// The name that the server gives to who asks for it (NSID, RFC 5001); empty for none.
     pub nsid: Name,
+    /// What it says of its software in class CH (RFC 4892); nothing when absent.
+    pub version: Option<Name>,
     /// Whether DNS cookies are given (RFC 7873).
     pub cookies: Cookies,
     /// How much of the address space of either family a reload may give other answers. Default all.
@@ -128,6 +130,7 @@ impl Dns {
         Self {
             listen,
             nsid: Self::NSID.into(),
+            version: None,
             cookies: Cookies::default(),
             listen_also: Vec::new(),
             mode: Mode::FirstMatch,

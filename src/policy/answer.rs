@@ -4,20 +4,23 @@
 //! flags, sections with the file and line of every record, and the reason. It follows aliases within
 //! one zone, as BIND and Knot do (NSD goes on into the other zones that it serves; RFC 6604 for the
 //! code), and fills the sections as BIND does with `minimal-responses yes`: addresses stand beside
-//! NS records and nothing else. ANY gets the first set of the zone file (RFC 8482 section 4.1).
-//! Signatures are data like others. What fits into a datagram is the writer's affair.
+//! NS, MX and SRV records and nothing else. ANY gets the first set of the zone file (RFC 8482 section
+//! 4.1). Signatures are data like others. What fits into a datagram is the writer's affair.
 
 mod change;
 mod diff;
 mod edns;
 mod faulty;
 mod homes;
+mod hosts;
 mod reason;
 mod rules;
 mod scope;
 mod section;
 #[cfg(test)]
 mod tests;
+
+use std::cmp::Reverse;
 
 use hickory_proto::op::{OpCode, ResponseCode};
 use hickory_proto::rr::{DNSClass, RecordType};
@@ -27,11 +30,12 @@ use crate::model::draw::Seed;
 use crate::model::id::Generation;
 use crate::model::time::Span;
 
+use self::hosts::{glue, hosts, targets};
 use super::cookie::Worth;
 use super::name::{Key, Name};
 use super::view::{Selected, Selector};
 use super::zone::{Found, Node, Set, Zone, lookup};
-use crate::model::network::{Verdict, judge};
+use crate::model::network::{Mode, Verdict, judge, judge_longest};
 use crate::model::topology::Miss;
 
 pub use self::diff::{CHANGES_MAX, Change, Contents, Difference, Fate, Group, Reach, Words, diff};
@@ -99,6 +103,10 @@ pub struct Answer<'r> {
     pub rcode: ResponseCode,
     /// Whether the server speaks for the name (AA).
     pub authoritative: bool,
+    /// Whether the view has other servers asked for this client (RA); so BIND, on every answer.
+    pub recursion_available: bool,
+    /// What the server says of itself in class CH, the only record then (RFC 4892).
+    pub chaos: Option<&'r [u8]>,
     /// The records asked for, aliases first.
     pub answer: Section<'r>,
     /// The SOA of a negative answer, or the name servers of a delegation.
@@ -127,6 +135,15 @@ pub fn decide<'r>(rules: &'r Rules, question: &Question) -> Answer<'r> {
     }
     let ended = !rules.faults.is_empty() && faulty::apply(&mut answer, rules, question);
     if ended && (answer.dropped || refusal.is_none()) {
+        return answer.with_error();
+    }
+    if let Some((_, Step::Class)) = refusal
+        && without_cookie(rules, question).is_none()
+        && let Some(text) = edns::chaos(&rules.server, question)
+    {
+        answer.chaos = Some(text);
+        answer.authoritative = true;
+        answer.reason.step = Step::Chaos;
         return answer.with_error();
     }
     if let Some((rcode, step)) = refusal {
@@ -230,6 +247,8 @@ impl<'r> Answer<'r> {
             selector: &rules.selector,
             rcode: ResponseCode::NoError,
             authoritative: false,
+            recursion_available: false,
+            chaos: None,
             answer: Section::default(),
             authority: Section::default(),
             additional: Section::default(),
@@ -261,21 +280,28 @@ impl<'r> Answer<'r> {
         let selected = selector.select(source, question.destination.0.ip());
         self.selected = Some(selected);
         self.view = selected.matched.map(|(view, _)| &self.views[view]);
+        self.recursion_available = self
+            .view
+            .is_some_and(|view| view.asks_for(question.source.ip()));
     }
 
     /// Leaves a name that no zone of the view holds to other servers, if the view has some and the
     /// client may ask them. The address of an option moves nobody: it could be anybody's.
     fn pass_on(&mut self, view: &'r View, question: &Question) {
-        let Some(forward) = view.forward.as_ref().filter(|_| question.recursion_desired) else {
+        if view.forward.is_none() || !question.recursion_desired {
             return;
-        };
-        let allowed = judge(&forward.allow, question.source.ip());
-        if matches!(allowed, Verdict::Allowed(_)) {
+        }
+        if view.asks_for(question.source.ip()) {
             self.rcode = ResponseCode::NoError;
             self.reason.step = Step::Forwarded;
         } else {
             self.reason.step = Step::NotForwarded;
         }
+    }
+
+    /// Tells whether the answer is that others are to be asked, whose addresses go with it.
+    pub const fn is_referral(&self) -> bool {
+        matches!(self.reason.step, Step::Delegation(_))
     }
 
     /// Tells whether other servers are to be asked; the sections are empty then.
@@ -476,8 +502,36 @@ impl<'r> Answer<'r> {
                     || in_list(&view.match_destinations, asker.destination.to_canonical()))
         };
         let place = self.views.iter().position(|one| std::ptr::eq(one, view))?;
+        if self.selector.mode() == Mode::LongestPrefix {
+            return self.next_wider(place, asker, key, record_type);
+        }
         let later = self.views[place + 1..].iter();
         let mut later = later.filter(|view| lets_in(view));
+        later.find_map(|view| Some((view, view.held_for(key, record_type)?.0)))
+    }
+
+    /// Finds the view of the next shorter prefix that lets the asker in and has a zone for a name;
+    /// the order of the file decides between equals, as it does for the first choice.
+    fn next_wider(
+        &self,
+        place: usize,
+        asker: Asker,
+        key: &Key,
+        record_type: RecordType,
+    ) -> Option<(&'r View, &'r Zone)> {
+        let lists = self.selector.lists().enumerate();
+        let open = lists.filter(|(_, lists)| lists.take(asker.destination));
+        let mut ranked: Vec<(Reverse<u8>, usize)> = open
+            .filter_map(|(view, lists)| {
+                let (verdict, length) = judge_longest(lists.clients, asker.source);
+                matches!(verdict, Verdict::Allowed(_)).then_some((Reverse(length), view))
+            })
+            .collect();
+        ranked.sort_unstable();
+        // A view that a fault chose may let in others only; then all are asked but itself.
+        let own = ranked.iter().position(|(_, view)| *view == place);
+        let later = ranked.into_iter().skip(own.map_or(0, |own| own + 1));
+        let mut later = later.filter_map(|(_, view)| self.views.get(view));
         later.find_map(|view| Some((view, view.held_for(key, record_type)?.0)))
     }
 
@@ -501,6 +555,7 @@ impl<'r> Answer<'r> {
                     // What BIND, Knot and NSD give even where they give little.
                     self.additional.extend(hosts(zone, set));
                 }
+                self.additional.extend(targets(zone, set));
                 match wildcard {
                     true => Step::Wildcard(node),
                     false => Step::Exact,
@@ -546,35 +601,6 @@ fn negative(zone: &Zone) -> Option<Rrset<'_>> {
     let mut set = Rrset::of(apex, soa?);
     set.ttl = ttl;
     Some(set)
-}
-
-/// Gives the addresses at or below a cut of this zone's name servers (RFC 9471).
-fn glue<'r>(zone: &'r Zone, servers: Set<'r>) -> impl Iterator<Item = Rrset<'r>> {
-    let targets = servers
-        .items()
-        .filter_map(|item| Name::from_wire(item.data));
-    let nodes = targets.filter_map(|target| {
-        let key = Key::new(&target);
-        let below = key.is_under(zone.key()) && zone.is_cut_off(&key);
-        zone.node(&key).filter(|_| below)
-    });
-    nodes.flat_map(addresses)
-}
-
-/// Gives the addresses that a zone has of these name servers.
-fn hosts<'r>(zone: &'r Zone, servers: Set<'r>) -> impl Iterator<Item = Rrset<'r>> {
-    let targets = servers
-        .items()
-        .filter_map(|item| Name::from_wire(item.data));
-    let nodes = targets.filter_map(|target| zone.node(&Key::new(&target)));
-    nodes.flat_map(addresses)
-}
-
-fn addresses(node: Node<'_>) -> impl Iterator<Item = Rrset<'_>> {
-    let sets = [RecordType::A, RecordType::AAAA]
-        .into_iter()
-        .filter_map(move |record_type| node.set(record_type));
-    sets.map(move |set| Rrset::of(node, set))
 }
 
 impl Transport {

@@ -3,7 +3,8 @@
 //! In go questions of clients and what the DNS server answered; out come questions to the DNS server
 //! and answers, their TTLs counted down. Whoever asks what is being asked already waits for the same
 //! answer. An answer lives as long as the shortest TTL in it, a negative one as RFC 2308 section 5
-//! says, and is kept by name and type; TTL 0 is not kept, nor is a failure. It follows CNAMEs that
+//! says, and is kept by name and type; TTL 0 is not kept. A failure is kept by those who are told to
+//! (RFC 9520), a few seconds first and longer each time. It follows CNAMEs that
 //! lead out of the answer, not referrals: a forwarder's server answers in full. A move to another
 //! network flushes nothing, so that answers for the old one live on.
 
@@ -29,8 +30,11 @@ use crate::policy::{Context, Machine, Outbox};
 
 use self::cache::{Cache, Entry};
 
-pub use self::cache::{CACHE_MAX, NEGATIVE_MAX, TTL_MAX};
-pub use self::message::{Input, Output, Reply};
+pub use self::cache::{CACHE_MAX, FAILURE_MAX, FAILURE_MIN, NEGATIVE_MAX, TTL_MAX};
+pub use self::message::{
+    CACHED_ERROR, ERRORS_MAX, Extended, Input, NETWORK_ERROR, NO_REACHABLE_AUTHORITY, Output,
+    Reply, Source,
+};
 
 /// How long the DNS server may take for one question, before it is asked again.
 ///
@@ -39,6 +43,9 @@ pub const FORWARD_TIMEOUT: Span = Span::from_secs(2);
 
 /// How often it is asked.
 pub const FORWARD_TRIES: u32 = 2;
+
+/// How long one question may take with all that it leads to, before it has failed.
+pub const QUESTION_MAX: Span = Span::from_ms(4_500);
 
 /// How many different questions are asked of the DNS server at once; further ones are SERVFAIL.
 pub const FLIGHTS_MAX: usize = 1_024;
@@ -53,6 +60,8 @@ pub struct Resolver {
     node: Node,
     work: Work,
     floor: Span,
+    /// Whether failures are kept, too.
+    keeps_failures: bool,
     cache: Cache,
     flights: BTreeMap<u64, Flight>,
     /// The flight of each question that is being asked.
@@ -79,6 +88,8 @@ struct Flight {
     /// The aliases that were followed so far.
     chain: Vec<Record>,
     hops: usize,
+    /// When it was asked first.
+    since: Time,
     waiting: Vec<Asker>,
 }
 
@@ -96,11 +107,23 @@ impl Resolver {
             node: Node::Resolver(name.clone()),
             work: Work::Stopped,
             floor: Span::ZERO,
+            keeps_failures: false,
             cache: Cache::default(),
             flights: BTreeMap::new(),
             asked: BTreeMap::new(),
             waiting: 0,
             forwards: 0,
+        }
+    }
+
+    /// Has failures kept, as RFC 9520 asks of every resolver that faces the world: from
+    /// [`FAILURE_MIN`] up to [`FAILURE_MAX`]. A lab's own resolver asks again at once, so that what
+    /// is seen of a fault is the fault's.
+    #[must_use]
+    pub fn keeping_failures(self) -> Self {
+        Self {
+            keeps_failures: true,
+            ..self
         }
     }
 
@@ -111,13 +134,15 @@ impl Resolver {
         let question = (LowerName::new(&asker.name), record_type);
         if let Some(entry) = self.cache.get(&question, now) {
             let reply = entry.reply(now);
-            answer(asker, record_type, reply, true, &entry.words, out);
+            let source = Source::Cached;
+            answer(asker, record_type, (reply, source), &entry.words, out);
             return;
         }
         let known = self.asked.get(&question).copied();
         let full = known.is_none() && self.flights.len() == FLIGHTS_MAX;
         if full || self.waiting == WAITING_MAX {
-            answer(asker, record_type, Reply::failure(), false, &[], out);
+            let reply = (Reply::failure(), Source::Full);
+            answer(asker, record_type, reply, &[], out);
             return;
         }
         self.waiting += 1;
@@ -130,6 +155,7 @@ impl Resolver {
             question,
             chain: Vec::new(),
             hops: 0,
+            since: now,
             waiting: vec![asker],
         };
         self.forward(flight, name, out);
@@ -138,13 +164,14 @@ impl Resolver {
     fn forward(&mut self, flight: Flight, name: Name, out: &mut Outbox<Output>) {
         self.forwards += 1;
         let forward = self.forwards;
-        let record_type = flight.question.1;
+        let (record_type, since) = (flight.question.1, flight.since);
         self.asked.insert(flight.question.clone(), forward);
         self.flights.insert(forward, flight);
         out.push(Output::Forward {
             forward,
             name,
             record_type,
+            since,
         });
     }
 
@@ -157,7 +184,7 @@ impl Resolver {
         flight.chain.append(&mut reply.records);
         if let Some(target) = target {
             flight.hops += 1;
-            if flight.hops <= CHAIN_MAX {
+            if flight.hops <= CHAIN_MAX && now.since(flight.since) < QUESTION_MAX {
                 self.forward(flight, target, out);
                 return;
             }
@@ -166,6 +193,21 @@ impl Resolver {
             reply.records = std::mem::take(&mut flight.chain);
         }
         let entry = Entry::new(now, reply, self.floor);
+        self.finish_flight(now, flight, entry, out);
+    }
+
+    /// Answers everyone who waits for a flight, and keeps the answer if it is to be kept.
+    fn finish_flight(
+        &mut self,
+        now: Time,
+        flight: Flight,
+        mut entry: Entry,
+        out: &mut Outbox<Output>,
+    ) {
+        if self.keeps_failures {
+            let before = self.cache.before(&flight.question);
+            entry.keep_failure(before);
+        }
         let question = self.end(flight, now, &entry, out);
         if entry.is_kept() {
             self.cache.put(question, entry, now);
@@ -186,8 +228,8 @@ impl Resolver {
         self.asked.remove(&question);
         self.waiting -= waiting.len();
         for asker in waiting {
-            let reply = entry.reply(now);
-            answer(asker, question.1, reply, false, &entry.words, out);
+            let reply = (entry.fresh(now), Source::Asked);
+            answer(asker, question.1, reply, &entry.words, out);
         }
         self.finish(out);
         question
@@ -255,7 +297,7 @@ impl Machine for Resolver {
             Input::Failed { forward } => {
                 if let Some(flight) = self.flights.remove(&forward) {
                     let failure = Entry::new(cx.now, Reply::failure(), Span::ZERO);
-                    self.end(flight, cx.now, &failure, out);
+                    self.finish_flight(cx.now, flight, failure, out);
                 }
             }
             Input::Floor(floor) => self.floor = floor.unwrap_or_default(),
@@ -295,8 +337,7 @@ fn open_end(flight: &Flight, reply: &Reply) -> Option<Name> {
 fn answer(
     asker: Asker,
     record_type: RecordType,
-    reply: Reply,
-    cached: bool,
+    (reply, source): (Reply, Source),
     words: &[id::Name],
     out: &mut Outbox<Output>,
 ) {
@@ -305,12 +346,12 @@ fn answer(
         client,
         name: name.to_ascii().into(),
         rtype: type_word(record_type).into(),
-        cached,
+        cached: source == Source::Cached,
         rcode: rcode_word(reply.rcode).into(),
         ttl: reply.ttl(),
         answer: words.to_vec(),
     })));
-    out.push(Output::Reply { ask, reply });
+    out.push(Output::Reply { ask, reply, source });
 }
 
 /// Writes records as facts show them.

@@ -60,6 +60,8 @@ pub struct Dns {
     pub mode: Option<Mode>,
     /// As `dns.nsid`.
     pub nsid: Option<String>,
+    /// As `dns.version`.
+    pub version: Option<String>,
     /// As `dns.cookies`.
     pub cookies: Option<Cookies>,
     /// Elements by the name of their match list.

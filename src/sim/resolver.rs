@@ -163,6 +163,7 @@ impl World<'_> {
                 forward,
                 name,
                 record_type,
+                since: _,
             } => {
                 let forward = Forward {
                     resolver: index,
@@ -176,7 +177,7 @@ impl World<'_> {
                     .push(at, Id::Resolver(index), Event::Forward(Box::new(forward)));
             }
             Output::Listen => resolver.listening = true,
-            Output::Reply { ask, reply } => {
+            Output::Reply { ask, reply, .. } => {
                 if let Some(Asked { link, tried, .. }) = resolver.waiting.remove(&ask) {
                     let heard = super::dns::Heard::of(&reply);
                     self.heard(Id::Resolver(index), (link, tried), heard, Span::ZERO);

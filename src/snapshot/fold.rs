@@ -119,6 +119,17 @@ impl Snapshot {
                 let key = (view.clone(), rule.clone(), rcode.clone());
                 *self.dns.answers.entry(key).or_default() += count;
             }
+            Kind::DnsForwarded {
+                view,
+                result,
+                count,
+                waited,
+            } => {
+                let sum = self.dns.forwarded.entry((view.clone(), *result));
+                let sum = sum.or_default();
+                sum.count += count;
+                sum.waited = sum.waited + *waited;
+            }
             Kind::DnsCarried(traffic) => self.dns.traffic.add(*traffic),
             Kind::DnsAnswered(answered) => {
                 if self.dns.queries.len() == QUERIES_MAX {

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test helper fails its test")]
 
+mod courtesy;
 mod diff;
 mod explain;
 mod faults;

@@ -5,6 +5,7 @@
 //! that the server asks, so the two cannot differ.
 
 mod cache;
+mod passed;
 mod rules;
 mod zones;
 
@@ -276,6 +277,9 @@ fn as_text(
         answer.reason,
         answer.reason.step.rfc()
     )?;
+    for line in passed::lines(question, answer) {
+        writeln!(text, "forward   {line}")?;
+    }
     if let Some(closest) = answer.reason.closest {
         writeln!(
             text,
@@ -363,6 +367,7 @@ fn as_json(scenario: &str, rules: &Rules, asked: &Asked, answer: &Answer<'_>) ->
         "rule": answer.rule().map(ToString::to_string),
         "zone": answer.zone.map(|zone| zone.origin().to_ascii()),
         "zone_why": zones::why(question, answer),
+        "forward": passed::as_json(question, answer),
         "generation": answer.generation.0,
         "faults": answer.reason.faults.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "step": answer.reason.to_string(),

@@ -120,6 +120,18 @@ fn fields(kind: &Kind) -> (&'static str, Value) {
                 "count": count,
             }),
         ),
+        Kind::DnsForwarded {
+            view,
+            result,
+            count,
+            waited,
+        } => (
+            "dns_forwarded",
+            json!({
+                "view": view.to_string(), "result": result, "count": count,
+                "waited_us": waited.as_us(),
+            }),
+        ),
         Kind::DnsAnswered(answered) => ("dns_answered", dns_answered(answered)),
         Kind::FlowOpened {
             flow,

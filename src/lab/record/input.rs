@@ -302,6 +302,9 @@ struct ReplyShape {
     records: Vec<Record>,
     #[serde(with = "wire::option")]
     soa: Option<Box<Record>>,
+    /// A lab's resolver takes none from the lab's DNS server.
+    #[serde(skip)]
+    errors: Vec<resolver::Extended>,
 }
 
 #[derive(Deserialize, Serialize)]

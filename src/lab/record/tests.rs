@@ -218,6 +218,7 @@ fn resolver_inputs() -> Vec<AnyInput> {
         rcode,
         records: vec![Record::from_rdata(name.clone(), 7, txt.clone()); 2],
         soa,
+        errors: Vec::new(),
     };
     let inputs = vec![
         Input::Answered {

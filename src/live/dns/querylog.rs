@@ -6,17 +6,25 @@
 //!
 //! ```text
 //! TIME client ADDRESS#PORT (NAME): view VIEW: query: NAME CLASS TYPE FLAGS (DESTINATION)
-//!      rule RULE rcode RCODE answer FLAGS size BYTES [ecs NET] step STEP
+//!      rule RULE rcode RCODE answer FLAGS size BYTES [server SERVER] [ecs NET] step STEP
 //! ```
 //!
-//! all on one line. The first FLAGS are BIND's: `+` recursion desired or `-`, `E(0)` EDNS and its
+//! all on one line, and for a message that could not be read
+//!
+//! ```text
+//! TIME client ADDRESS#PORT: malformed: PROBLEM (received BYTES over TRANSPORT) rcode FORMERR
+//! ```
+//!
+//! The first FLAGS are BIND's: `+` recursion desired or `-`, `E(0)` EDNS and its
 //! version, `T` TCP, `D` DNSSEC OK, `C` checking disabled. Those of the answer are `aa`, `tc`,
-//! joined by commas, or `-`. Names are written with the escapes of zone files, so no octet of a
+//! joined by commas, or `-`. SERVER is who answered a question that was passed on: an address, `cache`,
+//! or `none`. Names are written with the escapes of zone files, so no octet of a
 //! query can end a line or colour a terminal.
 
 use std::fmt::{self, Write as _};
 use std::fs::OpenOptions;
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{
@@ -25,11 +33,13 @@ use std::sync::mpsc::{
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::DNSClass;
 
+use super::message::Problem;
 use super::writer::Head;
 use crate::live::clock::Clock;
-use crate::policy::answer::{Answer, Question, Transport};
+use crate::policy::answer::{Answer, Question, Transport, rcode_word};
 use crate::policy::zone::type_word;
 
 /// How many lines wait for the disk; at 300 bytes a line a few megabytes.
@@ -82,6 +92,54 @@ pub(super) struct Entry<'a> {
     /// How many bytes were sent; none when a fault took the answer away.
     pub(super) size: usize,
     pub(super) truncated: bool,
+    /// What other servers said, when they were asked.
+    pub(super) told: Option<Told>,
+}
+
+/// A message that could not be read.
+pub(super) struct Malformed {
+    pub(super) client: SocketAddr,
+    pub(super) transport: Transport,
+    pub(super) problem: Problem,
+    /// How many bytes came.
+    pub(super) size: usize,
+}
+
+/// What became of a question that was passed on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Told {
+    pub(super) rcode: ResponseCode,
+    pub(super) server: Server,
+}
+
+/// Who answered a question that was passed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Server {
+    /// Nobody: the answer was kept.
+    Cache,
+    /// Nobody.
+    None,
+    /// This one.
+    Other(SocketAddr),
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cache => f.write_str("cache"),
+            Self::None => f.write_str("none"),
+            Self::Other(address) => address.fmt(f),
+        }
+    }
+}
+
+impl Entry<'_> {
+    const fn rcode(&self) -> &'static str {
+        match self.told {
+            Some(told) => rcode_word(told.rcode),
+            None => self.answer.code(),
+        }
+    }
 }
 
 /// A worker's way into the log.
@@ -148,10 +206,38 @@ impl Logger {
     /// Logs a query; gives whether there was room.
     pub(super) fn write(&self, entry: &Entry<'_>) -> bool {
         let at = self.log.clock.calendar();
-        let line = match self.log.form {
+        self.put(match self.log.form {
             Form::Json => json(at, entry),
             Form::Text => text(at, entry),
-        };
+        })
+    }
+
+    /// Logs a message that could not be read, and was answered FORMERR; gives whether there was room.
+    pub(super) fn write_malformed(&self, malformed: &Malformed) -> bool {
+        let at = humantime::format_rfc3339_millis(self.log.clock.calendar());
+        let Malformed {
+            client,
+            transport,
+            problem,
+            size,
+        } = malformed;
+        let word = transport.word();
+        self.put(match self.log.form {
+            Form::Json => format!(
+                "{{\"time\":\"{at}\",\"client\":{},\"transport\":\"{word}\",\"rcode\":\"FORMERR\",\
+                 \"received_bytes\":{size},\"malformed\":{}}}",
+                quoted(&client.to_string()),
+                quoted(&problem.to_string()),
+            ),
+            Form::Text => format!(
+                "{at} client {}#{}: malformed: {problem} (received {size} over {word}) rcode FORMERR",
+                client.ip(),
+                client.port(),
+            ),
+        })
+    }
+
+    fn put(&self, line: String) -> bool {
         match self.queue.try_send(Order::Line(line)) {
             Ok(()) => true,
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
@@ -247,10 +333,13 @@ fn text(at: SystemTime, entry: &Entry<'_>) -> String {
         class(question.class),
         Asked(entry),
         question.destination.ip(),
-        answer.code(),
+        entry.rcode(),
         Answered(entry),
         entry.size,
     );
+    if let Some(told) = entry.told {
+        let _ = write!(line, " server {}", told.server);
+    }
     if let Some(subnet) = question.edns.and_then(|edns| edns.subnet) {
         let _ = write!(line, " ecs {subnet}");
     }
@@ -265,10 +354,11 @@ fn json(at: SystemTime, entry: &Entry<'_>) -> String {
     let optional = |text: Option<&str>| text.map_or_else(|| String::from("null"), quoted);
     let subnet = question.edns.and_then(|edns| edns.subnet);
     let subnet = subnet.map(|subnet| subnet.to_string());
+    let server = entry.told.map(|told| told.server.to_string());
     format!(
         "{{\"time\":{},\"client\":{},\"subnet\":{},\"transport\":{},\"name\":{},\"class\":{},\
          \"type\":{},\"flags\":{},\"destination\":{},\"view\":{},\"rule\":{},\"rcode\":{},\
-         \"answer\":{},\"size_bytes\":{},\"step\":{}}}",
+         \"answer\":{},\"size_bytes\":{},\"server\":{},\"step\":{}}}",
         quoted(&humantime::format_rfc3339_millis(at).to_string()),
         quoted(&question.source.to_string()),
         optional(subnet.as_deref()),
@@ -280,9 +370,10 @@ fn json(at: SystemTime, entry: &Entry<'_>) -> String {
         quoted(&question.destination.to_string()),
         optional(answer.view.map(|view| &*view.name)),
         optional(answer.rule().map(|rule| &**rule)),
-        quoted(answer.code()),
+        quoted(entry.rcode()),
         quoted(&Answered(entry).to_string()),
         entry.size,
+        optional(server.as_deref()),
         quoted(&answer.reason.to_string()),
     )
 }

@@ -23,7 +23,7 @@ pub(super) struct Shape {
     /// What answers: 0 for nobody's view, an odd number for a view, an even one for what several
     /// views share.
     pub(super) home: u32,
-    /// Without EDNS, with it, with DNSSEC OK.
+    /// Without EDNS, with it, with DNSSEC OK; and whether names of the client are passed on.
     pub(super) edns: u8,
 }
 

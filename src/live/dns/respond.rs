@@ -9,8 +9,9 @@ use std::sync::Arc;
 use hickory_proto::op::{OpCode, ResponseCode};
 
 use super::carry::{self, Respond, Responders};
-use super::forwarder::Waiting;
+use super::forwarder;
 use super::message::{self, Malformed, Parsed, Problem, Query};
+use super::querylog;
 use super::worker::{From, Outcome, Read, Shared, Worker};
 use super::writer::{Head, write_error};
 use crate::live::clock::Clock;
@@ -56,7 +57,6 @@ impl Respond for Responder {
                 if self.forward(&view, &asked, &read, from) {
                     return carry::Reply::Deferred;
                 }
-                self.fail(&read);
                 None
             }
             Outcome::Now => None,
@@ -95,7 +95,12 @@ impl Responder {
             Parsed::Ignored => Outcome::Nothing,
             Parsed::Malformed(malformed) => {
                 self.refuse(message, &malformed);
-                self.worker.count_malformed(from.transport);
+                self.worker.count_malformed(&querylog::Malformed {
+                    client: from.client,
+                    transport: from.transport,
+                    problem: malformed.problem,
+                    size: message.len(),
+                });
                 Outcome::Now
             }
             Parsed::Query(query) => {
@@ -105,24 +110,26 @@ impl Responder {
         }
     }
 
-    /// Has a view's other servers asked; `false` when too many wait, or there are none.
-    fn forward(&self, view: &Name, asked: &carry::Asked<'_>, read: &Read<'_>, from: From) -> bool {
+    /// Has a view's other servers asked; `false` when the answer, a failure, is written already.
+    fn forward(
+        &mut self,
+        view: &Name,
+        asked: &carry::Asked<'_>,
+        read: &Read<'_>,
+        from: From,
+    ) -> bool {
         let Some(forwarders) = self.shared.forwarders.get() else {
+            self.fail(read);
             return false;
         };
-        let forward = self.worker.forward(view);
-        let (Some(answerer), Some(forward)) = (asked.answerer(), forward) else {
-            return false;
-        };
-        let waiting = Waiting {
-            head: read.head,
-            question: read.question.to_vec(),
-            edns: read.edns,
+        let asked = forwarder::Asked {
+            view,
+            read,
             from,
-            answerer,
+            rules: self.worker.rules(),
+            answerer: asked.answerer(),
         };
-        forwarders.ask(view, &forward, waiting);
-        true
+        forwarders.ask(asked, &mut self.message)
     }
 
     /// Answers SERVFAIL, since nobody can be asked.

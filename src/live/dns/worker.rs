@@ -17,7 +17,7 @@ use hickory_proto::rr::{DNSClass, RecordType};
 use super::classes::{Class, Classes, Word};
 use super::counts::{Counter, Counts, Label, Traffic, label};
 use super::forwarder::Forwarders;
-use super::querylog::{Entry, Logger, QueryLog};
+use super::querylog::{Entry, Logger, Malformed, QueryLog};
 use super::rendered::{Counted, Rendered, Shape, Wanted};
 use super::writer::{Head, limit, write};
 use crate::journal::Journal;
@@ -25,7 +25,6 @@ use crate::model::addr::{ClientAddr, ListenAddr};
 use crate::model::draw::Seed;
 use crate::model::id::{Name, Node};
 use crate::model::time::{Span, Time};
-use crate::model::topology::Forward;
 use crate::policy::answer::{Answer, Edns, Question, Rules, Transport, decide};
 use crate::policy::name;
 
@@ -110,9 +109,14 @@ impl Worker {
         }
     }
 
-    /// Counts a message that could not be read.
-    pub(super) fn count_malformed(&mut self, transport: Transport) {
-        self.count_message(transport);
+    /// Counts a message that could not be read, and logs it.
+    pub(super) fn count_malformed(&mut self, malformed: &Malformed) {
+        self.count_message(malformed.transport);
+        if let Some(log) = &self.log
+            && !log.write_malformed(malformed)
+        {
+            self.traffic.unlogged.add();
+        }
         self.traffic.malformed.add();
         let label: Label = (None, None, "FORMERR");
         let counter = self.counters.entry(label);
@@ -162,10 +166,9 @@ impl Worker {
         self.decide(asked, from, wanted.as_ref(), out)
     }
 
-    /// Gives the other servers of a view, by the rules that answered last.
-    pub(super) fn forward(&self, view: &Name) -> Option<Forward> {
-        let mut views = self.current.views.iter();
-        views.find(|other| other.name == *view)?.forward.clone()
+    /// Gives the rules that answered last.
+    pub(super) const fn rules(&self) -> &Arc<Rules> {
+        &self.current
     }
 
     /// Tells what a question is kept under, and the class of the client; `None` when its answer is
@@ -196,6 +199,11 @@ impl Worker {
                 }
             }
         };
+        // Whose questions are passed on has a list of its own, and RA tells.
+        let view = class.matched.map(|(view, _)| view as usize);
+        let view = view.and_then(|view| self.current.views.get(view));
+        let passes = view.is_some_and(|view| view.asks_for(client));
+        let edns = edns | u8::from(passes) << 2;
         let shape = Shape { home, edns };
         Some((Wanted::new(asked.question, shape), class))
     }
@@ -230,6 +238,13 @@ impl Worker {
             let now = (shared.now)();
             shared.journal.add(now, &Node::Dns, [sample]);
         }
+        if answer.is_forwarded()
+            && !answer.dropped
+            && let Some(view) = answer.view
+        {
+            // Written, and logged, when the answer is there.
+            return Outcome::Forward(view.name.clone());
+        }
         let cut = !answer.dropped && {
             let limit = limit(from.transport, asked.edns.as_ref());
             write(out, asked.head, asked.question, &answer, limit)
@@ -244,6 +259,7 @@ impl Worker {
                 answer: &answer,
                 size: if answer.dropped { 0 } else { out.len() },
                 truncated: cut,
+                told: None,
             };
             if !log.write(&entry) {
                 self.traffic.unlogged.add();
@@ -251,11 +267,6 @@ impl Worker {
         }
         if answer.dropped {
             return Outcome::Nothing;
-        }
-        if answer.is_forwarded()
-            && let Some(view) = answer.view
-        {
-            return Outcome::Forward(view.name.clone());
         }
         if let (Some((wanted, _)), Some(counted)) = (wanted, counted)
             && !cut

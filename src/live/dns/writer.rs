@@ -74,7 +74,7 @@ pub(super) fn write(
     let flags = Flags {
         rcode: answer.rcode,
         authoritative: answer.authoritative,
-        recursion_available: false,
+        recursion_available: answer.recursion_available,
     };
     let mut writer = Writer::new(out, head, flags, question, limit);
     let edns = answer.edns.as_ref();
@@ -92,13 +92,18 @@ pub(super) fn write(
     ] {
         for set in sets.iter() {
             if !writer.set(section, set) {
-                writer.truncated = true;
+                // Addresses beside an answer are a courtesy; those of a referral are not (RFC 9471
+                // section 3).
+                writer.truncated = section < 3 || answer.is_referral();
                 break;
             }
         }
         if writer.truncated {
             break;
         }
+    }
+    if let Some(text) = answer.chaos {
+        writer.chaos(text);
     }
     if let Some(edns) = edns {
         writer.opt(edns, answer.rcode, &words);
@@ -126,34 +131,22 @@ pub(super) fn write_error(
     writer.finish();
 }
 
-/// The code of the extended error for servers that could not be reached (RFC 8914 section 4.23).
-const NO_REACHABLE: u16 = 22;
-
-/// Writes what other servers said, for a question as it came.
+/// Writes what other servers said, for a question as it came; `words` go with the extended error.
+/// Gives whether something was left out (TC).
 pub(super) fn write_resolved(
     out: &mut Vec<u8>,
-    (head, question, edns): (Head, &[u8], Option<&Edns>),
+    (head, question): (Head, &[u8]),
+    (own, words): (Option<&OwnEdns<'_>>, &str),
     reply: &Reply,
     limit: usize,
-) {
+) -> bool {
     let flags = Flags {
         rcode: reply.rcode,
         authoritative: false,
         recursion_available: true,
     };
-    let failed = reply.rcode == ResponseCode::ServFail;
-    let words = if failed {
-        "no server gave an answer"
-    } else {
-        ""
-    };
-    let own = edns.map(|edns| OwnEdns {
-        dnssec_ok: edns.dnssec_ok,
-        error: failed.then_some(NO_REACHABLE),
-        ..OwnEdns::default()
-    });
     let mut writer = Writer::new(out, head, flags, question, limit);
-    let room = own.as_ref().map_or(0, |own| opt_length(own, words));
+    let room = own.map_or(0, |own| opt_length(own, words));
     writer.limit = writer.limit.saturating_sub(room);
     let answer = reply.records.iter().map(|record| (1, record));
     let negative = reply.soa.as_deref().map(|record| (2, record));
@@ -167,10 +160,10 @@ pub(super) fn write_resolved(
         writer.counts = [writer.counts[0], 0, 0, 0];
         writer.truncated = true;
     }
-    if let Some(own) = &own {
+    if let Some(own) = own {
         writer.opt(own, reply.rcode, words);
     }
-    writer.finish();
+    writer.finish()
 }
 
 /// Gives how many octets an asker takes.
@@ -240,6 +233,19 @@ impl<'o> Writer<'o> {
         }
         self.counts[section] += count;
         true
+    }
+
+    /// Writes what the server says of itself, as TXT of class CH; it always fits.
+    fn chaos(&mut self, text: &[u8]) {
+        // The name is the question's.
+        self.out.extend([0xc0, 0x0c]);
+        self.out.extend(u16::from(RecordType::TXT).to_be_bytes());
+        self.out.extend([0, 3, 0, 0, 0, 0]);
+        let length = u8::try_from(text.len()).unwrap_or(0);
+        self.out.extend((u16::from(length) + 1).to_be_bytes());
+        self.out.push(length);
+        self.out.extend(&text[..usize::from(length)]);
+        self.counts[1] += 1;
     }
 
     /// Writes a record that another server gave.
@@ -425,6 +431,9 @@ fn options(out: &mut Vec<u8>, edns: &OwnEdns<'_>, words: &str) {
     }
     if let Some(error) = edns.error {
         option(out, 15, &[&error.to_be_bytes(), words.as_bytes()]);
+    }
+    for error in edns.errors_more {
+        option(out, 15, &[&error.to_be_bytes()]);
     }
 }
 

@@ -137,6 +137,7 @@ impl Reply {
             rcode,
             records,
             soa,
+            errors: _,
         } = resolved;
         let edns = question.edns.map(|edns| {
             let own = OwnEdns {

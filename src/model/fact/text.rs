@@ -83,6 +83,15 @@ impl Display for Sentence<'_> {
                 )?;
                 write!(f, "{truncated} answers truncated, {unlogged} not logged")
             }
+            Kind::DnsForwarded {
+                view,
+                result,
+                count,
+                waited,
+            } => write!(
+                f,
+                "{count} questions of view {view} passed on: {result}, {waited} waited in all"
+            ),
             Kind::DnsAnswered(answered) => answered.fmt(f),
             Kind::FlowOpened { .. }
             | Kind::ClientRefused { .. }

@@ -4,6 +4,8 @@
 //! flags that are not known are not carried at all, padding and keepalive neither: the carrier
 //! answers those, or ignores them.
 
+use hickory_proto::rr::{DNSClass, RecordType};
+
 use super::reason::{Note, Step};
 use super::{Answer, PAYLOAD_MAX, Question, Rules};
 use crate::policy::cookie;
@@ -69,6 +71,8 @@ pub struct OwnEdns<'r> {
     pub cookie: Option<cookie::Full>,
     /// The extended error (RFC 8914); its words are [`Answer::error_text`].
     pub error: Option<u16>,
+    /// Further extended errors, without words.
+    pub errors_more: &'r [u16],
 }
 
 /// The answer to plain EDNS, for what nothing is decided on.
@@ -81,6 +85,7 @@ impl Default for OwnEdns<'_> {
             nsid: None,
             cookie: None,
             error: None,
+            errors_more: &[],
         }
     }
 }
@@ -92,6 +97,8 @@ pub struct Server {
     pub name: Box<[u8]>,
     /// Whether cookies are given, and asked for. Default off.
     pub cookies: Cookies,
+    /// What it says of its software, in class CH; nothing when absent. Default absent.
+    pub version: Option<Box<[u8]>>,
 }
 
 /// Whether cookies are given (RFC 7873).
@@ -112,6 +119,7 @@ impl Default for Server {
         Self {
             name: Box::from(*b"twodoors"),
             cookies: Cookies::Off,
+            version: None,
         }
     }
 }
@@ -124,6 +132,22 @@ impl Cookies {
             Self::Offered(secret) | Self::Required(secret) => Some(secret),
         }
     }
+}
+
+/// Gives what a question of class CH is told of the server (RFC 4892): its name, as NSID says it, and
+/// its version if that is no secret. `None` when such a question is refused.
+pub(super) fn chaos<'r>(server: &'r Server, question: &Question) -> Option<&'r [u8]> {
+    let wanted = matches!(question.record_type, RecordType::TXT | RecordType::ANY);
+    if question.class != DNSClass::CH || !wanted {
+        return None;
+    }
+    let text = match question.name.to_ascii().to_ascii_lowercase().as_str() {
+        "hostname.bind." | "id.server." => &server.name,
+        "version.bind." | "version.server." => server.version.as_ref()?,
+        _ => return None,
+    };
+    let text = &text[..text.len().min(SERVER_NAME_MAX)];
+    (!text.is_empty()).then_some(text)
 }
 
 /// Makes what the answer says before anything is decided.
@@ -149,6 +173,7 @@ pub(super) fn own<'r>(rules: &'r Rules, question: &Question, edns: Edns) -> OwnE
         nsid: (known && edns.nsid && !name.is_empty()).then_some(name),
         cookie,
         error: None,
+        errors_more: &[],
     }
 }
 
@@ -162,6 +187,7 @@ pub(super) const fn error(step: &Step<'_>) -> Option<u16> {
         Step::BadCookie
         | Step::BadSubnet
         | Step::BadVersion
+        | Step::Chaos
         | Step::CookieOnly
         | Step::Delegation(_)
         | Step::Dropped

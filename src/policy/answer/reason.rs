@@ -83,6 +83,8 @@ pub enum Step<'r> {
     BadVersion,
     /// A chain of CNAMEs is longer than [`CHAIN_MAX`](super::CHAIN_MAX).
     ChainTooLong,
+    /// The server says of itself what class CH asks (RFC 4892).
+    Chaos,
     /// The class is not IN.
     Class,
     /// There is no question, and a cookie was all that was wanted (RFC 7873 section 5.4).
@@ -219,6 +221,7 @@ impl fmt::Display for Step<'_> {
             Self::BadSubnet => "client subnet not proper",
             Self::BadVersion => "EDNS version not known",
             Self::ChainTooLong => "chain too long",
+            Self::Chaos => "the server's own name or version",
             Self::Class => "class not served",
             Self::CookieOnly => "cookie given",
             Self::Dropped => "not answered",
@@ -252,6 +255,7 @@ impl Step<'_> {
             Self::CookieOnly => "RFC 7873 section 5.4",
             Self::BadSubnet => "RFC 7871 section 7.1.2",
             Self::BadVersion => "RFC 6891 section 6.1.3",
+            Self::Chaos => "RFC 4892",
             Self::ChainTooLong | Self::Loop | Self::Outside => "RFC 1034 section 3.6.2",
             Self::Class
             | Self::Dropped

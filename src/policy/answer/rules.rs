@@ -6,6 +6,7 @@
 //! belongs to one `Rules` value and to clients that no fault concerns, not to a generation.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use ipnet::IpNet;
 
 use crate::model::id::{Generation, Name};
 use crate::model::mistake::{Files, Mistake, Place};
-use crate::model::network::Element;
+use crate::model::network::{Element, Verdict, judge};
 use crate::model::topology::{Forward, Miss, Topology, ZoneSource};
 use crate::policy::faults::Faults;
 use crate::policy::name::Key;
@@ -237,6 +238,13 @@ impl View {
     /// Gives its zones, in the order of their apexes' names.
     pub fn zones(&self) -> impl Iterator<Item = &Arc<Zone>> {
         self.zones.iter().map(|held| &held.zone)
+    }
+
+    /// Tells whether other servers are asked for names of this client that no zone holds.
+    pub fn asks_for(&self, client: IpAddr) -> bool {
+        let allowed = |forward: &Forward| judge(&forward.allow, client);
+        let allowed = self.forward.as_ref().map(allowed);
+        matches!(allowed, Some(Verdict::Allowed(_)))
     }
 
     /// Gives for the apex of each zone what is left to whom when the zone lacks a name.

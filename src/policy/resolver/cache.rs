@@ -9,6 +9,7 @@ use hickory_proto::rr::RData;
 use crate::model::id;
 use crate::model::time::{Span, Time};
 
+use super::message::{CACHED_ERROR, ERRORS_MAX, Extended};
 use super::{Question, Reply, words};
 
 /// How many answers are kept; when there are more, the one that ends first makes room.
@@ -19,6 +20,14 @@ pub const TTL_MAX: Span = Span::from_secs(86_400);
 
 /// How long a negative answer is kept at most (RFC 2308 section 5; BIND's `max-ncache-ttl`).
 pub const NEGATIVE_MAX: Span = Span::from_secs(3 * 3_600);
+
+/// How long a failure is kept when it was not the case before (RFC 9520 section 3.2: at least one
+/// second).
+pub const FAILURE_MIN: Span = Span::from_secs(5);
+
+/// How long a failure is kept at most (RFC 9520 section 3.2: not above five minutes). What a server
+/// said a minute ago may be mended.
+pub const FAILURE_MAX: Span = Span::from_secs(60);
 
 /// The answers, by question.
 #[derive(Debug, Default)]
@@ -32,6 +41,8 @@ pub(super) struct Entry {
     reply: Reply,
     since: Time,
     until: Time,
+    /// For how long it is kept as a failure; none when it is none.
+    failed: Span,
     pub(super) words: Arc<[id::Name]>,
 }
 
@@ -62,7 +73,20 @@ impl Entry {
             reply,
             since: now,
             until: now + Span::from_secs(u64::from(kept)),
+            failed: Span::ZERO,
         }
+    }
+
+    /// Has a failure kept: twice as long as one that is over since no longer than it lasted (RFC 9520
+    /// section 3.2 asks for such a backoff).
+    pub(super) fn keep_failure(&mut self, before: Option<&Self>) {
+        if !self.reply.is_failure() {
+            return;
+        }
+        let again = before.filter(|before| self.since < before.until + before.failed);
+        let longer = again.map_or(Span::ZERO, |before| before.failed.times(2));
+        self.failed = longer.clamp(FAILURE_MIN, FAILURE_MAX);
+        self.until = self.since + self.failed;
     }
 
     /// Tells whether it is worth keeping.
@@ -70,8 +94,21 @@ impl Entry {
         self.until > self.since
     }
 
-    /// Gives the answer with what is left of its TTLs.
+    /// Gives the answer with what is left of its TTLs, and says of a failure that it was kept.
     pub(super) fn reply(&self, now: Time) -> Reply {
+        let mut reply = self.fresh(now);
+        if self.failed > Span::ZERO {
+            reply.errors.truncate(ERRORS_MAX - 1);
+            reply.errors.push(Extended {
+                code: CACHED_ERROR,
+                text: Box::default(),
+            });
+        }
+        reply
+    }
+
+    /// Gives the answer as it was learned, with what is left of its TTLs.
+    pub(super) fn fresh(&self, now: Time) -> Reply {
         let age = now.since(self.since);
         let age = seconds(age);
         let mut reply = self.reply.clone();
@@ -86,6 +123,11 @@ impl Cache {
     pub(super) fn get(&self, question: &Question, now: Time) -> Option<&Entry> {
         let entry = self.entries.get(question);
         entry.filter(|entry| now < entry.until)
+    }
+
+    /// Gives what was kept last, be it over.
+    pub(super) fn before(&self, question: &Question) -> Option<&Entry> {
+        self.entries.get(question)
     }
 
     pub(super) fn put(&mut self, question: Question, entry: Entry, now: Time) {

@@ -8,7 +8,7 @@ use hickory_proto::rr::{Name, RData, Record, RecordType};
 use crate::model::addr::ClientAddr;
 use crate::model::fact::Act;
 use crate::model::id;
-use crate::model::time::Span;
+use crate::model::time::{Span, Time};
 use crate::policy::answer::{Answer, records};
 
 /// What a resolver is told.
@@ -63,6 +63,8 @@ pub enum Output {
         name: Name,
         /// The type.
         record_type: RecordType,
+        /// When the first client asked what this is for.
+        since: Time,
     },
     /// Listen.
     Listen,
@@ -72,7 +74,29 @@ pub enum Output {
         ask: u64,
         /// What.
         reply: Reply,
+        /// Where it is from.
+        source: Source,
     },
+}
+
+/// Where an answer to a client is from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The DNS server was asked.
+    Asked,
+    /// It was kept.
+    Cached,
+    /// Too many questions are being asked already.
+    Full,
+}
+
+/// Why there is no answer, or what else is to be known of one (RFC 8914).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Extended {
+    /// The code (RFC 8914 section 4).
+    pub code: u16,
+    /// Words for people; may be empty.
+    pub text: Box<str>,
 }
 
 /// An answer, from the DNS server or to a client.
@@ -84,7 +108,21 @@ pub struct Reply {
     pub records: Vec<Record>,
     /// The SOA of a negative answer.
     pub soa: Option<Box<Record>>,
+    /// Extended errors, the first with words; at most [`ERRORS_MAX`].
+    pub errors: Vec<Extended>,
 }
+
+/// How many extended errors go with an answer: what went wrong, how, and that it was kept.
+pub const ERRORS_MAX: usize = 3;
+
+/// The code of a failure that was kept (RFC 8914 section 4.14).
+pub const CACHED_ERROR: u16 = 13;
+
+/// The code where no server gave an answer (RFC 8914 section 4.23).
+pub const NO_REACHABLE_AUTHORITY: u16 = 22;
+
+/// The code where the network said why (RFC 8914 section 4.24).
+pub const NETWORK_ERROR: u16 = 23;
 
 impl Reply {
     /// Gives what a client gets when there is no answer.
@@ -93,7 +131,20 @@ impl Reply {
             rcode: ResponseCode::ServFail,
             records: Vec::new(),
             soa: None,
+            errors: Vec::new(),
         }
+    }
+
+    /// Tells whether nobody learned anything by it: another server may know better, and the same
+    /// one later (RFC 9520 section 2).
+    pub const fn is_failure(&self) -> bool {
+        matches!(
+            self.rcode,
+            ResponseCode::ServFail
+                | ResponseCode::Refused
+                | ResponseCode::NotImp
+                | ResponseCode::FormErr
+        )
     }
 
     /// Takes of sections what a resolver needs.
@@ -108,6 +159,7 @@ impl Reply {
             rcode,
             records,
             soa: soa.map(Box::new),
+            errors: Vec::new(),
         }
     }
 

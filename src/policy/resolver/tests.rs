@@ -183,6 +183,50 @@ fn no_answer_is_servfail_and_the_next_question_asks_again() {
 }
 
 #[test]
+fn failures_are_kept_a_little_longer_each_time() {
+    let mut scene = Scene::new();
+    scene.bench = Bench::new(Resolver::new(&"view".into()).keeping_failures());
+    scene.bench.feed(Input::Operate(Act::Start));
+    let refused = || nothing(ResponseCode::Refused, None);
+    for secs in [5, 10, 20, 40, 60, 60] {
+        // The first asker is told what was learned, the others that it was kept (RFC 8914 4.14).
+        assert_eq!(scene.learn(refused()), refused());
+        scene.secs(secs - 1);
+        let kept = scene.cached().expect("it is kept");
+        assert_eq!(kept.rcode, ResponseCode::Refused);
+        let codes: Vec<u16> = kept.errors.iter().map(|error| error.code).collect();
+        assert_eq!(codes, [CACHED_ERROR]);
+        scene.secs(1);
+    }
+    // What was mended for as long as it had failed begins anew, and so does what was answered.
+    scene.secs(60);
+    scene.learn(refused());
+    scene.secs(5);
+    scene.learn(found(vec![a(WWW, 1, 1)]));
+    scene.secs(1);
+    scene.learn(refused());
+    scene.secs(5);
+    let out = scene.ask(WWW);
+    let forward = forwarded(&out).expect("five seconds and no more");
+    // Nobody said anything: that is kept, too.
+    scene.bench.feed(Input::Failed { forward });
+    scene.secs(9);
+    assert!(scene.cached().is_some());
+}
+
+#[test]
+fn a_chain_is_not_followed_for_ever() {
+    let mut scene = Scene::new();
+    let first = forwarded(&scene.ask(WWW)).unwrap();
+    scene.bench.pass(QUESTION_MAX - Span::from_us(1));
+    let out = scene.answer(first, found(vec![alias(WWW, 60, "b.test.")]));
+    let next = forwarded(&out).expect("there is time");
+    scene.bench.pass(Span::from_us(1));
+    let out = scene.answer(next, found(vec![alias("b.test.", 60, "c.test.")]));
+    assert_eq!(only_reply(&out, false), Reply::failure());
+}
+
+#[test]
 fn a_floor_keeps_what_comes_while_it_is_set_and_nothing_else() {
     let mut scene = Scene::new();
     scene.learn(found(vec![a(WWW, 5, 1)]));

@@ -98,6 +98,7 @@ impl Resolver<'_> {
         Some(Dns {
             listen: listeners.next()?,
             listen_also: listeners.collect(),
+            version: dns.version.as_deref().map(Into::into),
             nsid: dns.nsid.as_deref().unwrap_or(Dns::NSID).into(),
             cookies: match dns.cookies {
                 Some(file::Cookies::Off) => Cookies::Off,

@@ -7,6 +7,7 @@ use hickory_proto::rr::{Name, RecordType};
 use rustix::process::Signal;
 use serde_json::Value;
 
+use super::forward::Upstream;
 use super::kit::{ask, edns, exchange, query, query_of};
 use super::verb::Folder;
 use crate::support::eventually;
@@ -136,4 +137,85 @@ async fn the_metrics_count_each_answer_by_view_rule_and_code() {
     assert!(foreign.starts_with("HTTP/1.1 421 "), "{foreign}");
     assert!(!foreign.contains("twodoors_dns"), "{foreign}");
     assert!(get(metrics, &host, "/api/snapshot").starts_with("HTTP/1.1 404 "));
+}
+
+#[tokio::test]
+async fn a_question_that_was_passed_on_is_logged_when_it_is_answered() {
+    let upstream = Upstream::start([10, 0, 0, 1].into());
+    let folder = Folder::new();
+    let forward = format!("{{allow: [inside], servers: [\"{}\"]}}", upstream.address());
+    let views = folder.read("views.yaml");
+    let views = views.replacen("zones:", &format!("forward: {forward}, zones:"), 1);
+    folder.write("views.yaml", &views);
+    let words = "--views views.yaml --listen 127.0.0.1:0 --log-queries queries.log --metrics \
+                 127.0.0.1:0";
+    let mut served = folder.running(words);
+    let address = served.addresses()[0];
+    let asked = |name: &str| {
+        let mut message = query(name, RecordType::A, None);
+        message.metadata.recursion_desired = true;
+        message
+    };
+    for name in ["known.test.", "known.test.", "broken.test."] {
+        ask(address, INSIDE, &asked(name), false).await;
+    }
+    let (_, metrics) = served.ready.split_once(" metrics=").unwrap();
+    let metrics: SocketAddr = metrics.parse().unwrap();
+    let results = [("answered", 1), ("cached", 1), ("failed", 1)];
+    eventually("the counts", || {
+        let text = get(metrics, &metrics.to_string(), "/metrics");
+        let line = |(result, count): &(&str, u8)| {
+            let labels = format!("{{view=\"private\",result=\"{result}\"}}");
+            text.contains(&format!("twodoors_dns_forwarded_total{labels} {count}\n"))
+                && text.contains(&format!("twodoors_dns_forwarded_seconds_total{labels} "))
+        };
+        results.iter().all(line).then_some(())
+    })
+    .await;
+    served.signal(Signal::TERM);
+    let (code, said) = served.wait();
+    assert_eq!(code, Some(0), "{said}");
+    let log = folder.read("queries.log");
+    let lines: Vec<&str> = log.lines().collect();
+    assert_eq!(lines.len(), 3, "{log}");
+    let server = upstream.address();
+    let ends = [
+        format!("rcode NOERROR answer - size 44 server {server} step "),
+        String::from("rcode NOERROR answer - size 44 server cache step "),
+        format!("rcode SERVFAIL answer - size 29 server {server} step "),
+    ];
+    for (line, end) in lines.iter().zip(ends) {
+        assert!(line.contains("view private: query: "), "{log}");
+        assert!(line.contains(&end), "{end:?} is not in {log}");
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_logged_too() {
+    let folder = Folder::new();
+    // A question that is promised and not there.
+    let short = [0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    let problem = "the message ends too early";
+    for format in ["text", "json"] {
+        let words = format!(
+            "--views views.yaml --listen 127.0.0.1:0 --log-queries - --log-format {format}"
+        );
+        let served = folder.running(&words);
+        let address = served.addresses()[0];
+        for (tcp, transport) in [(false, "udp"), (true, "tcp")] {
+            exchange(address, INSIDE.parse().unwrap(), &short, tcp).await;
+            let line = served.line();
+            if format == "json" {
+                let json: Value = serde_json::from_str(&line).unwrap();
+                assert_eq!(json["malformed"], problem);
+                assert_eq!(json["received_bytes"], 12);
+                assert_eq!(json["rcode"], "FORMERR");
+                assert_eq!(json["transport"], transport);
+                continue;
+            }
+            let (_, rest) = line.split_once(" client 127.41.0.9#").unwrap();
+            let end = format!("malformed: {problem} (received 12 over {transport}) rcode FORMERR");
+            assert!(rest.ends_with(&end), "{line}");
+        }
+    }
 }

@@ -411,3 +411,37 @@ fn what_cannot_be_served_is_exit_2_with_its_place() {
     assert!(ended.err.contains(said), "{ended:?}");
     assert_eq!(ended.code, Some(2));
 }
+
+#[test]
+fn nobody_asks_for_everybody_or_asks_itself() {
+    let folder = Folder::new();
+    let forward = |allow: &str, server: &str| {
+        let forward = format!("{{allow: [{allow}], servers: [\"{server}\"]}}");
+        let views = VIEWS.replacen("zones:", &format!("forward: {forward}, zones:"), 1);
+        folder.write("views.yaml", &format!("listen: 127.0.0.1:5399\n{views}"));
+        folder.explained("--views views.yaml --from 127.41.0.9 www.a.test")
+    };
+    let sound = forward("inside", "127.0.0.1:5398");
+    assert_eq!(sound.code, Some(0), "{}", sound.err);
+    let halves = forward("0.0.0.0/1, 128.0.0.0/1", "127.0.0.1:5398");
+    assert_eq!(halves.code, Some(2), "{}", halves.err);
+    let told = "views.yaml:5:";
+    assert!(halves.err.contains(told), "{}", halves.err);
+    assert!(halves.err.contains("an open resolver"), "{}", halves.err);
+    let itself = forward("inside", "127.0.0.1:5399");
+    assert_eq!(itself.code, Some(2), "{}", itself.err);
+    let told = "127.0.0.1:5399 is this server itself";
+    assert!(itself.err.contains(told), "{}", itself.err);
+    // Also where it only comes out at the start.
+    forward("inside", "127.0.0.1:5398");
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let free = free.local_addr().unwrap();
+    forward("inside", &free.to_string());
+    let started = folder.ended(&format!("--views views.yaml --listen {free}"));
+    assert_ne!(started.code, Some(0), "{}", started.err);
+    assert!(
+        started.err.contains("is this server itself"),
+        "{}",
+        started.err
+    );
+}

@@ -73,7 +73,7 @@ fn mistakes_of_a_file_of_views_are_told_with_their_places() {
         said(&broken),
         [
             "views.yaml:4:1 mood: unknown key \"mood\"; one of: cookies, ecs, listen, lists, mode, \
-             networks, nsid, proxy, reload_limit, views",
+             networks, nsid, proxy, reload_limit, version, views",
             "views.yaml:10:29 views[0].match[0]: there is no network or list \"ofices\"; did you \
              mean offices?",
             "views.yaml:10:83 views[0].zones[0].miss: \"pubic\" is not known here; did you \
