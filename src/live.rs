@@ -17,6 +17,7 @@ pub mod gossip;
 pub mod peer;
 pub mod ping;
 pub mod ports;
+pub mod priority;
 pub mod probe;
 pub mod proxy;
 pub mod proxy_protocol;

@@ -92,6 +92,12 @@ fn dns(state: &Snapshot, page: &mut Page) {
         truncated,
         malformed,
         unlogged,
+        overflowed,
+        refused_client,
+        refused_total,
+        evicted,
+        idle,
+        slow,
     } = state.dns.traffic;
     let help = "Messages that came to the DNS server, by transport.";
     page.counter("dns_messages_total", help);
@@ -106,6 +112,19 @@ fn dns(state: &Snapshot, page: &mut Page) {
     let help = "Queries that the query log had no room for.";
     page.counter("dns_unlogged_total", help);
     page.line(&[], unlogged);
+    let help = "Datagrams that the system dropped because no worker took them in time.";
+    page.counter("dns_overflowed_total", help);
+    page.line(&[], overflowed);
+    let help = "Connections that were closed at once, by the limit that was reached.";
+    page.counter("dns_connections_refused_total", help);
+    page.line(&[("limit", "client")], refused_client);
+    page.line(&[("limit", "total")], refused_total);
+    let help =
+        "Connections that the server ended: idle, too slow, or idle and in the way of others.";
+    page.counter("dns_connections_cut_total", help);
+    page.line(&[("reason", "idle")], idle);
+    page.line(&[("reason", "room")], evicted);
+    page.line(&[("reason", "slow")], slow);
 }
 
 /// What other servers were asked.
@@ -331,7 +350,38 @@ impl Page {
 
 #[cfg(test)]
 mod tests {
-    use super::Page;
+    use super::{Page, render_dns};
+    use crate::journal::Journal;
+    use crate::model::fact::DnsTraffic;
+    use crate::model::topology::{Dns, Topology};
+
+    #[test]
+    fn each_loss_of_the_dns_server_has_its_own_line() {
+        let listen = "127.0.0.1:5300".parse().expect("an address");
+        let topology = Topology::of_dns("dns".into(), Vec::new(), Dns::new(listen));
+        let mut state = Journal::new(&topology).snapshot();
+        state.dns.traffic = DnsTraffic {
+            overflowed: 1,
+            refused_client: 2,
+            refused_total: 3,
+            evicted: 4,
+            idle: 5,
+            slow: 6,
+            ..DnsTraffic::default()
+        };
+        let page = render_dns(&state);
+        for line in [
+            "dns_overflowed_total 1",
+            "dns_connections_refused_total{limit=\"client\"} 2",
+            "dns_connections_refused_total{limit=\"total\"} 3",
+            "dns_connections_cut_total{reason=\"room\"} 4",
+            "dns_connections_cut_total{reason=\"idle\"} 5",
+            "dns_connections_cut_total{reason=\"slow\"} 6",
+        ] {
+            let line = format!("twodoors_{line}");
+            assert!(page.lines().any(|one| one == line), "{line} in {page}");
+        }
+    }
 
     #[test]
     fn a_name_cannot_leave_its_quotes() {

@@ -4,17 +4,20 @@
 //! A mistake, or a change beyond the limit, leaves the old data in force. What is said of it on a
 //! terminal, and which signal means what, is the affair of `cli/dns`.
 
+mod reload;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
 
+use self::reload::{Reloader, Reloads};
+use super::StartError;
 use super::build::bind_error;
 use super::load::{self, of_forwards, of_views, of_zones};
-use super::{StartError, reloaded_fact};
 use crate::journal::Journal;
 use crate::live::clock::Clock;
 use crate::live::dns::querylog::{Form, QueryLog, Target};
@@ -147,20 +150,13 @@ pub struct Options {
 
 /// A running DNS server.
 pub struct Server {
-    source: Source,
-    files: Arc<dyn Files + Send + Sync>,
-    /// Where the views said that it listens, unless it was told otherwise.
-    listen: Option<Vec<SocketAddr>>,
-    reload_limit: Option<Share>,
     log: Option<Arc<QueryLog>>,
     rules: Arc<ArcSwap<Rules>>,
     journal: Journal,
-    clock: Clock,
     addresses: Vec<SocketAddr>,
     shutdown: CancellationToken,
     tasks: Tasks,
-    /// One reload at a time.
-    reloading: Mutex<()>,
+    reloads: Reloads,
 }
 
 /// A reload that took.
@@ -246,19 +242,29 @@ impl Server {
         let (shutdown, tasks) = (CancellationToken::new(), Tasks::new());
         tasks.spawn_watching(bound.run(shutdown.clone()));
         journal.add(clock.now(), &Node::Lab, [Kind::Ready]);
-        Ok(Self {
+        let reloads = Reloads::start(Reloader {
             source,
             files,
             listen: own,
-            reload_limit,
+            limit: reload_limit,
+            log: log.clone(),
+            rules: Arc::clone(&rules),
+            journal: journal.clone(),
+            clock,
+            addresses: addresses.clone(),
+        });
+        let reloads = reloads.map_err(|error| StartError::System {
+            what: "the thread that reloads",
+            error: error.to_string(),
+        })?;
+        Ok(Self {
             log,
             rules,
             journal,
-            clock,
             addresses,
             shutdown,
             tasks,
-            reloading: Mutex::new(()),
+            reloads,
         })
     }
 
@@ -282,74 +288,7 @@ impl Server {
     ///
     /// Blocks while files are read: not to be called by an async task itself.
     pub fn reload(&self) -> Result<Reloaded, Refused> {
-        let _one = self
-            .reloading
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(log) = &self.log {
-            log.reopen();
-        }
-        let result = self.load_again();
-        let fact = match &result {
-            Ok((rules, reloaded)) => reloaded_fact(rules, reloaded.difference.summary()),
-            Err(Refused::Mistakes(mistakes)) => {
-                let mistakes = mistakes.iter().map(ToString::to_string).collect();
-                Kind::ReloadRefused { mistakes }
-            }
-            Err(Refused::TooMuch { difference, limit }) => Kind::ReloadRefused {
-                mistakes: vec![too_much(difference, *limit)],
-            },
-        };
-        let reloaded = result.map(|(rules, reloaded)| {
-            self.rules.store(Arc::new(rules));
-            reloaded
-        });
-        self.journal.add(self.clock.now(), &Node::Lab, [fact]);
-        reloaded
-    }
-
-    fn load_again(&self) -> Result<(Rules, Reloaded), Refused> {
-        let loaded = self.source.load(&*self.files).map_err(Refused::Mistakes)?;
-        if let Source::Views(path) | Source::Scenario(path) = &self.source
-            && let Some(before) = &self.listen
-            && !loaded.topology.dns.listeners().eq(before.iter().copied())
-        {
-            let part = match self.source {
-                Source::Scenario(_) => "dns.listen",
-                Source::Views(_) | Source::Zones(_) => "listen",
-            };
-            let mistake = scenario::needs_restart(path, &*self.files, part);
-            return Err(Refused::Mistakes(vec![mistake]));
-        }
-        if let Source::Views(path) | Source::Scenario(path) = &self.source
-            && let Some(wrong) = upstream::wrong(&loaded.topology.dns, &self.addresses).pop()
-        {
-            let part = match self.source {
-                Source::Scenario(_) => "dns.views",
-                Source::Views(_) | Source::Zones(_) => "views",
-            };
-            return Err(Refused::Mistakes(vec![Mistake {
-                path: wrong.key,
-                what: wrong.what,
-                cure: wrong.cure.into(),
-                ..scenario::needs_restart(path, &*self.files, part)
-            }]));
-        }
-        let old = self.rules.load_full();
-        let rules = loaded.rules.replacing(&old);
-        let difference = Difference::between(&old, &rules);
-        // The limit of the new file: whoever wants a great change writes so beside it.
-        let limit = self.reload_limit;
-        let limit = limit.unwrap_or(loaded.topology.dns.reload_limit);
-        if difference.share() > limit {
-            return Err(Refused::TooMuch { difference, limit });
-        }
-        let reloaded = Reloaded {
-            generation: rules.generation,
-            difference,
-            warnings: loaded.warnings,
-        };
-        Ok((rules, reloaded))
+        self.reloads.reload()
     }
 
     /// Answers what has come, and ends.

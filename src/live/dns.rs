@@ -12,6 +12,7 @@ pub mod carry;
 mod classes;
 mod counts;
 mod forwarder;
+mod losses;
 pub mod message;
 pub mod proxy;
 pub mod querylog;
@@ -39,6 +40,7 @@ use tracing::warn;
 
 use super::tasks::Tasks;
 use crate::journal::Journal;
+use crate::model::fact::Kind;
 use crate::model::id::Node;
 use crate::model::time::Time;
 use crate::model::topology::{Cookies, Topology};
@@ -57,6 +59,9 @@ pub use self::carry::Limits;
 
 /// How often counts become facts.
 const FLUSH_EVERY: Duration = Duration::from_millis(100);
+
+/// After how many flushes is read what the system dropped: its table has all sockets of the machine.
+const LOOK_EVERY: u32 = 10;
 
 /// Makes what a server says of itself, with a secret of its own for cookies.
 pub fn identity(topology: &Topology) -> Identity {
@@ -201,10 +206,17 @@ impl Bound {
         let forwarders = Forwarders::new(&topology, shared.log.as_ref(), around);
         // A server runs once.
         let _ = shared.forwarders.set(forwarders);
-        let flush = || {
-            let kinds = shared.counts.take();
+        let losses = server.losses();
+        let mut flushes = 0_u32;
+        let mut flush = |last: bool| {
+            if last || flushes.is_multiple_of(LOOK_EVERY) {
+                losses.look();
+            }
+            flushes = flushes.wrapping_add(1);
+            let mut kinds = shared.counts.take();
+            kinds.extend(losses.take().map(Kind::DnsCarried));
             let forwarded = shared.forwarders.get().map(Forwarders::take);
-            let kinds = kinds.into_iter().chain(forwarded.into_iter().flatten());
+            kinds.extend(forwarded.into_iter().flatten());
             shared.journal.add((shared.now)(), &Node::Dns, kinds);
         };
         let mut tick = tokio::time::interval(FLUSH_EVERY);
@@ -212,7 +224,7 @@ impl Bound {
         let mut done = Box::pin(server.run(&shared, shutdown));
         loop {
             tokio::select! {
-                _ = tick.tick() => flush(),
+                _ = tick.tick() => flush(false),
                 result = &mut done => {
                     if let Err(error) = result {
                         warn!(%error, "the DNS server ended");
@@ -223,6 +235,6 @@ impl Bound {
         }
         drop(done);
         tasks.stop().await;
-        flush();
+        flush(true);
     }
 }

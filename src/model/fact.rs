@@ -485,6 +485,18 @@ pub struct DnsTraffic {
     pub malformed: u64,
     /// Queries that the query log had no room for.
     pub unlogged: u64,
+    /// Datagrams that the system dropped because no worker took them in time.
+    pub overflowed: u64,
+    /// Connections that were not served: their client has too many.
+    pub refused_client: u64,
+    /// Connections that were not served: there are too many, and none is idle.
+    pub refused_total: u64,
+    /// Idle connections that made room for others.
+    pub evicted: u64,
+    /// Connections that were silent for too long.
+    pub idle: u64,
+    /// Connections that took too long to send a message, or to read an answer.
+    pub slow: u64,
 }
 
 impl DnsTraffic {
@@ -496,12 +508,24 @@ impl DnsTraffic {
             truncated,
             malformed,
             unlogged,
+            overflowed,
+            refused_client,
+            refused_total,
+            evicted,
+            idle,
+            slow,
         } = more;
         self.udp += udp;
         self.tcp += tcp;
         self.truncated += truncated;
         self.malformed += malformed;
         self.unlogged += unlogged;
+        self.overflowed += overflowed;
+        self.refused_client += refused_client;
+        self.refused_total += refused_total;
+        self.evicted += evicted;
+        self.idle += idle;
+        self.slow += slow;
     }
 
     /// Gives what came since an earlier count.
@@ -513,6 +537,12 @@ impl DnsTraffic {
             truncated: self.truncated.saturating_sub(before.truncated),
             malformed: self.malformed.saturating_sub(before.malformed),
             unlogged: self.unlogged.saturating_sub(before.unlogged),
+            overflowed: self.overflowed.saturating_sub(before.overflowed),
+            refused_client: self.refused_client.saturating_sub(before.refused_client),
+            refused_total: self.refused_total.saturating_sub(before.refused_total),
+            evicted: self.evicted.saturating_sub(before.evicted),
+            idle: self.idle.saturating_sub(before.idle),
+            slow: self.slow.saturating_sub(before.slow),
         }
     }
 }

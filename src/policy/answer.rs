@@ -39,7 +39,9 @@ use crate::model::network::{Mode, Verdict, judge, judge_longest};
 use crate::model::topology::Miss;
 
 pub use self::diff::{CHANGES_MAX, Change, Contents, Difference, Fate, Group, Reach, Words, diff};
-pub use self::edns::{Cookies, ERROR_TEXT_MAX, Edns, OwnEdns, SERVER_NAME_MAX, Server};
+pub use self::edns::{
+    Cookies, ERROR_TEXT_MAX, Edns, IDLE_TENTHS, OwnEdns, SERVER_NAME_MAX, Server,
+};
 pub use self::reason::{Acting, Missed, Note, Reason, Step, rcode_word};
 pub use self::rules::{Rules, View};
 pub use self::section::{Rrset, Section, Shown, records};

@@ -8,6 +8,7 @@ mod explain;
 mod faults;
 mod forward;
 pub(crate) mod kit;
+mod limits;
 mod loops;
 mod resolver;
 mod seen;
@@ -17,6 +18,8 @@ mod why;
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::RecordType;
 use hickory_proto::rr::rdata::opt::{ClientSubnet, EdnsCode, EdnsOption};
+
+use twodoors::live::dns::Limits;
 
 use self::kit::{Served, ask, edns, query, serve, shipped};
 
@@ -198,6 +201,34 @@ async fn a_client_subnet_that_is_not_proper_is_a_format_error() {
     padded[end - 12] += 1;
     padded[end - 8] += 1;
     assert_eq!(code(&padded).await, ResponseCode::FormErr, "more octets");
+}
+
+/// RFC 7828 sections 3.2.1 and 3.3.2: only over a stream, and only for who asks.
+#[tokio::test]
+async fn a_stream_is_told_its_idle_time() {
+    let served = serve(&shipped());
+    let told = async |asks: bool, tcp: bool| {
+        let mut edns = edns(1232);
+        if asks {
+            let option = EdnsOption::Unknown(EdnsCode::Keepalive.into(), Vec::new());
+            edns.options_mut().insert(option);
+        }
+        let message = query("proxy.example.com.", RecordType::A, Some(edns));
+        let answer = ask(served.address, PRIVATE, &message, tcp).await;
+        assert_eq!(addresses(&answer), ["127.10.0.2"]);
+        let edns = answer.edns.unwrap();
+        match edns.option(EdnsCode::Keepalive) {
+            Some(EdnsOption::Unknown(_, content)) => Some(content.clone()),
+            other => other.map(|other| panic!("{other:?}")),
+        }
+    };
+    // Twice each: the first answer is kept, where it may be.
+    for _ in 0..2 {
+        assert_eq!(told(false, true).await, None);
+        assert_eq!(told(true, true).await, Some(100_u16.to_be_bytes().to_vec()));
+        assert_eq!(told(true, false).await, None, "not over UDP");
+    }
+    assert_eq!(Limits::default().idle, std::time::Duration::from_secs(10));
 }
 
 #[tokio::test]

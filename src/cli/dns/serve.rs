@@ -18,6 +18,7 @@ use crate::http::serve_metrics;
 use crate::lab::dns::{Options, Refused, Reloaded, Server, Size, too_much};
 use crate::lab::limits;
 use crate::live::dns::querylog::{Form, Target};
+use crate::live::priority::step_back;
 use crate::live::tasks::Tasks;
 use crate::model::topology::Share;
 use crate::policy::answer::Difference;
@@ -83,6 +84,9 @@ pub(super) fn run(args: &ServeArgs, io: &mut Io<'_>) -> anyhow::Result<Exit> {
     // Signals are caught from here on, so that none is lost while zones are read.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        // What they serve waits for datagrams, which take less time. The workers of those are started
+        // by the main thread, which stays in front.
+        .on_thread_start(step_back)
         .build()?;
     let signals = runtime.block_on(async { Signals::catch() })?;
     let loaded = match source.load(&Disk) {

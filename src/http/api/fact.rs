@@ -106,6 +106,9 @@ fn fields(kind: &Kind) -> (&'static str, Value) {
             json!({
                 "udp": traffic.udp, "tcp": traffic.tcp, "truncated": traffic.truncated,
                 "malformed": traffic.malformed, "unlogged": traffic.unlogged,
+                "overflowed": traffic.overflowed, "refused_client": traffic.refused_client,
+                "refused_total": traffic.refused_total, "evicted": traffic.evicted,
+                "idle": traffic.idle, "slow": traffic.slow,
             }),
         ),
         Kind::DnsCounted {

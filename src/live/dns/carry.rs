@@ -14,6 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use super::udp;
 use crate::live::tasks::Tasks;
 use crate::model::time::Span;
+use crate::policy::answer::IDLE_TENTHS;
 
 /// How many bytes an answer in a datagram may have; more than any payload that is worth granting.
 pub const DATAGRAM_MAX: usize = 4_096;
@@ -28,6 +29,9 @@ pub const STREAM_MAX: usize = 65_535;
 pub trait Respond: Send {
     /// Answers one message, into `out` if it answers at once.
     fn respond(&mut self, asked: Asked<'_>, out: &mut [u8]) -> Reply;
+
+    /// Is called now and then while nothing comes: lets go of what is not in force any more.
+    fn rest(&mut self) {}
 }
 
 /// Makes one [`Respond`] for each worker.
@@ -203,7 +207,8 @@ pub struct Limits {
     /// Whether datagrams move in batches; only Linux can, and only with batches does a wildcard
     /// listener know which address was asked.
     pub batches: bool,
-    /// The receive buffer of each UDP socket, in bytes; the system may give less.
+    /// The receive buffer of each UDP socket, in bytes; the system may give less. A question takes
+    /// about 400 of them: what comes while another process has the core must fit.
     pub receive_buffer_bytes: usize,
     /// Answers that may wait to be sent later, over all transports.
     pub deferred_max: usize,
@@ -232,14 +237,15 @@ impl Default for Limits {
         Self {
             workers: std::thread::available_parallelism().map_or(1, usize::from),
             batches: true,
-            receive_buffer_bytes: 4 * 1024 * 1024,
+            receive_buffer_bytes: 16 * 1024 * 1024,
             deferred_max: 4_096,
             connections_max: 1_000,
             connections_per_client_max: 100,
             in_flight_max: 64,
             backlog_bytes_max: 256 * 1024,
             first_query: Duration::from_secs(5),
-            idle: Duration::from_secs(10),
+            // As is told to who asks (RFC 7828).
+            idle: Duration::from_millis(100 * u64::from(IDLE_TENTHS)),
             message: Duration::from_secs(5),
             write: Duration::from_secs(5),
             drain: Duration::from_secs(2),

@@ -55,6 +55,7 @@ impl Traffic {
             truncated: read(&self.truncated),
             malformed: read(&self.malformed),
             unlogged: read(&self.unlogged),
+            ..DnsTraffic::default()
         }
     }
 }

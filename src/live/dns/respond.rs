@@ -40,6 +40,10 @@ impl Responders for Arc<Shared> {
 }
 
 impl Respond for Responder {
+    fn rest(&mut self) {
+        self.worker.renew();
+    }
+
     fn respond(&mut self, asked: carry::Asked<'_>, out: &mut [u8]) -> carry::Reply {
         let from = From {
             client: asked.from,
@@ -53,7 +57,7 @@ impl Respond for Responder {
                 let Parsed::Query(query) = message::parse(asked.message) else {
                     return carry::Reply::Nothing;
                 };
-                let read = read(asked.message, &query, &self.clock);
+                let read = read(asked.message, &query, from.transport, &self.clock);
                 if self.forward(&view, &asked, &read, from) {
                     return carry::Reply::Deferred;
                 }
@@ -104,7 +108,7 @@ impl Responder {
                 Outcome::Now
             }
             Parsed::Query(query) => {
-                let read = read(message, &query, &self.clock);
+                let read = read(message, &query, from.transport, &self.clock);
                 self.worker.answer(&read, from, room, &mut self.message)
             }
         }
@@ -161,7 +165,7 @@ impl Responder {
 }
 
 /// Takes from a query what is asked of `policy/answer`.
-fn read<'q>(bytes: &'q [u8], query: &Query<'_>, clock: &Clock) -> Read<'q> {
+fn read<'q>(bytes: &'q [u8], query: &Query<'_>, transport: Transport, clock: &Clock) -> Read<'q> {
     let length = query.question.as_ref().map_or(0, message::Question::length);
     let edns = query.edns.map(|edns| {
         let subnet = edns.subnet.map(subnet);
@@ -175,6 +179,7 @@ fn read<'q>(bytes: &'q [u8], query: &Query<'_>, clock: &Clock) -> Read<'q> {
             subnet: subnet.flatten(),
             subnet_broken: matches!(subnet, Some(None)),
             nsid: edns.nsid.is_some(),
+            keepalive: edns.keepalive.is_some() && transport == Transport::Tcp,
             cookie: cookie.flatten(),
             cookie_broken: matches!(cookie, Some(None)),
         }

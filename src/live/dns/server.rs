@@ -7,6 +7,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use tokio::runtime::Handle;
@@ -14,6 +15,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::carry::{Later, Limits, Responders};
+use super::losses::Losses;
 use super::proxy::Trusted;
 use super::{tcp, udp};
 use crate::live::tasks::Tasks;
@@ -29,13 +31,24 @@ pub struct Server {
     listeners: Vec<Listener>,
     limits: Limits,
     trusted: Arc<Trusted>,
+    losses: Arc<Losses>,
 }
 
 /// The sockets of one address.
 struct Listener {
     address: SocketAddr,
     tcp: TcpListener,
-    udp: Vec<UdpSocket>,
+    udp: Vec<Waiting>,
+}
+
+/// A socket, and the thread that will answer there.
+///
+/// It is there from the beginning: threads have the priority of those that start them, and the tasks
+/// among which a server runs may stand behind.
+struct Waiting {
+    socket: UdpSocket,
+    work: SyncSender<udp::Worker>,
+    thread: JoinHandle<()>,
 }
 
 impl Server {
@@ -51,11 +64,20 @@ impl Server {
             let bound = Listener::bind((*listen, only_v6(listens, *listen)), &limits);
             bound.map_err(|error| (*listen, error))
         });
+        let listeners: Vec<Listener> = listeners.collect::<Result<_, _>>()?;
+        let sockets = listeners.iter().flat_map(|listener| &listener.udp);
+        let sockets = sockets.filter_map(|waiting| udp::inode(&waiting.socket));
         Ok(Self {
-            listeners: listeners.collect::<Result<_, _>>()?,
+            losses: Arc::new(Losses::new(sockets.collect())),
+            listeners,
             limits,
             trusted: Arc::new(trusted),
         })
+    }
+
+    /// Gives the counts of what the limits take away.
+    pub(super) fn losses(&self) -> Arc<Losses> {
+        Arc::clone(&self.losses)
     }
 
     /// Gives the addresses that were bound, in the order in which they were named.
@@ -80,24 +102,26 @@ impl Server {
             stop: Arc::clone(&stop),
             running: Vec::new(),
         };
-        let (drain, batches) = (self.limits.drain, self.limits.batches);
+        let drain = self.limits.drain;
         let service = Arc::new(tcp::Service::new(
             responders,
             self.limits,
             later.clone(),
-            Arc::clone(&self.trusted),
+            (Arc::clone(&self.trusted), Arc::clone(&self.losses)),
             shutdown.clone(),
         ));
         for listener in self.listeners {
-            for socket in listener.udp {
+            for waiting in listener.udp {
                 let worker = udp::Worker {
-                    outlet: udp::Outlet::new(socket)?,
+                    outlet: udp::Outlet::new(waiting.socket)?,
                     responder: responders.responder(),
                     later: later.clone(),
                     trusted: Arc::clone(&self.trusted),
                     stop: Arc::clone(&stop),
                 };
-                threads.start(worker, batches)?;
+                // It waits for nothing else.
+                let _ = waiting.work.send(worker);
+                threads.running.push(waiting.thread);
             }
             tasks.spawn_watching(tcp::listen(
                 Arc::clone(&service),
@@ -105,6 +129,7 @@ impl Server {
                 tasks.child(),
             ));
         }
+        tasks.spawn_watching(tcp::rest(service));
         shutdown.cancelled().await;
         // Its threads answer what is in their sockets; those who wait may still answer meanwhile.
         let joined = tokio::task::spawn_blocking(move || drop(threads)).await;
@@ -153,7 +178,10 @@ impl Listener {
             1
         };
         let buffer = limits.receive_buffer_bytes;
-        let udp = (0..count).map(|_| udp::bind((address, only_v6), count > 1, buffer));
+        let udp = (0..count).map(|number| {
+            let socket = udp::bind((address, only_v6), count > 1, buffer)?;
+            Waiting::start(socket, number, limits.batches)
+        });
         Ok(Self {
             address,
             tcp,
@@ -162,20 +190,28 @@ impl Listener {
     }
 }
 
+impl Waiting {
+    /// Starts a thread that answers when it has work, and ends when it will have none.
+    fn start(socket: UdpSocket, number: usize, batches: bool) -> io::Result<Self> {
+        let (work, come) = sync_channel::<udp::Worker>(1);
+        let thread = std::thread::Builder::new().name(format!("dns-udp-{number}"));
+        let thread = thread.spawn(move || {
+            if let Ok(worker) = come.recv() {
+                worker.run(batches);
+            }
+        })?;
+        Ok(Self {
+            socket,
+            work,
+            thread,
+        })
+    }
+}
+
 /// The UDP workers' threads; dropped it stops them and waits for their end.
 struct Threads {
     stop: Arc<AtomicBool>,
     running: Vec<JoinHandle<()>>,
-}
-
-impl Threads {
-    fn start(&mut self, worker: udp::Worker, batches: bool) -> io::Result<()> {
-        let name = format!("dns-udp-{}", self.running.len());
-        let thread = std::thread::Builder::new().name(name);
-        self.running
-            .push(thread.spawn(move || worker.run(batches))?);
-        Ok(())
-    }
 }
 
 impl Drop for Threads {

@@ -13,14 +13,17 @@ mod registry;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio_util::sync::CancellationToken;
 
 use self::registry::Registry;
 use super::carry::{Later, Limits, Respond, Responders, STREAM_MAX};
+use super::losses::Losses;
 use super::proxy::Trusted;
 use crate::live::clock::Clock;
+use crate::live::priority;
 use crate::live::serve;
 use crate::live::tasks::Tasks;
 
@@ -53,10 +56,14 @@ pub(super) struct Service {
     limits: Limits,
     later: Later,
     trusted: Arc<Trusted>,
+    losses: Arc<Losses>,
     registry: Registry,
     clock: Clock,
     stop: CancellationToken,
 }
+
+/// How often desks that nobody uses let go of what is not in force any more.
+const REST_EVERY: Duration = Duration::from_secs(1);
 
 /// A responder and room for its answer.
 struct Desk {
@@ -69,7 +76,7 @@ impl Service {
         responders: &dyn Responders,
         limits: Limits,
         later: Later,
-        trusted: Arc<Trusted>,
+        (trusted, losses): (Arc<Trusted>, Arc<Losses>),
         stop: CancellationToken,
     ) -> Self {
         let desk = |_| {
@@ -84,6 +91,7 @@ impl Service {
             limits,
             later,
             trusted,
+            losses,
             clock: Clock::start(),
             stop,
         }
@@ -96,19 +104,38 @@ pub(super) async fn listen(service: Arc<Service>, listener: TcpListener, tasks: 
     let accepting = serve::accept(listener, |stream, sender| {
         let trusted = service.trusted.expects(sender);
         let now = service.clock.now();
+        priority::give_way(now);
         match service
             .registry
             .admit(sender, trusted, now, &service.limits)
         {
-            Some(ticket) => {
+            Ok(ticket) => {
                 let service = Arc::clone(&service);
                 // Dropped when the server's patience ends; before, it ends by itself.
                 tasks.spawn(connection::serve(service, stream, sender, ticket));
             }
-            None => tracing::debug!(client.addr = %sender, "too many connections"),
+            Err(full) => {
+                tracing::debug!(client.addr = %sender, ?full, "too many connections");
+                service.losses.add(full.into());
+            }
         }
     });
     if let Some(Err(error)) = stop.run_until_cancelled(accepting).await {
         tracing::warn!(%error, "accepting ended");
     }
+}
+
+/// Has idle desks let go of old rules until the service stops: they would keep a whole generation.
+pub(super) async fn rest(service: Arc<Service>) {
+    let resting = async {
+        let mut tick = tokio::time::interval(REST_EVERY);
+        loop {
+            tick.tick().await;
+            // One that is in use looks by itself.
+            for mut desk in service.desks.iter().filter_map(|desk| desk.try_lock().ok()) {
+                desk.responder.rest();
+            }
+        }
+    };
+    service.stop.run_until_cancelled(resting).await;
 }

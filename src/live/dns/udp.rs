@@ -56,8 +56,12 @@ pub(super) fn bind(
     }
     #[cfg(not(target_os = "linux"))]
     let _ = shared;
+    let buffer = buffer.min(RECEIVE_BUFFER_MAX);
     // Less than wished is no reason not to serve.
-    let _ = socket.set_recv_buffer_size(buffer.min(RECEIVE_BUFFER_MAX));
+    let _ = socket.set_recv_buffer_size(buffer);
+    // Beyond `net.core.rmem_max`, whose 208 KiB are the questions of a millisecond: with CAP_NET_ADMIN.
+    #[cfg(target_os = "linux")]
+    let _ = nix::sys::socket::setsockopt(&socket, nix::sys::socket::sockopt::RcvBufForce, &buffer);
     socket.set_read_timeout(Some(PATIENCE))?;
     socket.set_write_timeout(Some(PATIENCE))?;
     socket.bind(&listen.into())?;
@@ -67,6 +71,22 @@ pub(super) fn bind(
         batched::tell_destination(&socket, listen)?;
     }
     Ok(socket)
+}
+
+/// Gives the number by which the system knows a socket; `None` where it has none.
+#[cfg(target_os = "linux")]
+pub(super) fn inode(socket: &UdpSocket) -> Option<u64> {
+    use std::os::fd::OwnedFd;
+    use std::os::unix::fs::MetadataExt;
+
+    let copy = OwnedFd::from(socket.try_clone().ok()?);
+    Some(std::fs::File::from(copy).metadata().ok()?.ino())
+}
+
+/// Gives the number by which the system knows a socket; `None` where it has none.
+#[cfg(not(target_os = "linux"))]
+pub(super) const fn inode(_socket: &UdpSocket) -> Option<u64> {
+    None
 }
 
 /// Where a worker's answers leave.

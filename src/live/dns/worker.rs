@@ -132,6 +132,17 @@ impl Worker {
         }
     }
 
+    /// Takes the rules in force, and lets go of those before.
+    pub(super) fn renew(&mut self) {
+        let rules = self.rules.load();
+        if !Arc::ptr_eq(rules, &self.current) {
+            self.current = Arc::clone(rules);
+            self.rendered.clear();
+            self.classes = Classes::new(&self.current);
+            self.counters.clear();
+        }
+    }
+
     /// Answers a question: into `room` what was answered before, else into `out`.
     pub(super) fn answer(
         &mut self,
@@ -140,13 +151,7 @@ impl Worker {
         room: &mut [u8],
         out: &mut Vec<u8>,
     ) -> Outcome {
-        let rules = self.rules.load();
-        if !Arc::ptr_eq(rules, &self.current) {
-            self.current = Arc::clone(rules);
-            self.rendered.clear();
-            self.classes = Classes::new(&self.current);
-            self.counters.clear();
-        }
+        self.renew();
         self.count_message(from.transport);
         let wanted = self.wanted(asked, from);
         if let Some((wanted, class)) = &wanted

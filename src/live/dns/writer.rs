@@ -429,6 +429,9 @@ fn options(out: &mut Vec<u8>, edns: &OwnEdns<'_>, words: &str) {
     if let Some(cookie) = &edns.cookie {
         option(out, 10, &[cookie]);
     }
+    if let Some(tenths) = edns.keepalive {
+        option(out, 11, &[&tenths.to_be_bytes()]);
+    }
     if let Some(error) = edns.error {
         option(out, 15, &[&error.to_be_bytes(), words.as_bytes()]);
     }

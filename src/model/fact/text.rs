@@ -76,12 +76,30 @@ impl Display for Sentence<'_> {
                     truncated,
                     malformed,
                     unlogged,
+                    overflowed,
+                    refused_client,
+                    refused_total,
+                    evicted,
+                    idle,
+                    slow,
                 } = traffic;
                 write!(
                     f,
                     "{udp} messages over udp, {tcp} over tcp; {malformed} malformed, "
                 )?;
-                write!(f, "{truncated} answers truncated, {unlogged} not logged")
+                write!(f, "{truncated} answers truncated, {unlogged} not logged")?;
+                let refused = refused_client + refused_total;
+                let lost = [
+                    (*overflowed, "datagrams lost before they were read"),
+                    (refused, "connections refused"),
+                    (*evicted, "closed to make room"),
+                    (*idle, "closed as idle"),
+                    (*slow, "cut as too slow"),
+                ];
+                for (count, what) in lost.iter().filter(|(count, _)| *count > 0) {
+                    write!(f, ", {count} {what}")?;
+                }
+                Ok(())
             }
             Kind::DnsForwarded {
                 view,

@@ -1,8 +1,7 @@
 //! What question and answer say of themselves by EDNS (RFC 6891), beside the DNS proper.
 //!
 //! In go the options of a question as they were read; out come those of the answer. Options and
-//! flags that are not known are not carried at all, padding and keepalive neither: the carrier
-//! answers those, or ignores them.
+//! flags that are not known are not carried at all, padding neither: it is for encrypted carriers.
 
 use hickory_proto::rr::{DNSClass, RecordType};
 
@@ -17,6 +16,9 @@ pub const ERROR_TEXT_MAX: usize = 120;
 
 /// How long a server's name is at most in an answer (RFC 5001 leaves it open).
 pub const SERVER_NAME_MAX: usize = 64;
+
+/// How long a stream may be silent between questions, in tenths of a second (RFC 7828 section 3.1).
+pub const IDLE_TENTHS: u16 = 100;
 
 /// What a question says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +36,9 @@ pub struct Edns {
     pub subnet_broken: bool,
     /// Whether the server's name is asked for (RFC 5001).
     pub nsid: bool,
+    /// Whether a stream asks how long it may be silent (RFC 7828). The carrier of a datagram never
+    /// says so: there the option has no meaning (section 3.2.1).
+    pub keepalive: bool,
     /// The cookie (RFC 7873).
     pub cookie: Option<cookie::Given>,
     /// Whether there was a cookie of a length that none has (RFC 7873 section 5.2.2).
@@ -50,6 +55,7 @@ impl Default for Edns {
             subnet: None,
             subnet_broken: false,
             nsid: false,
+            keepalive: false,
             cookie: None,
             cookie_broken: false,
         }
@@ -67,6 +73,8 @@ pub struct OwnEdns<'r> {
     pub subnet: Option<Subnet>,
     /// The server's name, when it has one and was asked.
     pub nsid: Option<&'r [u8]>,
+    /// How long the stream may be silent, in tenths of a second, when that was asked.
+    pub keepalive: Option<u16>,
     /// The whole cookie.
     pub cookie: Option<cookie::Full>,
     /// The extended error (RFC 8914); its words are [`Answer::error_text`].
@@ -83,6 +91,7 @@ impl Default for OwnEdns<'_> {
             dnssec_ok: false,
             subnet: None,
             nsid: None,
+            keepalive: None,
             cookie: None,
             error: None,
             errors_more: &[],
@@ -171,6 +180,7 @@ pub(super) fn own<'r>(rules: &'r Rules, question: &Question, edns: Edns) -> OwnE
             ..subnet
         }),
         nsid: (known && edns.nsid && !name.is_empty()).then_some(name),
+        keepalive: (known && edns.keepalive).then_some(IDLE_TENTHS),
         cookie,
         error: None,
         errors_more: &[],

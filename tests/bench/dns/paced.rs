@@ -18,6 +18,10 @@ const LONGEST_US: usize = 1_000_000;
 /// How long the last answers are waited for, in microseconds.
 const DRAIN: u64 = 2_000_000;
 
+/// How many microseconds of questions are made up for when this thread was kept from its core. What
+/// was due before is not asked: all at once it would be an attack, and not the rate that was meant.
+const MADE_UP_US: f64 = 1_000.0;
+
 /// One kind of questions at one rate.
 pub(crate) struct Stream<'a> {
     questions: &'a Questions,
@@ -26,6 +30,8 @@ pub(crate) struct Stream<'a> {
     sockets: Vec<Asked>,
     turn: usize,
     sent: u64,
+    /// Questions that were due while the client itself was held up, and are not asked.
+    skipped: f64,
     answered: u64,
     lost: u64,
     latencies: Vec<u32>,
@@ -43,6 +49,8 @@ struct Asked {
 pub(crate) struct Fate {
     pub(crate) sent: u64,
     pub(crate) lost: u64,
+    /// What the client itself was too late to ask.
+    pub(crate) skipped: f64,
     pub(crate) p50_us: usize,
     pub(crate) p99_us: usize,
 }
@@ -69,15 +77,24 @@ impl<'a> Stream<'a> {
             sockets: sockets.collect::<Result<_, Failed>>()?,
             turn: 0,
             sent: 0,
+            skipped: 0.0,
             answered: 0,
             lost: 0,
             latencies: vec![0; LONGEST_US + 1],
         })
     }
 
+    /// Gives how many questions should have been sent by now.
+    fn due(&mut self, us: u64) -> f64 {
+        let due = self.rate * us as f64 / 1e6 - self.skipped;
+        let late = due - self.sent as f64 - self.rate * MADE_UP_US / 1e6;
+        self.skipped += late.max(0.0);
+        due - late.max(0.0)
+    }
+
     /// Sends what is due, a batch at most.
     fn send(&mut self, outbox: &mut Outbox, us: u64, now: u64) -> Result<(), Failed> {
-        let due = self.rate * us as f64 / 1e6;
+        let due = self.due(us);
         let turn = self.turn % self.sockets.len();
         let Asked { socket, id, at } = &mut self.sockets[turn];
         let first = id.wrapping_add(1);
@@ -157,6 +174,7 @@ impl<'a> Stream<'a> {
         Fate {
             sent: self.sent,
             lost: self.lost + self.open(),
+            skipped: self.skipped,
             p50_us: self.quantile(500),
             p99_us: self.quantile(990),
         }

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
+use std::net::{IpAddr, SocketAddr};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -231,6 +232,23 @@ impl Drop for Process {
         }
         let _ = self.child.wait();
     }
+}
+
+/// Gives how many datagrams the system dropped because the sockets of this address were full.
+pub(crate) fn overflowed(at: SocketAddr) -> Result<u64, Failed> {
+    let IpAddr::V4(address) = at.ip() else {
+        return Err("only IPv4 is looked at".into());
+    };
+    let bits = u32::from_ne_bytes(address.octets());
+    let local = format!("{bits:08X}:{:04X}", at.port());
+    let mut sum = 0;
+    for line in fs::read_to_string("/proc/net/udp")?.lines() {
+        let mut words = line.split_whitespace().skip(1);
+        if words.next() == Some(&*local) {
+            sum += words.last().ok_or("no drops")?.parse::<u64>()?;
+        }
+    }
+    Ok(sum)
 }
 
 /// Gives the folder of each thread of a process.

@@ -15,6 +15,7 @@ use crate::closed::{Closed, OUTSTANDING, both_networks};
 use crate::data::{self, A, Draw, EXTERNAL_DOOR, INTERNAL_DOOR, NOERROR, ORIGIN};
 use crate::figures::Goals;
 use crate::paced::{Stream, drive};
+use crate::process;
 use crate::servers::{self, Data, Kind};
 use crate::throughput::reading;
 use crate::{Asked, Failed, check};
@@ -86,12 +87,25 @@ fn told(bytes: &[u8]) -> Told {
     }
 }
 
-/// Writes both zones of a generation, each at once.
-fn write(folder: &Path, generation: u32) -> Result<(), Failed> {
-    for (name, door) in [("private", INTERNAL_DOOR), ("public", EXTERNAL_DOOR)] {
-        let (new, zone) = (folder.join("new"), folder.join(format!("{name}.zone")));
-        fs::write(&new, data::generation_zone(door, generation))?;
-        fs::rename(new, zone)?;
+/// The zones, by name and address of the door.
+const ZONES: [(&str, &str); 2] = [("private", INTERNAL_DOOR), ("public", EXTERNAL_DOOR)];
+
+/// Writes the zones of all generations beside those in force: the client has no time for it later.
+fn prepare(folder: &Path) -> Result<(), Failed> {
+    for generation in 0..=RELOADS {
+        for (name, door) in ZONES {
+            let zone = data::generation_zone(door, generation);
+            fs::write(folder.join(format!("{name}.{generation}")), zone)?;
+        }
+    }
+    Ok(())
+}
+
+/// Puts both zones of a generation in force, each at once.
+fn put(folder: &Path, generation: u32) -> Result<(), Failed> {
+    for (name, _) in ZONES {
+        let new = folder.join(format!("{name}.{generation}"));
+        fs::rename(new, folder.join(format!("{name}.zone")))?;
     }
     Ok(())
 }
@@ -118,7 +132,8 @@ pub(crate) fn measure(asked: &Asked, folder: &Path) -> Result<Goals, Failed> {
     let Some(setting) = asked.alone(folder) else {
         return Ok(goals);
     };
-    write(folder, 0)?;
+    prepare(folder)?;
+    put(folder, 0)?;
     let mut server = servers::start(&setting, Kind::Twodoors, Data::TwoViews)?;
     check::two_views(&mut server, Kind::Twodoors.views())?;
     twin(server.address)?;
@@ -163,7 +178,7 @@ pub(crate) fn measure(asked: &Asked, folder: &Path) -> Result<Goals, Failed> {
         }
         wanted += 1;
         since = now;
-        let written = write(folder, wanted).and_then(|()| server.process.reload());
+        let written = put(folder, wanted).and_then(|()| server.process.reload());
         failed = written.err();
         failed.is_some()
     };
@@ -179,11 +194,13 @@ pub(crate) fn measure(asked: &Asked, folder: &Path) -> Result<Goals, Failed> {
     let fate = fate.first().ok_or("nothing was asked")?;
     let mixed = mixed.into_inner();
     println!(
-        "{RELOADS} reloads, {rate:.0} questions a second ({LOAD} of {:.0}): {} asked, {} lost, {} \
-         mixed, p50 {} us, p99 {} us\n",
+        "{RELOADS} reloads, {rate:.0} questions a second ({LOAD} of {:.0}): {} asked, {:.0} skipped by \
+         the client, {} lost ({} in the server's queue), {} mixed, p50 {} us, p99 {} us\n",
         tally.rate(),
         fate.sent,
+        fate.skipped,
         fate.lost,
+        process::overflowed(server.address)?,
         mixed.len(),
         fate.p50_us,
         fate.p99_us,

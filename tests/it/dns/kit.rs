@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, UdpSocket};
 use tokio_util::sync::CancellationToken;
 use twodoors::journal::Journal;
-use twodoors::live::dns::Dns;
+use twodoors::live::dns::{Dns, Limits};
 use twodoors::model::addr::HostPort;
 use twodoors::model::draw::Seed;
 use twodoors::model::id::Generation;
@@ -133,10 +133,16 @@ pub(crate) struct Served {
 
 /// Starts a server on a free port of 127.0.0.1.
 pub(crate) fn serve(topology: &Topology) -> Served {
+    serve_limited(topology, Limits::default())
+}
+
+/// Starts a server with limits of its own.
+pub(crate) fn serve_limited(topology: &Topology, limits: Limits) -> Served {
     let (loaded, _) = rules(topology).expect("the zones of the test are clean");
     let rules = Arc::new(ArcSwap::from_pointee(loaded));
     let journal = Journal::new(topology);
     let dns = Dns::new(topology, Arc::clone(&rules), journal.clone(), || Time::ZERO);
+    let dns = dns.limited(limits);
     let shutdown = CancellationToken::new();
     let (send, receive) = std::sync::mpsc::channel();
     let stop = shutdown.clone();

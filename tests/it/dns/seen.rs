@@ -123,6 +123,7 @@ async fn the_metrics_count_each_answer_by_view_rule_and_code() {
         "twodoors_dns_messages_total{transport=\"tcp\"} 1\n",
         "twodoors_dns_malformed_total 1\n",
         "twodoors_dns_truncated_total 0\n",
+        "twodoors_dns_overflowed_total 0\n",
         "twodoors_rules_generation 2\n",
         "twodoors_reload_refused 0\n",
         "twodoors_reloaded_seconds ",

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, channel};
@@ -44,6 +44,10 @@ impl Folder {
         folder.zone("private.zone", "www A 10.0.0.1");
         folder.zone("public.zone", "www A 192.0.2.1");
         folder
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
     }
 
     pub(crate) fn write(&self, name: &str, text: &str) {
@@ -160,6 +164,22 @@ impl Running {
     pub(crate) fn line(&self) -> String {
         let line = self.lines.recv_timeout(PATIENCE);
         line.unwrap_or_else(|_| panic!("no line came: {}", self.said.lock().unwrap()))
+    }
+
+    /// Gives each of its threads by name, with its niceness.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn threads(&self) -> Vec<(String, i32)> {
+        let folder = format!("/proc/{}/task", self.child.id());
+        let read = |entry: fs::DirEntry| {
+            // One that ends meanwhile is not there.
+            let stat = fs::read_to_string(entry.path().join("stat")).ok()?;
+            let (before, after) = stat.rsplit_once(')')?;
+            let (_, name) = before.split_once('(')?;
+            let niceness = after.split_whitespace().nth(16)?.parse().ok()?;
+            Some((name.to_owned(), niceness))
+        };
+        let entries = fs::read_dir(folder).unwrap().flatten();
+        entries.filter_map(read).collect()
     }
 
     pub(crate) fn signal(&self, signal: Signal) {

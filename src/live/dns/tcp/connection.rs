@@ -12,8 +12,10 @@ use tokio::sync::mpsc;
 use super::Service;
 use super::registry::Ticket;
 use crate::live::dns::carry::{Asked, Back, Flights, Reply, STREAM_MAX, Transport, Via};
+use crate::live::dns::losses::Loss;
 use crate::live::dns::message;
 use crate::live::dns::proxy::{Front, canonical};
+use crate::live::priority;
 use crate::live::serve;
 use crate::model::time::{Span, Time};
 
@@ -32,8 +34,10 @@ const KEPT_MAX: usize = 8_192;
 /// Why a connection ends before its client ends it.
 #[derive(Debug, thiserror::Error)]
 enum End {
-    #[error("idle, or too slow")]
-    Late,
+    #[error("idle for too long")]
+    Idle,
+    #[error("too slow")]
+    Slow,
     #[error("no acceptable PROXY header")]
     Front,
     #[error("{0}")]
@@ -57,10 +61,16 @@ pub(super) async fn serve(
     match served.await {
         Some(Ok(())) => serve::finish(&stream),
         Some(Err(error)) => {
+            match error {
+                End::Idle => service.losses.add(Loss::Idle),
+                End::Slow => service.losses.add(Loss::Slow),
+                End::Front | End::Io(_) => {}
+            }
             tracing::debug!(client.addr = %sender, %error, "the connection is cut");
             serve::reset(&stream);
         }
         None => {
+            service.losses.add(Loss::Evicted);
             tracing::debug!(client.addr = %sender, "the connection makes room");
             serve::finish(&stream);
         }
@@ -107,6 +117,7 @@ async fn run(
     let mut alarm_at = state.deadline();
     let mut alarm = Box::pin(service.clock.sleep_until(alarm_at));
     loop {
+        priority::give_way(service.clock.now());
         state.work()?;
         if state.is_done() {
             return Ok(());
@@ -338,10 +349,11 @@ impl State<'_> {
             self.goal = None;
             self.aim();
         }
-        if self.deadline() <= now {
-            return Err(End::Late);
+        if self.deadline() > now {
+            return Ok(());
         }
-        Ok(())
+        let unfinished = self.partial.is_some() || self.goal.is_some();
+        Err(if unfinished { End::Slow } else { End::Idle })
     }
 }
 

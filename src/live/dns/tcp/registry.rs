@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use tokio_util::sync::CancellationToken;
 
 use crate::live::dns::carry::Limits;
+use crate::live::dns::losses::Loss;
 use crate::model::time::Time;
 
 /// Stands for a connection that is not idle.
@@ -40,23 +41,42 @@ pub(super) struct Ticket {
     inner: Arc<Mutex<Inner>>,
 }
 
+/// Why there is no place: the connections that count are all busy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Full {
+    /// Those of the client.
+    Client,
+    /// All.
+    Total,
+}
+
+impl From<Full> for Loss {
+    fn from(full: Full) -> Self {
+        match full {
+            Full::Client => Self::RefusedClient,
+            Full::Total => Self::RefusedTotal,
+        }
+    }
+}
+
 impl Registry {
-    /// Gives a place to a new connection, or `None` when all others are busy.
+    /// Gives a place to a new connection, or says why there is none.
     pub(super) fn admit(
         &self,
         sender: SocketAddr,
         trusted: bool,
         now: Time,
         limits: &Limits,
-    ) -> Option<Ticket> {
+    ) -> Result<Ticket, Full> {
         let client = (!trusted).then(|| client(sender));
         let mut inner = lock(&self.0);
         let own = inner.entries.values();
         let own = own.filter(|entry| entry.client == client).count();
         if client.is_some() && own >= limits.connections_per_client_max {
-            inner.make_room(|entry| entry.client == client)?;
+            let room = inner.make_room(|entry| entry.client == client);
+            room.ok_or(Full::Client)?;
         } else if inner.entries.len() >= limits.connections_max {
-            inner.make_room(|_| true)?;
+            inner.make_room(|_| true).ok_or(Full::Total)?;
         }
         let id = inner.next;
         inner.next += 1;
@@ -70,7 +90,7 @@ impl Registry {
                 evicted: evicted.clone(),
             },
         );
-        Some(Ticket {
+        Ok(Ticket {
             id,
             idle_since,
             evicted,
@@ -138,7 +158,8 @@ mod tests {
         }
     }
 
-    fn admit(registry: &Registry, from: &str, at: u64) -> Option<Ticket> {
+    #[expect(clippy::unwrap_in_result, reason = "no test gives a wrong address")]
+    fn admit(registry: &Registry, from: &str, at: u64) -> Result<Ticket, Full> {
         registry.admit(from.parse().unwrap(), false, Time::from_us(at), &limits())
     }
 
@@ -154,9 +175,10 @@ mod tests {
         assert!(!first.evicted.is_cancelled() && !third.evicted.is_cancelled());
         third.busy();
         fourth.busy();
-        assert!(admit(&registry, "10.0.0.5:1", 5).is_none(), "all are busy");
+        let refused = admit(&registry, "10.0.0.5:1", 5).err();
+        assert_eq!(refused, Some(Full::Total), "all are busy");
         drop(third);
-        assert!(admit(&registry, "10.0.0.5:1", 5).is_some());
+        assert!(admit(&registry, "10.0.0.5:1", 5).is_ok());
     }
 
     #[test]
@@ -170,6 +192,7 @@ mod tests {
         assert!(!other.evicted.is_cancelled());
         second.busy();
         third.busy();
-        assert!(admit(&registry, "[2001:db8::4]:1", 5).is_none());
+        let refused = admit(&registry, "[2001:db8::4]:1", 5).err();
+        assert_eq!(refused, Some(Full::Client));
     }
 }

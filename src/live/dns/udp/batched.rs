@@ -100,6 +100,7 @@ fn serve<A: Address>(worker: &mut Worker) {
                 if stopping {
                     return;
                 }
+                worker.responder.rest();
             }
             Err(error) => {
                 tracing::debug!(%error, "a receive failed");

@@ -29,6 +29,7 @@ pub(super) fn run(worker: &mut Worker) {
                 if stopping {
                     return;
                 }
+                worker.responder.rest();
             }
             Err(error) => {
                 tracing::debug!(%error, "a receive failed");

@@ -160,3 +160,23 @@ fn signatures_are_looked_for_at_an_alias_itself() {
         check(&rules, "alias.example.test", kind, none);
     }
 }
+
+/// RFC 7828: the idle time is told to streams that ask, beside any answer of version 0.
+#[test]
+fn a_stream_that_asks_is_told_how_long_it_may_be_silent() {
+    let told = |keepalive: bool, version: u8, name: &str| {
+        let mut question = question(INSIDE, name, RecordType::A);
+        question.transport = Transport::Tcp;
+        question.edns = Some(Edns {
+            version,
+            keepalive,
+            ..Edns::default()
+        });
+        decide(&rules(""), &question).edns.unwrap().keepalive
+    };
+    let name = "www.child.example.test";
+    assert_eq!(told(true, 0, name), Some(IDLE_TENTHS));
+    assert_eq!(told(true, 0, "elsewhere.test"), Some(IDLE_TENTHS));
+    assert_eq!(told(false, 0, name), None);
+    assert_eq!(told(true, 1, name), None, "BADVERS says nothing else");
+}
