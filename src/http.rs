@@ -5,10 +5,17 @@
 //! snapshot's, a change is the lab's.
 
 pub mod api;
+mod ask;
 pub mod assets;
+pub mod filter;
 pub mod guard;
+mod look;
 pub mod metrics;
+pub mod openapi;
+pub mod report;
 mod routes;
+mod runs;
+pub mod source;
 mod stream;
 
 use std::convert::Infallible;
@@ -30,10 +37,13 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::journal::Journal;
+use crate::lab::stage::Stage;
 use crate::live::tasks::Tasks;
 use crate::model::fact::Act;
 use crate::model::id::{FaultId, Generation, Node};
+use crate::policy::answer::Difference;
 use guard::{Allowed, Token};
+use source::Source;
 
 /// How many connections are served at once: 32 readers of facts, and browsers open six each.
 pub const CONNECTIONS_MAX: usize = 256;
@@ -53,6 +63,11 @@ pub trait Control: Send + Sync {
     /// Reads scenario and zones again: all of it takes, or nothing and each mistake is given.
     async fn reload(&self) -> Result<Reloaded, Vec<String>>;
 
+    /// Tells what a reload would change, and changes nothing; the error is each mistake.
+    async fn preview(&self) -> Result<Preview, Vec<String>> {
+        Err(vec![String::from("there is nothing here to read again")])
+    }
+
     /// Stops, starts or drains a node.
     async fn operate(&self, node: &Node, act: Act) -> Result<(), ControlError>;
 
@@ -64,6 +79,11 @@ pub trait Control: Send + Sync {
 
     /// Lifts all faults; tells how many there were.
     async fn clear_faults(&self) -> usize;
+
+    /// Gives what plays scenarios; a run that is over has none.
+    fn stage(&self) -> Option<Arc<Stage>> {
+        None
+    }
 
     /// Gives what is needed to reach a resource as a user; the error is a sentence.
     async fn access(&self, _asked: AccessAsked) -> Result<AccessGiven, String> {
@@ -151,6 +171,17 @@ pub struct Reloaded {
     pub warnings: Vec<String>,
 }
 
+/// What a reload would change.
+#[derive(Debug)]
+pub struct Preview {
+    /// Which clients would get which other answers.
+    pub difference: Difference,
+    /// What is odd but works, each with its place.
+    pub warnings: Vec<String>,
+    /// Why it would be refused all the same.
+    pub refused: Option<String>,
+}
+
 /// Why a node was not operated.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ControlError {
@@ -165,7 +196,7 @@ pub enum ControlError {
 /// The server of one lab.
 pub struct Server {
     /// What is shown.
-    pub journal: Journal,
+    pub source: Source,
     /// Who makes changes.
     pub control: Arc<dyn Control>,
     /// What a change must bring.
@@ -180,11 +211,13 @@ pub struct Server {
 /// What every request shares.
 struct App {
     journal: Journal,
+    source: Source,
     control: Arc<dyn Control>,
     token: Token,
     /// Tells this run from another one on the same address.
     run: String,
     readers: Arc<Semaphore>,
+    exports: Arc<Semaphore>,
     snapshots: stream::Snapshots,
     web_dir: Option<PathBuf>,
     tasks: Tasks,
@@ -200,11 +233,13 @@ impl Server {
     pub async fn serve(self, listener: TcpListener, shutdown: CancellationToken) {
         let tasks = Tasks::new();
         let app = Arc::new(App {
-            journal: self.journal,
+            journal: self.source.journal.clone(),
+            source: self.source,
             control: self.control,
             token: self.token,
             run: guard::random_hex(),
             readers: Arc::new(Semaphore::new(stream::READERS_MAX)),
+            exports: Arc::new(Semaphore::new(1)),
             snapshots: stream::Snapshots::default(),
             web_dir: self.web_dir,
             tasks: tasks.clone(),

@@ -1,8 +1,11 @@
 //! The facts of a run, in order, each with its sequence number.
 //!
-//! In goes what machines and measurements say; out come the facts since a number, and a signal when
-//! there are more. It keeps the last [`FACTS_MAX`] facts; the [`Snapshot`] folds each fact as it is
-//! made, so the bound does not touch it.
+//! In go what machines and measurements say; out come the facts since a number, a signal when there
+//! are more, and the state at an instant. It keeps the last [`FACTS_MAX`] facts; the [`Snapshot`] and
+//! the [`Watch`] over the scenario's expectations fold each fact as it is made, so the bound does not
+//! touch them. What may be looked back at is what a checkpoint and the facts after it tell.
+
+mod checkpoint;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -10,11 +13,14 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::watch;
 
+use crate::judge::watch::{Stand, Turn, Watch};
 use crate::model::fact::{Fact, Kind};
 use crate::model::id::{Node, Seq};
 use crate::model::time::Time;
 use crate::model::topology::Topology;
 use crate::snapshot::Snapshot;
+
+use self::checkpoint::Checkpoints;
 
 /// How many facts are kept for looking back; a fact is a few hundred bytes.
 pub const FACTS_MAX: usize = 100_000;
@@ -30,12 +36,59 @@ struct Inner {
     facts: VecDeque<Arc<Fact>>,
     facts_max: usize,
     snapshot: Snapshot,
+    watch: Watch,
+    checkpoints: Checkpoints,
     next: u64,
     observers: Vec<Observer>,
 }
 
 /// Sees each fact, in order.
 type Observer = Box<dyn FnMut(&Fact) + Send>;
+
+/// Which state is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum At {
+    /// The newest.
+    Now,
+    /// That after this fact; the newest when it is not there yet.
+    Seq(Seq),
+    /// That at this instant: after the facts before the first later one.
+    Time(Time),
+}
+
+/// The lab at an instant.
+#[derive(Clone, Debug)]
+pub struct Moment {
+    /// Its state.
+    pub state: Snapshot,
+    /// How each expectation stood.
+    pub stands: Vec<Stand>,
+    /// The oldest state that can be looked at: after which fact, and its instant.
+    pub oldest: (Seq, Time),
+}
+
+/// All that is held, from its oldest state to the newest.
+#[derive(Clone, Debug)]
+pub struct Held {
+    /// The oldest state.
+    pub base: Arc<Snapshot>,
+    /// The facts after it, oldest first.
+    pub facts: Vec<Arc<Fact>>,
+    /// How expectations turned, as far as that is kept, oldest first.
+    pub turns: Vec<Turn>,
+    /// The lab now.
+    pub now: Moment,
+}
+
+/// What was asked for is older than what is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("only the state from {at} s (fact {seq}) on is still held")]
+pub struct Gone {
+    /// The oldest fact after which the state is known.
+    pub seq: Seq,
+    /// The instant of that state.
+    pub at: Time,
+}
 
 /// Facts since a number.
 #[derive(Debug)]
@@ -55,10 +108,14 @@ impl Journal {
     /// Makes an empty journal that keeps fewer facts than [`FACTS_MAX`] for looking back.
     pub fn keeping(topology: &Topology, facts_max: usize) -> Self {
         let snapshot = Snapshot::new(topology);
+        let watch = Watch::new(topology);
+        let facts_max = facts_max.min(FACTS_MAX);
         let inner = Inner {
             facts: VecDeque::new(),
-            facts_max: facts_max.min(FACTS_MAX),
+            facts_max,
+            checkpoints: Checkpoints::new(&snapshot, watch.stands(), facts_max),
             snapshot,
+            watch,
             next: 1,
             observers: Vec::new(),
         };
@@ -81,6 +138,7 @@ impl Journal {
             };
             inner.next += 1;
             inner.snapshot.fold(&fact);
+            inner.watch.fold(&fact);
             for observe in &mut inner.observers {
                 observe(&fact);
             }
@@ -88,6 +146,10 @@ impl Journal {
                 inner.facts.pop_front();
             }
             inner.facts.push_back(Arc::new(fact));
+            let inner = &mut *inner;
+            let oldest = inner.next - inner.facts.len() as u64;
+            inner.checkpoints.drop_before(oldest);
+            inner.checkpoints.add(&inner.snapshot, inner.watch.stands());
         }
         let last = Seq(inner.next - 1);
         let grew = inner.next != before;
@@ -134,6 +196,70 @@ impl Journal {
         question(&self.lock().snapshot)
     }
 
+    /// Gives the lab now.
+    pub fn now(&self) -> Moment {
+        self.lock().now()
+    }
+
+    /// Gives the lab at an instant.
+    ///
+    /// What lies back is folded from the checkpoint before it, outside the journal's lock.
+    pub fn moment(&self, at: At) -> Result<Moment, Gone> {
+        let (checkpoint, facts, turns, oldest) = {
+            let inner = self.lock();
+            let oldest = inner.oldest();
+            let is_newest = match at {
+                At::Now => true,
+                At::Seq(seq) => inner.snapshot.seq <= seq,
+                At::Time(time) => inner.snapshot.at <= time,
+            };
+            if is_newest {
+                return Ok(inner.now());
+            }
+            let (seq, instant) = oldest;
+            let checkpoint = inner.checkpoints.before(at);
+            let checkpoint = checkpoint.ok_or(Gone { seq, at: instant })?.clone();
+            let first = inner.next - inner.facts.len() as u64;
+            let skip = (checkpoint.seq().0 + 1).saturating_sub(first);
+            let facts = inner.facts.iter();
+            let facts = facts.skip(usize::try_from(skip).unwrap_or(usize::MAX));
+            let facts = facts.take_while(|fact| match at {
+                At::Now => true,
+                At::Seq(seq) => fact.seq <= seq,
+                At::Time(time) => fact.at <= time,
+            });
+            let facts: Vec<Arc<Fact>> = facts.cloned().collect();
+            let turns: Vec<Turn> = inner.watch.turns().cloned().collect();
+            (checkpoint, facts, turns, oldest)
+        };
+        Ok(checkpoint.unfold(&facts, &turns, oldest))
+    }
+
+    /// Gives all that is held.
+    pub fn held(&self) -> Held {
+        let inner = self.lock();
+        let now = inner.now();
+        let base = match inner.checkpoints.first() {
+            Some(first) => first,
+            None => Arc::new(now.state.clone()),
+        };
+        let first = inner.next - inner.facts.len() as u64;
+        let skip = (base.seq.0 + 1).saturating_sub(first);
+        let facts = inner.facts.iter();
+        let facts = facts.skip(usize::try_from(skip).unwrap_or(usize::MAX));
+        Held {
+            facts: facts.cloned().collect(),
+            turns: inner.watch.turns().cloned().collect(),
+            base,
+            now,
+        }
+    }
+
+    /// Gives how expectations turned, as far as that is kept, oldest first.
+    pub fn turns(&self) -> Vec<Turn> {
+        self.lock().watch.turns().cloned().collect()
+    }
+
     /// Gives a receiver that sees the newest sequence number whenever it grows.
     pub fn watch(&self) -> watch::Receiver<Seq> {
         self.last.subscribe()
@@ -141,6 +267,22 @@ impl Journal {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().expect("folding a fact does not panic")
+    }
+}
+
+impl Inner {
+    fn now(&self) -> Moment {
+        Moment {
+            state: self.snapshot.clone(),
+            stands: self.watch.stands().to_vec(),
+            oldest: self.oldest(),
+        }
+    }
+
+    /// Gives the oldest state that can be looked at.
+    fn oldest(&self) -> (Seq, Time) {
+        let oldest = self.checkpoints.oldest();
+        oldest.unwrap_or((self.snapshot.seq, self.snapshot.at))
     }
 }
 
@@ -153,26 +295,4 @@ impl fmt::Debug for Inner {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::policy::testing::topology;
-
-    fn add(journal: &Journal, count: usize) {
-        let kinds = std::iter::repeat_n(Kind::Ready, count);
-        journal.add(Time::ZERO, &Node::Lab, kinds);
-    }
-
-    #[test]
-    fn an_observer_sees_every_fact_once_also_those_before_it_came() {
-        let journal = Journal::new(&topology());
-        add(&journal, 2);
-        let seen = Arc::new(Mutex::new(Vec::new()));
-        let seeing = Arc::clone(&seen);
-        assert!(journal.observe(move |fact| seeing.lock().unwrap().push(fact.seq.0)));
-        add(&journal, FACTS_MAX + 1);
-        let expected: Vec<u64> = (1..=FACTS_MAX as u64 + 3).collect();
-        assert_eq!(*seen.lock().unwrap(), expected);
-        // Whoever comes now has missed some, and is told so.
-        assert!(!journal.observe(|_| ()));
-    }
-}
+mod tests;

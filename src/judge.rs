@@ -18,6 +18,7 @@ mod keeps;
 mod metric;
 mod returns;
 mod roster;
+pub mod watch;
 mod window;
 
 #[cfg(test)]
@@ -154,13 +155,41 @@ impl Judge {
 
     /// Gives what each expectation comes to, as if the run ended now.
     pub fn verdicts(&self) -> Vec<Verdict> {
+        self.ruled(|judged, needed| judged.clone().close(self.now, needed, &self.roster))
+    }
+
+    /// Gives what each expectation comes to by what is certain so far: a tunnel that is gone and
+    /// may still come back speaks neither for nor against it.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "one kind of check counts who is there"
+    )]
+    fn so_far(&self) -> Vec<Verdict> {
+        if self.ended {
+            return self.verdicts();
+        }
+        self.ruled(|judged, needed| match &judged.checker {
+            Checker::Keeps(keeps) => keeps.so_far(&self.roster).rule(needed),
+            checker => checker.rule(needed),
+        })
+    }
+
+    /// Tells of an expectation whether its time is over.
+    fn is_over(&self, index: usize) -> bool {
+        self.ended || self.judged[index].ruling.is_some()
+    }
+
+    /// Tells of an expectation whether nothing that is still to come can change its outcome.
+    fn is_settled(&self, index: usize) -> bool {
+        self.is_over(index) || self.judged[index].failed()
+    }
+
+    fn ruled(&self, open: impl Fn(&Judged, u64) -> Ruling) -> Vec<Verdict> {
         let judged = self.expectations.iter().zip(&self.judged).enumerate();
         let verdicts = judged.map(|(index, (expectation, judged))| {
             let needed = needed(expectation);
-            let ruling = judged.ruling.clone().unwrap_or_else(|| {
-                let mut judged = judged.clone();
-                judged.close(self.now, needed, &self.roster)
-            });
+            let ruling = judged.ruling.clone();
+            let ruling = ruling.unwrap_or_else(|| open(judged, needed));
             Verdict {
                 index,
                 text: expectation.text.clone(),

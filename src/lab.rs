@@ -4,14 +4,19 @@
 //! Listeners are bound before anything starts, so a lab is whole or it is not there.
 
 pub mod access;
+pub mod client;
 pub mod conduct;
 pub mod dns;
+pub mod found;
+pub mod lead;
 pub mod limits;
 pub mod load;
 pub mod parity;
 pub mod record;
 pub mod report;
+pub mod stage;
 pub mod trial;
+pub mod whatif;
 
 mod build;
 
@@ -41,9 +46,10 @@ use crate::model::addr::{ClientAddr, ListenAddr};
 use crate::model::fact::{Act, Kind};
 use crate::model::id::{Generation, Name, Node};
 use crate::model::mistake::{Files, Mistake};
+use crate::model::places::Places;
 use crate::model::teleport::DatabaseRoute;
 use crate::model::timeline::RecordChange;
-use crate::model::topology::Topology;
+use crate::model::topology::{Share, Topology};
 use crate::policy::answer::{self, Difference, Question, Rules, Transport};
 use crate::policy::faults::Faults;
 use crate::policy::{principals, zone};
@@ -87,6 +93,9 @@ pub struct Lab {
     tasks: Tasks,
     /// Whether the seed was given beside the scenario, which a reload reads again.
     seed_given: bool,
+    /// Where each key of the scenario and of its Teleport files stood at the start.
+    places: Arc<Places>,
+    started_unix_us: u64,
     /// One reload at a time.
     reloading: Mutex<()>,
 }
@@ -138,6 +147,25 @@ pub struct Reloaded {
     pub warnings: Vec<Mistake>,
 }
 
+/// What a reload would change.
+#[derive(Debug)]
+pub struct Preview {
+    /// Which clients would get which other answers.
+    pub difference: Difference,
+    /// What is odd but works.
+    pub warnings: Vec<Mistake>,
+    /// Why it would be refused all the same: it changes more than is allowed.
+    pub refused: Option<String>,
+}
+
+/// What was loaded again, beside what is in force.
+struct Compared {
+    rules: Rules,
+    difference: Difference,
+    warnings: Vec<Mistake>,
+    limit: Share,
+}
+
 impl Lab {
     /// Binds every listener and starts every node.
     pub async fn start(options: Options) -> Result<Self, StartError> {
@@ -157,6 +185,21 @@ impl Lab {
     /// Gives where DNS listens.
     pub fn dns(&self) -> SocketAddr {
         self.dns
+    }
+
+    /// Gives where each key of its files stood at the start.
+    pub fn places(&self) -> &Arc<Places> {
+        &self.places
+    }
+
+    /// Gives when it started, in microseconds since 1970.
+    pub fn started_unix_us(&self) -> u64 {
+        self.started_unix_us
+    }
+
+    /// Gives the rules in force, for somebody who looks at them again and again.
+    pub fn shared_rules(&self) -> &Arc<ArcSwap<Rules>> {
+        &self.rules
     }
 
     /// Gives every place where DNS listens, in the order of the file.
@@ -381,7 +424,48 @@ impl Lab {
         reloaded
     }
 
+    /// Reads scenario and zones again, and tells what a reload would change. Nothing is put in
+    /// force.
+    ///
+    /// Blocks while files are read: not to be called by an async task itself.
+    pub fn preview(&self) -> Result<Preview, Vec<Mistake>> {
+        let Compared {
+            difference,
+            warnings,
+            limit,
+            ..
+        } = self.compare()?;
+        let over = difference.share() > limit;
+        let refused = over.then(|| dns::too_much(&difference, limit));
+        Ok(Preview {
+            difference,
+            warnings,
+            refused,
+        })
+    }
+
     fn load_again(&self) -> Result<(Rules, Vec<String>, Vec<Mistake>), Vec<Mistake>> {
+        let Compared {
+            rules,
+            difference,
+            warnings,
+            limit,
+        } = self.compare()?;
+        if difference.share() > limit {
+            let path = "dns.reload_limit";
+            let place = scenario::needs_restart(&self.path, &*self.files, path).place;
+            return Err(vec![Mistake {
+                place,
+                path: String::from(path),
+                what: dns::too_much(&difference, limit),
+                cure: String::from("change less at a time, or raise the limit"),
+            }]);
+        }
+        Ok((rules, difference.summary(), warnings))
+    }
+
+    /// Loads the files again and compares them with what is in force.
+    fn compare(&self) -> Result<Compared, Vec<Mistake>> {
         let Loaded {
             topology,
             rules,
@@ -397,19 +481,12 @@ impl Lab {
         })?;
         let old = self.rules.load_full();
         let rules = rules.following(&old);
-        let difference = Difference::between(&old, &rules);
-        let limit = topology.dns.reload_limit;
-        if difference.share() > limit {
-            let path = "dns.reload_limit";
-            let place = scenario::needs_restart(&self.path, &*self.files, path).place;
-            return Err(vec![Mistake {
-                place,
-                path: String::from(path),
-                what: dns::too_much(&difference, limit),
-                cure: String::from("change less at a time, or raise the limit"),
-            }]);
-        }
-        Ok((rules, difference.summary(), warnings))
+        Ok(Compared {
+            difference: Difference::between(&old, &rules),
+            rules,
+            warnings,
+            limit: topology.dns.reload_limit,
+        })
     }
 
     /// Puts these faults, and no others, in force at the DNS server and the resolvers.

@@ -14,6 +14,7 @@ pub mod file;
 pub mod files;
 pub mod format;
 pub mod hint;
+pub mod intro;
 pub mod names;
 mod places;
 pub mod resolve;

@@ -5,8 +5,11 @@
 mod begin;
 pub mod condition;
 mod fold;
+pub mod history;
+pub mod journey;
+pub mod measure;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -17,12 +20,17 @@ use crate::model::fact::{
     Cause, DnsAnswered, DnsTraffic, Failure, Health, Purpose, Stage, VisitAnswered,
 };
 use crate::model::fault::Fault;
-use crate::model::id::{DialId, FaultId, Generation, Name, Node, Seq};
+use crate::model::id::{DialId, FaultId, Generation, Name, Node, RequestId, Seq};
 use crate::model::time::{Span, Time};
 use crate::model::topology::Role;
 
+use self::measure::{CheckState, Connecting, Connects, Minute, Spans};
+
 /// How many of the latest DNS answers are kept for the page.
 pub const QUERIES_MAX: usize = 50;
+
+/// How many requests of an instance are known to be in progress.
+pub const REQUESTS_MAX: usize = 10_000;
 
 /// How many findings are kept; each is made once per node and identifier, so a lab has few.
 pub const FINDINGS_MAX: usize = 1_000;
@@ -38,6 +46,12 @@ pub struct Snapshot {
     pub seq: Seq,
     /// When everything listened.
     pub ready: Option<Time>,
+    /// When the run began, and when it is over at the latest.
+    pub run: Option<(Time, Time)>,
+    /// The steps of the timeline.
+    pub steps: Vec<StepState>,
+    /// When and why the run ended.
+    pub ended: Option<(Time, &'static str)>,
     /// The generation of the rules in force.
     pub generation: Generation,
     /// Mistakes of the last reload, when it was refused; empty after one that took.
@@ -66,6 +80,15 @@ pub struct Snapshot {
     pub findings: Vec<Finding>,
     /// The faults in force, oldest first.
     pub faults: Vec<FaultState>,
+}
+
+/// A step of the timeline.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StepState {
+    /// When it began last.
+    pub began: Option<Time>,
+    /// When it ended for good.
+    pub ended: Option<Time>,
 }
 
 /// A named network and what the topology says of it.
@@ -105,6 +128,8 @@ pub struct DnsState {
     pub forwarded: BTreeMap<(Name, &'static str), Forwarded>,
     /// The latest answers of the sample, oldest first.
     pub queries: VecDeque<Query>,
+    /// Answers a second.
+    pub rate: Minute,
 }
 
 /// Questions that were passed on and came to the same.
@@ -168,6 +193,13 @@ pub struct BalancerState {
     pub uses: BTreeMap<(Purpose, Name), u64>,
     /// The pool as this door sees it.
     pub backends: Vec<BackendState>,
+    /// Flows let in a second.
+    pub flows: Minute,
+    /// Clients refused and flows that broke a second.
+    pub failures: Minute,
+    /// How long visits through this door took.
+    pub latency: Spans,
+    connecting: Connecting,
 }
 
 /// Clients of one network at one door.
@@ -196,6 +228,16 @@ pub struct BackendState {
     pub total: u64,
     /// Connects that failed.
     pub failed: u64,
+    /// Bytes from clients, of flows that ended.
+    pub bytes_up: u64,
+    /// Bytes to clients, of flows that ended.
+    pub bytes_down: u64,
+    /// Flows connected a second.
+    pub rate: Minute,
+    /// From a client's arrival to the connection with this instance, of the last ones.
+    pub connects: Connects,
+    /// The last checks, oldest first.
+    pub checks: VecDeque<CheckState>,
 }
 
 /// An instance of the pool.
@@ -217,6 +259,7 @@ pub struct ProxyState {
     pub cut: u64,
     /// Connections that did not get to a service.
     pub refused: u64,
+    requests: BTreeSet<RequestId>,
 }
 
 /// An agent.
@@ -329,6 +372,13 @@ pub struct Finding {
     pub detail: String,
     /// When it was first seen.
     pub at: Time,
+}
+
+impl ProxyState {
+    /// Gives how many requests are being answered.
+    pub fn active(&self) -> usize {
+        self.requests.len()
+    }
 }
 
 impl Admin {

@@ -1,26 +1,16 @@
 // @ts-check
-// Speaks to the lab; the only file that knows its addresses.
-
-/** @import {Act, Fact, Problem, Reloaded, Snapshot} from './types.js' */
-
-/** How the page stands with the lab. @typedef {'loading' | 'live' | 'lost' | 'ended'} Link */
-
-/**
- * @typedef {object} Listener
- * @property {(snapshot: Snapshot) => void} snapshot
- * @property {(facts: Fact[]) => void} facts
- * @property {() => void} overflow some facts were missed
- * @property {(link: Link) => void} link
- */
-
-/** How long to wait before a closed stream is asked for again. */
-const RETRY_MS = 1_500;
-
-/** How many facts before the snapshot are asked for, so that the log is not empty. */
-const LOOK_BACK = 5_000;
+// Speaks HTTP to the lab: the token, and one question at a time. The stream is in source.js.
 
 /** The token of the link that the lab printed, kept for this tab only. */
-let token = sessionStorage.getItem('token');
+let token = stored();
+
+function stored() {
+  try {
+    return sessionStorage.getItem('token');
+  } catch {
+    return null;
+  }
+}
 
 /** Takes the token out of the address, so that it is neither seen nor shared by mistake. */
 export function takeToken() {
@@ -31,102 +21,42 @@ export function takeToken() {
   history.replaceState(null, '', location.pathname + location.search);
 }
 
-/** Whether changes can be asked for. */
-export function mayChange() {
+/** Whether a token is there, without which nothing can be changed. */
+export function hasToken() {
   return token !== null;
 }
 
-/**
- * Loads the state and follows the lab, for ever.
- * @param {Listener} listener
- */
-export async function follow(listener) {
-  try {
-    const response = await fetch('/api/snapshot');
-    if (!response.ok) throw new Error(response.statusText);
-    /** @type {Snapshot} */
-    const snapshot = await response.json();
-    listener.snapshot(snapshot);
-    subscribe(listener, Math.max(0, snapshot.seq - LOOK_BACK));
-  } catch {
-    listener.link('lost');
-    setTimeout(follow, RETRY_MS, listener);
+/** What every change brings. */
+export function headers() {
+  return { 'Authorization': `Bearer ${token}`, 'Content-Type': 'application/json' };
+}
+
+/** The lab refused: its sentence for people. */
+export class Refused extends Error {
+  /** @param {string} detail @param {number} status */
+  constructor(detail, status) {
+    super(detail);
+    this.status = status;
   }
 }
 
 /**
- * @param {Listener} listener
- * @param {number} since
- */
-function subscribe(listener, since) {
-  const source = new EventSource(`/api/facts?since=${since}`);
-  let ended = false;
-  const again = () => {
-    source.close();
-    setTimeout(follow, RETRY_MS, listener);
-  };
-  source.addEventListener('open', () => listener.link('live'));
-  source.addEventListener('facts', (event) => listener.facts(JSON.parse(event.data)));
-  source.addEventListener('snapshot', (event) => listener.snapshot(JSON.parse(event.data)));
-  // Facts are missing, or the lab is another one: begin anew.
-  source.addEventListener('overflow', () => {
-    source.close();
-    listener.overflow();
-    follow(listener);
-  });
-  source.addEventListener('ended', () => {
-    ended = true;
-    listener.link('ended');
-    again();
-  });
-  source.addEventListener('error', () => {
-    if (ended) return;
-    listener.link('lost');
-    // The browser tries again by itself with the last number that it saw, unless it gave up.
-    if (source.readyState === EventSource.CLOSED) again();
-  });
-}
-
-/**
- * Asks for a change; gives a sentence for people.
+ * Asks for JSON; throws `Refused` with the lab's sentence, and status 0 when nobody answers.
  * @param {string} path
- * @returns {Promise<{ok: boolean, text: string, body: unknown}>}
+ * @param {object} [body] makes it a POST
+ * @returns {Promise<any>}
  */
-async function change(path) {
+export async function ask(path, body) {
+  let response;
   try {
-    const response = await fetch(path, {
-      method: 'POST',
-      headers: { 'Authorization': `Bearer ${token}`, 'Content-Type': 'application/json' },
-      body: '{}',
-    });
-    const body = await response.json();
-    if (response.ok) return { ok: true, text: '', body };
-    /** @type {Problem} */
-    const problem = body;
-    if (response.status === 401) {
-      return { ok: false, text: 'The token is of another run; open the link that the lab printed.', body };
-    }
-    return { ok: false, text: [problem.detail, ...(problem.mistakes ?? [])].join(' — '), body };
+    response = await fetch(path, body === undefined ? {}
+      : { method: 'POST', headers: headers(), body: JSON.stringify(body) });
   } catch {
-    return { ok: false, text: 'The lab does not answer.', body: null };
+    throw new Refused('The lab does not answer.', 0);
   }
-}
-
-/**
- * @param {string} node `balancer/internal`
- * @param {Act} act
- */
-export async function operate(node, act) {
-  const path = node.split('/').map(encodeURIComponent).join('/');
-  const { ok, text } = await change(`/api/nodes/${path}/${act}`);
-  return ok ? `${node}: ${act} asked for` : `${node}: ${text}`;
-}
-
-/** Reads scenario and zones again. */
-export async function reload() {
-  const { ok, text, body } = await change('/api/reload');
-  if (!ok) return text;
-  const { generation, changed, warnings } = /** @type {Reloaded} */ (body);
-  const what = changed.length ? `changed ${changed.join(', ')}` : 'nothing changed';
-  return [`generation ${generation}: ${what}`, ...warnings].join('; warning: ');
+  const said = await response.json().catch(() => null);
+  if (!response.ok || said === null) {
+    throw new Refused(said?.detail ?? `The lab answered ${response.status}.`, response.status);
+  }
+  return said;
 }

@@ -128,16 +128,35 @@ export function each(parent, items, key, make, update) {
 export function rows(body, items, key, cells, attributes = () => ({})) {
   each(body, items, key, () => h('tr'), (row, item) => {
     set(row, attributes(item));
-    cells(item).forEach((cell, index) => {
-      const known = row.children[index];
-      const place = known ?? h(index ? 'td' : 'th', index ? {} : { scope: 'row' });
-      if (!known) row.append(place);
-      const { words, parts, class: name } = typeof cell === 'string'
-        ? { words: cell, parts: () => [cell], class: undefined } : cell;
-      set(place, { class: name ?? null });
-      if (place.getAttribute('data-words') === words) return;
-      place.setAttribute('data-words', words);
-      place.replaceChildren(...parts().filter((part) => part != null));
-    });
+    fill(row, cells(item));
   });
+}
+
+/**
+ * Fills one row; only cells whose words changed are touched.
+ * @param {Element} row
+ * @param {Cell[]} cells
+ */
+export function fill(row, cells) {
+  cells.forEach((cell, index) => {
+    const known = row.children[index];
+    const place = known ?? h(index ? 'td' : 'th', index ? {} : { scope: 'row' });
+    if (!known) row.append(place);
+    const { words, parts, class: name } = typeof cell === 'string'
+      ? { words: cell, parts: () => [cell], class: undefined } : cell;
+    set(place, { class: name ?? null });
+    redo(place, words, parts);
+  });
+}
+
+/**
+ * Replaces what is in an element when its words changed.
+ * @param {Element} element
+ * @param {string} words
+ * @param {() => Child[]} parts
+ */
+export function redo(element, words, parts) {
+  if (element.getAttribute('data-words') === words) return;
+  element.setAttribute('data-words', words);
+  element.replaceChildren(...parts().filter((part) => part != null));
 }

@@ -1,108 +1,210 @@
 // @ts-check
-// Joins the lab, the store and the views; keeps the page's own state in its address.
+// Wiring: the source, the store, the page that the address names, the bar of time, the keys.
 
-/** @import {State} from './store.js' */
-/** @import {Snapshot} from './types.js' */
+/** @import {Source} from './source.js' */
+/** @import {PageName} from './router.js' */
+/** @import {Bundle, Fact, Snapshot} from './types.js' */
 
-import { follow, mayChange, reload, takeToken } from './api.js';
-import { byId, each, h, say, set } from './dom.js';
-import { count, instant, plural, span } from './format.js';
+/** @typedef {import('./store.js').State} State */
+
+/**
+ * What a page has to work with.
+ * @typedef {object} Context
+ * @property {typeof query} query the page's state in the address
+ * @property {Source} source where the state comes from; it may change, so ask for it each time
+ * @property {(page: PageName, terms?: import('./router.js').Terms) => string} href
+ * @property {() => boolean} mayChange with the token, before a lab
+ * @property {(us: number | null, push?: boolean) => void} look at an instant
+ * @property {(bundle: Bundle, name?: string) => void} openBundle shows a run that is over
+ * @property {() => void} redraw asks for a frame
+ */
+
+/**
+ * A page: makes its elements once, draws on every change, leaves.
+ * @typedef {object} View
+ * @property {(root: HTMLElement, context: Context) => void} mount
+ * @property {(state: State, fresh: Fact[]) => void} draw only called with a snapshot
+ * @property {() => void} unmount
+ * @property {() => boolean} [escape] closes what is open; false when nothing was
+ */
+
+import { hasToken, takeToken } from './api.js';
+import { byId, h, redo, say, set } from './dom.js';
+import { instant, plural, visible } from './format.js';
+import { TERMS, explain } from './glossary.js';
+import { listen } from './keys.js';
+import { followLinks, embedded, go, href, onAddress, pageNow, query } from './router.js';
+import { ApiSource, BundleSource, readBundle } from './source.js';
 import { Store } from './store.js';
-import { drawAgents } from './views/agents.js';
-import { drawDns } from './views/dns.js';
-import { drawLog, drawNodeFacts } from './views/facts.js';
+import { TimeBar, atAsked, atText, look } from './timebar.js';
+import { offerTour } from './tour.js';
 import { drawFaults } from './views/faults.js';
-import { drawFindings } from './views/findings.js';
-import { drawNode } from './views/node.js';
-import { drawPool } from './views/pool.js';
-import { Topology } from './views/topology.js';
-import { drawUsers } from './views/users.js';
+import { mark } from './views/parts.js';
+import * as dns from './views/dns.js';
+import * as doors from './views/doors.js';
+import * as scenarios from './views/scenarios.js';
+import * as timeline from './views/timeline.js';
+import * as topology from './views/topology.js';
 
-const LINKS = {
-  loading: 'loading',
-  live: 'live',
-  lost: 'reconnecting',
-  ended: 'ended',
+/** @type {Record<PageName, [string, View]>} */
+const VIEWS = {
+  topology: ['Topology', topology],
+  dns: ['DNS', dns],
+  pool: ['Doors and pool', doors],
+  timeline: ['Timeline', timeline],
+  scenarios: ['Scenarios', scenarios],
 };
 
-const NOTICES = {
-  loading: 'Asking the lab for its state…',
-  live: '',
-  lost: 'The lab does not answer. What you see is its last state; this page goes on by itself when it is back.',
-  ended: 'The lab has ended. What you see is its last state; start it again with twodoors up.',
+const LINKS = { loading: 'loading', live: 'live', lost: 'reconnecting', ended: 'ended', file: 'from a file' };
+
+const lab = new ApiSource();
+const root = byId('page');
+const time = new TimeBar();
+/** @type {View | null} */
+let view = null;
+/** @type {PageName | null} */
+let shown = null;
+
+takeToken();
+dressIn(localStorage.getItem('theme') ?? 'system');
+const given = document.getElementById('bundle')?.textContent;
+const store = new Store(embedded && given ? new BundleSource(readBundle(given)) : lab, draw);
+
+/** @type {Context} */
+const context = {
+  query,
+  get source() {
+    return store.source;
+  },
+  href,
+  mayChange: () => hasToken() && store.source.kind === 'lab' && store.state.now?.read_only !== true,
+  look,
+  openBundle(bundle, name) {
+    query.set({ at: null });
+    store.use(new BundleSource(bundle, name));
+    remount();
+  },
+  redraw: () => store.touch(),
 };
 
-const filter = /** @type {HTMLInputElement} */ (byId('filter'));
-const traffic = /** @type {HTMLInputElement} */ (byId('traffic'));
-const sheet = /** @type {HTMLDialogElement} */ (byId('sheet'));
-const topology = new Topology();
-const store = new Store(draw);
-
-/** The query string is the page's state. */
-function chosen() {
-  return new URLSearchParams(location.search).get('node');
-}
-
-/** @param {string} name @param {string} value empty takes it away */
-function remember(name, value) {
-  const query = new URLSearchParams(location.search);
-  if (value) query.set(name, value);
-  else query.delete(name);
-  const text = query.toString();
-  history.replaceState(null, '', text ? `?${text}` : location.pathname);
+/** Makes the page that the address names. */
+function route() {
+  store.look(atAsked());
+  if (shown !== pageNow()) remount();
   store.touch();
 }
 
-/** @param {State} state @param {import('./types.js').Fact[]} fresh */
-function draw({ snapshot, facts, link }, fresh) {
-  const pill = byId('link');
-  set(pill, { class: `link is-${store.paused ? 'paused' : link}` });
-  say(pill, store.paused && link === 'live' ? `paused, ${count(store.held)} held` : LINKS[link]);
-  const notice = byId('notice');
-  const mistakes = snapshot?.reload_mistakes ?? [];
-  const text = NOTICES[link] || (mistakes.length
-    ? `The last reload was refused and the old rules stay: ${mistakes.join('; ')}` : '');
-  notice.hidden = text === '';
-  say(notice, text);
-  document.body.classList.toggle('stale', link === 'lost' || link === 'ended');
-  if (!snapshot) return;
-  const node = chosen();
-  drawHead(snapshot);
-  drawFaults(snapshot);
-  topology.draw(snapshot, node);
-  drawNode(snapshot, node);
-  if (node) drawNodeFacts(facts, node);
-  drawPool(snapshot);
-  drawAgents(snapshot);
-  drawUsers(snapshot);
-  drawFindings(snapshot);
-  drawDns(snapshot, filter.value);
-  drawLog(facts, traffic.checked);
-  topology.move(fresh);
+function remount() {
+  view?.unmount();
+  shown = pageNow();
+  view = VIEWS[shown][1];
+  root.replaceChildren();
+  view.mount(root, context);
+  for (const link of document.querySelectorAll('#nav a')) {
+    set(link, { 'aria-current': link.getAttribute('data-page') === shown ? 'page' : null });
+  }
+  scrollTo(0, 0);
+  store.touch();
 }
 
-/** @param {Snapshot} lab */
-function drawHead(lab) {
-  say(byId('scenario'), lab.name);
-  document.title = `${lab.name} – twodoors`;
-  const sum = (/** @type {number[]} */ numbers) => numbers.reduce((a, b) => a + b, 0);
-  const noTunnel = sum(lab.proxies.map((proxy) => proxy.no_tunnel));
-  const complete = lab.mesh.complete_after_us;
-  /** @type {[string, string, string][]} */
-  const sums = [
-    ['mesh', `${lab.mesh.now}/${lab.mesh.full}`, complete === null ? 'tunnels' : `first full after ${span(complete)}`],
-    ['visits', count(sum(lab.users.map((user) => user.answered))), 'answered'],
-    ['no tunnel', count(noTunnel), 'requests refused'],
-    ['DNS', count(sum(lab.dns.answers.map((answers) => answers.count))), 'answers'],
-    ['findings', count(lab.findings.length), 'to know'],
-  ];
-  each(byId('sums'), sums, ([name]) => name, ([name]) =>
-    h('div', {}, h('dt', {}, name), h('dd', {}), h('dd', { class: 'quiet' })), (element, [, value, unit]) => {
-    const [, first, second] = element.children;
-    if (first) say(first, value);
-    if (second) say(second, unit);
-  });
-  say(byId('stand'), `lab time ${instant(lab.at_us)} · ${plural(lab.seq, 'fact')} · rules ${lab.generation}`);
+/** @param {State} state @param {Fact[]} fresh */
+function draw(state, fresh) {
+  const { snapshot, link, at } = state;
+  const pill = byId('link');
+  set(pill, { class: `link is-${link === 'live' && at !== null ? 'paused' : link}` });
+  say(pill, link === 'live' && at !== null ? `looking at ${instant(at)}` : LINKS[link]);
+  document.body.classList.toggle('stale', link === 'lost' || link === 'ended');
+  for (const anchor of document.querySelectorAll('#nav a')) {
+    set(anchor, { href: href(/** @type {PageName} */ (anchor.getAttribute('data-page'))) });
+  }
+  const standing = standingOf(state);
+  byId('standing').hidden = standing === null;
+  root.hidden = standing !== null;
+  if (standing) redo(byId('standing'), standing.words, standing.parts);
+  const notice = standing ? null : noticeOf(state);
+  byId('notice').hidden = notice === null;
+  if (notice) redo(byId('notice'), notice.words, notice.parts);
+  time.draw(state);
+  if (!snapshot || standing) return;
+  drawHead(snapshot);
+  drawFaults(snapshot);
+  view?.draw(state, fresh);
+}
+
+/** @typedef {{words: string, parts: () => (Node | string)[]}} Told */
+
+/** @param {string} text @param {() => void} act */
+function button(text, act) {
+  const made = h('button', { type: 'button' }, text);
+  made.addEventListener('click', act);
+  return made;
+}
+
+/** What stands in place of the page when there is nothing to draw. @param {State} state @returns {Told | null} */
+function standingOf({ snapshot, link, gone, at }) {
+  if (gone) {
+    const { text, oldest } = gone;
+    return { words: `gone ${text}`, parts: () => [
+      h('h2', {}, 'This instant cannot be shown'), h('p', {}, text), h('p', {},
+        oldest === null ? button('Try again', () => [store.look(null), store.look(at)])
+          : h('a', { href: href(pageNow(), { at: atText(oldest) }) }, `Go to the oldest instant held, ${instant(oldest)}`),
+        ' or ', button(link === 'file' ? 'go to its end' : 'go back to live', () => look(null, true)))] };
+  }
+  if (snapshot) return null;
+  if (link === 'lost') {
+    return { words: 'lost', parts: () => [h('h2', {}, 'The lab does not answer'),
+      h('p', {}, 'Nothing listens at ', h('code', {}, location.host), ' any more, or it is busy. Start it with ',
+        h('code', {}, 'twodoors up'), '; this page goes on by itself.'),
+      h('p', {}, button('Try now', () => store.source.again()))] };
+  }
+  return { words: 'loading', parts: () => [h('p', { class: 'quiet' }, 'Asking the lab for its state…')] };
+}
+
+/** One sentence above the page. @param {State} state @returns {Told | null} */
+function noticeOf({ snapshot, link, now }) {
+  if (link === 'file') {
+    const name = store.source.name;
+    return { words: `file ${name}`, parts: () => [
+      h('strong', {}, `Run ${visible(name)}`), embedded ? ', a report in one file. ' : ' from a file: nothing here is live. ',
+      ...embedded ? [] : [button('Close it', () => {
+        query.set({ at: null });
+        store.use(lab);
+        remount();
+      })]] };
+  }
+  const tell = (/** @type {string} */ text) => ({ words: text, parts: () => [text] });
+  if (link === 'lost') return tell('The lab does not answer. What you see is its last state; this page goes on by itself when it is back.');
+  if (link === 'ended') return tell('The lab has ended. What you see is its last state; start it again with twodoors up.');
+  if (now?.ended_us != null) {
+    return tell(`The run ended at ${instant(now.ended_us)}${now.ended_why ? `: ${visible(now.ended_why)}` : ''}. Every instant that it holds can be looked at below.`);
+  }
+  const mistakes = snapshot?.reload_mistakes ?? [];
+  return mistakes.length ? tell(`The last reload was refused and the old rules stay: ${mistakes.map(visible).join('; ')}`) : null;
+}
+
+/** Name, mode, and the worst health rather than a count of what is well. @param {Snapshot} now */
+function drawHead(now) {
+  say(byId('scenario'), visible(now.name));
+  document.title = `${VIEWS[pageNow()][0]} – ${visible(now.name)} – twodoors`;
+  say(byId('mode'), now.mode === 'virtual' ? 'virtual time' : '');
+  const worst = worstOf(now);
+  const place = byId('worst');
+  set(place, { class: `worst-health is-${worst.state}` });
+  redo(place, worst.text, () => [mark(worst.state === 'up' ? 'up' : worst.state === 'down' ? 'down' : 'change'), worst.text]);
+}
+
+/** @param {Snapshot} now @returns {{state: 'up' | 'falling' | 'down', text: string}} */
+function worstOf(now) {
+  const failed = (now.expectations ?? []).filter(({ state }) => state === 'failed').length;
+  if (failed) return { state: 'down', text: `${plural(failed, 'expectation')} failed` };
+  const healths = now.balancers.flatMap(({ backends }) => backends.map(({ health }) => health));
+  const down = healths.filter((health) => health === 'down').length;
+  if (down) return { state: 'down', text: `${down} of ${healths.length} down` };
+  const stopped = [...now.balancers, ...now.proxies].filter(({ admin }) => admin !== 'ready').length;
+  if (stopped) return { state: 'falling', text: `${stopped} not in service` };
+  const odd = healths.filter((health) => health !== 'up').length;
+  if (odd) return { state: 'falling', text: `${odd} of ${healths.length} not up` };
+  return { state: 'up', text: healths.length ? 'all up' : 'nothing to check' };
 }
 
 /** @type {('system' | 'light' | 'dark')[]} */
@@ -120,63 +222,26 @@ function nextTheme() {
   dressIn(THEMES[(now + 1) % THEMES.length] ?? 'system');
 }
 
-function pause() {
-  store.pause(!store.paused);
-  set(byId('pause'), { 'aria-pressed': String(store.paused) });
-  say(byId('pause'), store.paused ? 'Go on' : 'Pause');
-}
-
-function close() {
-  const node = chosen();
-  remember('node', '');
-  if (node) {
-    const link = document.querySelector(`#picture a[data-node="${CSS.escape(node)}"]`);
-    if (link instanceof SVGElement) link.focus();
-  }
-}
-
-function listen() {
-  byId('pause').addEventListener('click', pause);
-  byId('theme').addEventListener('click', nextTheme);
-  byId('keys').addEventListener('click', () => sheet.showModal());
-  byId('node-close').addEventListener('click', close);
-  byId('reload').addEventListener('click', async () => say(byId('said'), await reload()));
-  filter.addEventListener('input', () => remember('filter', filter.value));
-  traffic.addEventListener('change', () => remember('traffic', traffic.checked ? '1' : ''));
-  addEventListener('resize', () => store.touch());
-  document.addEventListener('click', (event) => {
-    const link = event.target instanceof Element ? event.target.closest('a[data-node]') : null;
-    const node = link?.getAttribute('data-node');
-    if (!node || event.ctrlKey || event.metaKey || event.shiftKey) return;
-    event.preventDefault();
-    remember('node', node === chosen() ? '' : node);
-  });
-  document.addEventListener('keydown', (event) => {
-    const at = event.target;
-    const typing = at instanceof HTMLInputElement || at instanceof HTMLTextAreaElement;
-    const acting = at instanceof HTMLButtonElement || at instanceof HTMLElement && at.tagName === 'SUMMARY';
-    if (sheet.open || typing || event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.key === ' ' && !acting) pause();
-    else if (event.key === '/') filter.focus();
-    else if (event.key === 't') nextTheme();
-    else if (event.key === '?') sheet.showModal();
-    else if (event.key === 'Escape' && chosen()) close();
-    else return;
-    event.preventDefault();
-  });
-}
-
-takeToken();
-dressIn(localStorage.getItem('theme') ?? 'system');
-byId('reload').hidden = !mayChange();
-const query = new URLSearchParams(location.search);
-filter.value = query.get('filter') ?? '';
-traffic.checked = query.get('traffic') === '1';
-listen();
-store.touch();
-follow({
-  snapshot: (snapshot) => store.takeSnapshot(snapshot),
-  facts: (facts) => store.takeFacts(facts),
-  overflow: () => store.forget(),
-  link: (link) => store.takeLink(link),
+byId('theme').addEventListener('click', nextTheme);
+addEventListener('resize', () => store.touch());
+followLinks();
+listen({
+  ' ': () => time.toggle(),
+  ',': () => time.step(-1),
+  '.': () => time.step(1),
+  t: nextTheme,
+  'g t': () => go('topology'),
+  'g d': () => go('dns'),
+  'g p': () => go('pool'),
+  'g e': () => go('timeline'),
+  'g s': () => go('scenarios'),
+  Escape: () => view?.escape?.(),
 });
+byId('glossary').append(...Object.values(TERMS).flatMap((text) => {
+  const [word = '', meaning = ''] = text.split(/: (.*)/s);
+  return [h('dt', {}, word), h('dd', {}, meaning)];
+}));
+explain();
+onAddress(route);
+route();
+offerTour(!embedded);

@@ -14,7 +14,15 @@
  * @property {string} name
  * @property {number} at_us
  * @property {number} seq
+ * @property {number} oldest_us
+ * @property {number} oldest_seq
+ * @property {'live' | 'virtual'} mode
+ * @property {boolean} read_only
  * @property {number | null} ready_us
+ * @property {number | null} began_us
+ * @property {number | null} ends_us
+ * @property {number | null} ended_us
+ * @property {string | null} ended_why
  * @property {number} generation
  * @property {string[]} reload_mistakes
  * @property {Mesh} mesh
@@ -26,6 +34,137 @@
  * @property {User[]} users
  * @property {Finding[]} findings
  * @property {Fault[]} faults
+ * @property {Expectation[]} expectations
+ * @property {Rates} rates
+ * @property {Zone[]} zones
+ */
+
+/**
+ * @typedef {object} Place
+ * @property {string} file
+ * @property {number} line
+ * @property {number} column
+ */
+
+/**
+ * @typedef {object} Timeline
+ * @property {number} from_us
+ * @property {number} to_us
+ * @property {number} oldest_us
+ * @property {number} at_us
+ * @property {number | null} ready_us
+ * @property {number | null} began_us
+ * @property {number | null} ended_us
+ * @property {number | null} ends_us
+ * @property {FaultBand[]} faults
+ * @property {RestBand[]} rests
+ * @property {PlayedStep[]} steps
+ * @property {Ticks[]} expectations
+ * @property {LaneMarks[]} lanes
+ * @property {TimelineRates} rates
+ */
+
+/** @typedef {{id: number, target: string, text: string, from_us: number, to_us: number | null, lifted: boolean}} FaultBand */
+/** @typedef {{node: string, act: string, from_us: number, to_us: number | null}} RestBand */
+/**
+ * @typedef {object} PlayedStep
+ * @property {number} index
+ * @property {number | null} at_us
+ * @property {number | null} ended_us
+ * @property {string} text
+ * @property {Place | null} place
+ * @property {'waiting' | 'playing' | 'done' | 'failed'} state
+ */
+/** @typedef {{at_us: number, state: Standing, text: string}} Tick */
+/** @typedef {{index: number, text: string, place: Place | null, state: Standing, ticks: Tick[]}} Ticks */
+/** @typedef {'ok' | 'notice' | 'bad'} Gravity */
+/** @typedef {{seq: number, at_us: number, node: string, kind: string, text: string, severity: Gravity, request: number | null}} Mark */
+/** @typedef {'scenario' | 'dns' | 'balancers' | 'proxies' | 'agents' | 'users'} Lane */
+/** @typedef {{lane: Lane, marks: Mark[], more: number}} LaneMarks */
+/** @typedef {{step_us: number, from_us: number, dns: number[], flows: number[], failures: number[]}} TimelineRates */
+
+/**
+ * @typedef {object} Why
+ * @property {string} node
+ * @property {string} title
+ * @property {string} outcome
+ * @property {boolean} ok
+ * @property {number | null} number
+ * @property {Decision[]} steps
+ */
+
+/**
+ * @typedef {object} Decision
+ * @property {'ask' | 'view' | 'record' | 'door' | 'instance' | 'service' | 'tunnel' | 'resource'} stage
+ * @property {string | null} node
+ * @property {string} text
+ * @property {string} why
+ * @property {Place | null} place
+ * @property {number | null} at_us
+ * @property {number | null} took_us
+ * @property {number | null} seq
+ * @property {boolean} ok
+ */
+
+/**
+ * @typedef {object} Request
+ * @property {string} node
+ * @property {number} number
+ * @property {number} began_us
+ * @property {number | null} ended_us
+ * @property {string} outcome
+ * @property {boolean | null} ok
+ * @property {Hop[]} hops
+ */
+
+/** @typedef {{node: string, text: string, why: string | null, from_us: number, to_us: number | null, seq: number}} Hop */
+
+/** @typedef {Query & {place: Place | null, took_us: number | null, dig: string}} QueryRow */
+/** @typedef {{queries: QueryRow[], matched: number, held: number}} Queries */
+/** @typedef {{node: string[], act: Act, sentences: string[], severity: Gravity}} Consequences */
+
+/** @typedef {'waiting' | 'holding' | 'met' | 'failed' | 'inconclusive'} Standing */
+
+/**
+ * @typedef {object} Expectation
+ * @property {number} index
+ * @property {string} text
+ * @property {Place | null} place
+ * @property {Standing} state
+ * @property {boolean} settled
+ * @property {number} evidence
+ * @property {string | null} why
+ * @property {string} measured
+ * @property {number | null} at_us
+ */
+
+/**
+ * @typedef {object} Rates
+ * @property {number} step_us
+ * @property {number} at_us
+ * @property {number[]} dns
+ * @property {Record<string, number[]>} flows
+ * @property {Record<string, number[]>} failures
+ * @property {Record<string, (number | null)[]>} latency_p95_us
+ * @property {Record<string, number[]>} backends
+ */
+
+/**
+ * @typedef {object} Zone
+ * @property {string} view
+ * @property {string} origin
+ * @property {string | null} file
+ * @property {number | null} serial
+ * @property {number} records
+ * @property {number} generation
+ */
+
+/**
+ * @typedef {object} Check
+ * @property {number} at_us
+ * @property {boolean} ok
+ * @property {string} text
+ * @property {number | null} took_us
  */
 
 /**
@@ -122,6 +261,12 @@
  * @property {number} open
  * @property {number} total
  * @property {number} failed
+ * @property {Admin} admin
+ * @property {number | null} connect_p50_us
+ * @property {number | null} connect_p95_us
+ * @property {number} bytes_up
+ * @property {number} bytes_down
+ * @property {Check[]} checks
  */
 
 /**
@@ -130,6 +275,7 @@
  * @property {string} listen
  * @property {Admin} admin
  * @property {number} tunnels
+ * @property {number} active
  * @property {number} routed
  * @property {number} no_tunnel
  * @property {number} cut
@@ -249,6 +395,7 @@
  * @property {number} status
  * @property {string} detail
  * @property {string[]} [mistakes]
+ * @property {number} [column]
  */
 
 /**
@@ -275,11 +422,15 @@
  *   | {kind: 'fault_lifted', fault: number, word: string, target: string, what: string}
  *   | {kind: 'probed', expectation: number, from: string, name: string, rtype: string,
  *      view: string | null, rcode: string | null, answer: string[]}
+ *   | {kind: 'run_began', ends_us: number}
+ *   | {kind: 'step_began', step: number}
+ *   | {kind: 'step_ended', step: number}
  *   | {kind: 'run_ended', why: string}
  *   | {kind: 'resolved', client: string, name: string, rtype: string, cached: boolean,
  *      rcode: string, ttl_seconds: number, answer: string[]}
  *   | {kind: 'roamed', network: string, address: string}
  *   | {kind: 'finding', id: string, detail: string}
+ *   | {kind: 'dns_forwarded', view: string, result: string, count: number, waited_us: number}
  *   | {kind: 'dns_counted', view: string | null, rule: string | null, rcode: string, count: number}
  *   | {kind: 'dns_answered', client: string, asker: string | null, subnet: string | null,
  *      transport: string, name: string, rtype: string, view: string | null, rule: string | null,
@@ -294,6 +445,7 @@
  *   | {kind: 'no_backend', flow: number, tried: number}
  *   | {kind: 'flow_closed', flow: number, proxy: string | null, up: number, down: number,
  *      how: string}
+ *   | {kind: 'checked', proxy: string, took_us: number, error: string | null, untold: number}
  *   | {kind: 'health_changed', proxy: string, to: Health, cause: string}
  *   | {kind: 'service_chosen', conn: number, listener: string, client: string,
  *      sni: string | null, alpn: string[], service: string | null, why: string}
@@ -327,6 +479,150 @@
  *      bytes: number, took_us: number}
  *   | {kind: 'visit_failed', request: number, app: string, balancer: string | null,
  *      reason: string, error: string}} Happened
+ */
+
+/** @typedef {{network: string, client: string, name: string, view: string | null, answer: string[], door: string | null, allowed: boolean, address: string | null}} Way */
+
+/**
+ * @typedef {object} Moved
+ * @property {string} node
+ * @property {Way} from
+ * @property {Way} to
+ * @property {string[]} changes
+ * @property {string[]} expectations
+ * @property {string} text
+ */
+
+/** @typedef {QueryRow} Asked */
+
+/**
+ * @typedef {object} ResolveAs
+ * @property {string} as
+ * @property {string} name
+ * @property {string} type
+ * @property {'udp' | 'tcp'} transport
+ * @property {string | null} subnet
+ */
+
+/**
+ * @typedef {object} Resolution
+ * @property {string} client
+ * @property {string} destination
+ * @property {string | null} chosen
+ * @property {string} why
+ * @property {string} dig
+ * @property {ViewAnswer[]} views
+ * @property {string[]} same
+ * @property {string | null} scope
+ */
+
+/**
+ * @typedef {object} ViewAnswer
+ * @property {string} view
+ * @property {boolean} chosen
+ * @property {string | null} rule
+ * @property {{rule: string, matched: boolean, why: string}[]} tried
+ * @property {string} rcode
+ * @property {boolean} authoritative
+ * @property {Rec[]} answer
+ * @property {Rec[]} authority
+ * @property {Rec[]} additional
+ * @property {string} step
+ * @property {string | null} extended_error
+ * @property {boolean} differs
+ */
+
+/**
+ * @typedef {object} Rec
+ * @property {string} owner
+ * @property {number} ttl
+ * @property {string} rtype
+ * @property {string} data
+ * @property {Place | null} place
+ * @property {boolean} differs
+ */
+
+/** @typedef {{view: string | null, name: string, rtype: string, before: string[], after: string[]}} Change */
+
+/**
+ * @typedef {object} Preview
+ * @property {string[]} mistakes
+ * @property {string[]} warnings
+ * @property {{ipv4: string, ipv6: string}} share
+ * @property {string[]} changed
+ * @property {{prefixes: string[], prefixes_more: number, changes: Change[], more: number}[]} groups
+ * @property {number} more
+ * @property {string | null} refused_by_limit
+ */
+
+/**
+ * @typedef {object} Found
+ * @property {string} id
+ * @property {string} severity
+ * @property {string | null} node
+ * @property {string} detail
+ * @property {string} cure
+ * @property {Place | null} place
+ * @property {string} text
+ */
+
+/**
+ * @typedef {object} Scenario
+ * @property {string} id
+ * @property {string} name
+ * @property {string | null} file
+ * @property {string} question
+ * @property {string} lesson
+ * @property {number} steps
+ * @property {number} expectations
+ * @property {number | null} duration_us
+ * @property {Found[]} findings
+ */
+
+/**
+ * @typedef {object} Run
+ * @property {string} id
+ * @property {string} scenario
+ * @property {'virtual' | 'live'} mode
+ * @property {'running' | 'ended' | 'stopped'} state
+ * @property {number} progress
+ * @property {number} at_us
+ * @property {string | null} outcome
+ * @property {Expectation[]} verdicts
+ * @property {number} seed
+ */
+
+/**
+ * @typedef {object} Scenarios
+ * @property {{name: string, file: string | null, embedded: boolean}} current
+ * @property {Scenario[]} scenarios
+ * @property {Run[]} runs
+ */
+
+/**
+ * @typedef {object} FaultWord
+ * @property {string} word
+ * @property {string} title
+ * @property {string} text
+ * @property {string[]} targets
+ * @property {{unit: string, min: number, max: number, step: number, default: number, required: boolean} | null} by
+ * @property {string[] | null} to
+ * @property {number} duration_default_us
+ */
+
+/** @typedef {{words: FaultWord[]}} Catalogue */
+
+/**
+ * @typedef {object} Bundle
+ * @property {'twodoors.bundle/1'} schema
+ * @property {{name: string, mode: 'live' | 'virtual', seed: number, scenario: string | null, started_unix_us: number | null}} run
+ * @property {Timeline} timeline
+ * @property {Snapshot[]} snapshots
+ * @property {Fact[]} facts
+ * @property {number} facts_more
+ * @property {Record<string, Why>} whys
+ * @property {Request[]} visits
+ * @property {unknown} report
  */
 
 export {};

@@ -13,13 +13,13 @@ use std::path::{Path, PathBuf};
 
 use clap::Args as ClapArgs;
 
+use crate::lab::found::{self, Found};
 use crate::lab::load::{Loaded, load};
 use crate::model::finding::Severity;
 use crate::model::mistake::{Files, Mistake};
 use crate::scenario::embedded;
 use crate::scenario::files::Disk;
 
-use super::found::{self, Found};
 use super::{Exit, Io};
 
 /// Check scenarios: print every mistake with its place, or the resolved lab and its findings.

@@ -3,7 +3,6 @@
 mod dial;
 mod dns;
 mod files;
-mod lead;
 mod principals;
 mod route;
 

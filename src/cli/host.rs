@@ -14,9 +14,10 @@ use super::state::{self, Door, Folder, LabFile};
 use super::{Exit, Io, client};
 use crate::http::guard::Token;
 use crate::http::{
-    AccessAsked, AccessGiven, Control, ControlError, FaultAsked, FaultSet, Reloaded,
+    AccessAsked, AccessGiven, Control, ControlError, FaultAsked, FaultSet, Preview, Reloaded,
 };
 use crate::lab::conduct::Conductor;
+use crate::lab::stage::Stage;
 use crate::lab::{Lab, OperateError, access};
 use crate::model::fact::Act;
 use crate::model::id::{FaultId, Node};
@@ -35,6 +36,23 @@ pub(super) fn source(scenario: Option<&Path>) -> (PathBuf, Arc<dyn Files + Send 
     }
 }
 
+/// Gives the token of a lab: that of a file, or one that is drawn where only this machine reaches it.
+pub(super) fn token(http: SocketAddr, file: Option<&Path>) -> Result<Token, String> {
+    match file {
+        Some(file) => {
+            let shown = file.display();
+            let text = std::fs::read_to_string(file);
+            let text = text.map_err(|error| format!("the token in {shown}: {error}"))?;
+            Token::read(&text).map_err(|why| format!("the token in {shown}: {why}"))
+        }
+        None if http.ip().is_loopback() => Ok(Token::random()),
+        None => Err(format!(
+            "others may reach {http}: choose a token of your own with --token-file FILE, or an \
+             address of 127.0.0.0/8"
+        )),
+    }
+}
+
 /// Prints mistakes, and gives the exit code for them.
 pub(super) fn print_mistakes(mistakes: &[Mistake], io: &mut Io<'_>) -> anyhow::Result<Exit> {
     for mistake in mistakes {
@@ -43,13 +61,15 @@ pub(super) fn print_mistakes(mistakes: &[Mistake], io: &mut Io<'_>) -> anyhow::R
     Ok(Exit::Usage)
 }
 
+/// Why a lab of the embedded example does not reload.
+const NO_FILES: &str = "this lab runs the embedded example, which has no files to read again; write \
+                        them out with `twodoors init DIR` and run `twodoors up \
+                        DIR/scenarios/split-dns.yaml`";
+
 /// Reads scenario and zones again; a lab of the embedded example has none.
 pub(super) async fn reload(lab: &Arc<Lab>, embedded: bool) -> Result<Reloaded, Vec<String>> {
     if embedded {
-        return Err(vec![String::from(
-            "this lab runs the embedded example, which has no files to read again; write them out \
-             with `twodoors init DIR` and run `twodoors up DIR/scenarios/split-dns.yaml`",
-        )]);
+        return Err(vec![String::from(NO_FILES)]);
     }
     let lab = Arc::clone(lab);
     // Files are read and parsed for as long as that takes, while connections go on.
@@ -120,18 +140,52 @@ pub(super) fn write_state(
 
 /// Makes changes for the page, `ctl` and `fault`.
 pub(super) struct Hand {
-    /// The lab.
-    pub(super) lab: Arc<Lab>,
+    lab: Arc<Lab>,
     /// Who sets its faults.
-    pub(super) conductor: Conductor,
+    conductor: Conductor,
     /// Whether its files are those of the binary.
-    pub(super) embedded: bool,
+    embedded: bool,
+    stage: Arc<Stage>,
+}
+
+impl Hand {
+    /// Makes the hand of a lab; `embedded` tells whether its files are those of the binary.
+    pub(super) fn new(lab: &Arc<Lab>, conductor: Conductor, embedded: bool) -> Self {
+        let stage = Stage::new(Arc::clone(lab), conductor.clone(), embedded);
+        Self {
+            lab: Arc::clone(lab),
+            conductor,
+            embedded,
+            stage: Arc::new(stage),
+        }
+    }
 }
 
 #[async_trait]
 impl Control for Hand {
     async fn reload(&self) -> Result<Reloaded, Vec<String>> {
         reload(&self.lab, self.embedded).await
+    }
+
+    async fn preview(&self) -> Result<Preview, Vec<String>> {
+        if self.embedded {
+            return Err(vec![String::from(NO_FILES)]);
+        }
+        let lab = Arc::clone(&self.lab);
+        let texts = |list: &[Mistake]| list.iter().map(ToString::to_string).collect();
+        match tokio::task::spawn_blocking(move || lab.preview()).await {
+            Ok(Ok(preview)) => Ok(Preview {
+                warnings: texts(&preview.warnings),
+                difference: preview.difference,
+                refused: preview.refused,
+            }),
+            Ok(Err(mistakes)) => Err(texts(&mistakes)),
+            Err(error) => Err(vec![format!("the preview broke off: {error}")]),
+        }
+    }
+
+    fn stage(&self) -> Option<Arc<Stage>> {
+        Some(Arc::clone(&self.stage))
     }
 
     async fn operate(&self, node: &Node, act: Act) -> Result<(), ControlError> {

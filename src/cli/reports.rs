@@ -33,6 +33,10 @@ pub(super) struct Where {
     /// Write the reports as JSON; an array when there are several scenarios.
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
+
+    /// Write the run as one HTML file that needs no server: the page, and all that it shows.
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
 }
 
 /// A scenario that is to be played.
@@ -150,6 +154,19 @@ impl<'a> Reports<'a> {
         }
         unless_closed(self.print(io))?;
         Ok(goes_on)
+    }
+
+    /// Takes what came of a file that was written apart; the verdict stands without it.
+    pub(super) fn take(
+        &mut self,
+        written: anyhow::Result<()>,
+        io: &mut Io<'_>,
+    ) -> anyhow::Result<()> {
+        if let Err(error) = written {
+            writeln!(io.err, "error: {error:#}")?;
+            self.unsaved = true;
+        }
+        Ok(())
     }
 
     /// Prints the newest report.

@@ -14,11 +14,12 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::host::{Hand, print_mistakes, state_folder, write_state};
+use super::host::{Hand, print_mistakes, state_folder, token, write_state};
+use super::html;
 use super::reports::{self, Outcome, Reports, Scenario, Where};
 use super::{Exit, Io, where_labs_are};
 use crate::http::Server;
-use crate::http::guard::Token;
+use crate::http::source::Source;
 use crate::lab::conduct::Conductor;
 use crate::lab::record::{RecordError, Recorder};
 use crate::lab::report::Report;
@@ -79,6 +80,9 @@ pub fn run(args: &Args, io: &mut Io<'_>) -> anyhow::Result<Exit> {
         Ok(scenarios) => scenarios,
         Err(exit) => return Ok(exit),
     };
+    if let Some(exit) = html::refuse(args.to.html.as_deref(), &scenarios, false, io)? {
+        return Ok(exit);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
@@ -86,7 +90,8 @@ pub fn run(args: &Args, io: &mut Io<'_>) -> anyhow::Result<Exit> {
     let mut broke = None;
     for scenario in scenarios {
         match runtime.block_on(Box::pin(one(args, scenario, io)))? {
-            Ok(report) => {
+            Ok((report, written)) => {
+                reports.take(written, io)?;
                 if !reports.add(Outcome::One(Box::new(report)), io)? {
                     break;
                 }
@@ -101,12 +106,15 @@ pub fn run(args: &Args, io: &mut Io<'_>) -> anyhow::Result<Exit> {
     reports.finish(broke, io)
 }
 
+/// A run, and what came of writing it as HTML.
+type Played = (Report, anyhow::Result<()>);
+
 /// Plays one scenario; `Err` is how the process ends when it could not be played.
 async fn one(
     args: &Args,
     scenario: Scenario,
     io: &mut Io<'_>,
-) -> anyhow::Result<Result<Report, Exit>> {
+) -> anyhow::Result<Result<Played, Exit>> {
     let Scenario {
         path,
         files,
@@ -153,7 +161,7 @@ async fn watched(
     args: &Args,
     options: Options,
     io: &mut Io<'_>,
-) -> anyhow::Result<Result<Report, Exit>> {
+) -> anyhow::Result<Result<Played, Exit>> {
     // Caught from here on, so that none is lost while the lab starts.
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -188,16 +196,19 @@ async fn watched(
         }
     };
     let conductor = Conductor::start(&lab);
-    let token = Token::random();
+    let Ok(token) = token(http, None) else {
+        writeln!(
+            io.err,
+            "error: others may reach {http}; give --http an address of 127.0.0.0/8"
+        )?;
+        return Ok(Err(Exit::Usage));
+    };
     write_state(&folder, &lab, http, &token)?;
     let stop = CancellationToken::new();
+    let shown = Source::live(&lab);
     let server = Server {
-        journal: lab.journal().clone(),
-        control: Arc::new(Hand {
-            lab: Arc::clone(&lab),
-            conductor: conductor.clone(),
-            embedded,
-        }),
+        source: shown.clone(),
+        control: Arc::new(Hand::new(&lab, conductor.clone(), embedded)),
         token,
         allow_hosts: Vec::new(),
         web_dir: None,
@@ -234,7 +245,11 @@ async fn watched(
         return Ok(Err(Exit::Interrupted));
     }
     match played {
-        Ok(report) => Ok(Ok(report)),
+        Ok(report) => {
+            let written = args.to.html.as_deref();
+            let written = written.map(|file| html::write(file, &shown, &report));
+            Ok(Ok((report, written.unwrap_or(Ok(())))))
+        }
         Err(failures) => {
             for failure in failures {
                 writeln!(

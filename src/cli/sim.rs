@@ -11,10 +11,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
+use arc_swap::ArcSwap;
 use clap::Args as ClapArgs;
 
+use super::html;
 use super::reports::{self, Outcome, Reports, Scenario, Where};
 use super::{Exit, Io};
+use crate::http::source::Source;
+use crate::journal::Journal;
 use crate::lab::record;
 use crate::lab::report::{Report, Series};
 use crate::lab::trial::{self, Given};
@@ -96,6 +100,14 @@ pub fn run(args: &Args, io: &mut Io<'_>) -> anyhow::Result<Exit> {
         Ok(scenarios) => scenarios,
         Err(exit) => return Ok(exit),
     };
+    if let Some(exit) = html::refuse(
+        args.to.html.as_deref(),
+        &scenarios,
+        args.seeds.is_some(),
+        io,
+    )? {
+        return Ok(exit);
+    }
     let interrupted = interrupts()?;
     if let Some(file) = &args.follow {
         return follow(file, &scenarios, (&args.to, &interrupted), io);
@@ -110,7 +122,14 @@ pub fn run(args: &Args, io: &mut Io<'_>) -> anyhow::Result<Exit> {
                     follow: None,
                 };
                 let before = memory("VmRSS:");
-                let mut report = play(scenario, given, &interrupted);
+                let mut report = match &args.to.html {
+                    None => play(scenario, given, &interrupted),
+                    Some(file) => {
+                        let (report, written) = play_shown(scenario, given, &interrupted, file);
+                        reports.take(written, io)?;
+                        report
+                    }
+                };
                 let grown = memory("VmHWM:").zip(before);
                 let grown = grown.map(|(most, before)| most.saturating_sub(before));
                 let agents = scenario.loaded.topology.agents.len() as u64;
@@ -212,6 +231,34 @@ fn play(scenario: &Scenario, given: Given, interrupted: &AtomicBool) -> Report {
         loaded,
     } = scenario;
     trial::simulate(loaded, (path, &**files), given, interrupted)
+}
+
+/// Plays a scenario and writes what the page shows of it.
+fn play_shown(
+    scenario: &Scenario,
+    given: Given,
+    interrupted: &AtomicBool,
+    file: &Path,
+) -> (Report, anyhow::Result<()>) {
+    let Scenario {
+        path,
+        files,
+        loaded,
+    } = scenario;
+    let mut topology = loaded.topology.clone();
+    topology.seed = given.seed.unwrap_or(topology.seed);
+    let topology = Arc::new(topology);
+    let journal = Journal::new(&topology);
+    let mut see = |fact: &Fact| journal.add(fact.at, &fact.node, [fact.kind.clone()]);
+    let given = (given, &mut see as &mut dyn FnMut(&Fact));
+    let report = trial::simulate_seen(loaded, (path, &**files), given, interrupted);
+    let source = Source {
+        places: Arc::new(loaded.places.clone()),
+        rules: Some(Arc::new(ArcSwap::from_pointee(loaded.rules.clone()))),
+        ..Source::of(journal, topology)
+    };
+    let written = html::write(file, &source, &report);
+    (report, written)
 }
 
 /// Plays every seed, each by itself, on so many threads.

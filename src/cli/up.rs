@@ -18,11 +18,12 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::found;
-use super::host::{Hand, print_mistakes, reload, source, state_folder, write_state};
+use super::host::{Hand, print_mistakes, reload, source, state_folder, token, write_state};
 use super::state::Folder;
 use super::{Exit, Io, where_labs_are};
 use crate::http::Server;
 use crate::http::guard::{self, Token};
+use crate::http::source::Source;
 use crate::journal::Journal;
 use crate::lab::conduct::Conductor;
 use crate::lab::load::load;
@@ -69,6 +70,15 @@ pub struct Args {
     #[arg(long, value_name = "NAME", value_parser = host)]
     pub allow_host: Vec<String>,
 
+    /// Show the lab and let nobody change it through the page; `ctl` and `fault` cannot either.
+    #[arg(long)]
+    pub read_only: bool,
+
+    /// Take the token for changes from this file instead of drawing one; demanded where --http is
+    /// not a loopback address.
+    #[arg(long, env = "TWODOORS_TOKEN_FILE", value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+
     /// Read the page's files from this folder instead of the binary, while one works on them.
     #[arg(long, value_name = "DIR")]
     pub web_dir: Option<PathBuf>,
@@ -108,6 +118,13 @@ pub fn run(args: &Args, io: &mut Io<'_>) -> anyhow::Result<Exit> {
         writeln!(io.err, "warning: {warning}")?;
     }
     found::write_errors(&loaded, io)?;
+    let token = match token(args.http, args.token_file.as_deref()) {
+        Ok(token) => token,
+        Err(why) => {
+            writeln!(io.err, "error: {why}")?;
+            return Ok(Exit::Usage);
+        }
+    };
     if !args.http.ip().is_loopback() {
         writeln!(
             io.err,
@@ -140,14 +157,19 @@ pub fn run(args: &Args, io: &mut Io<'_>) -> anyhow::Result<Exit> {
         dns: args.dns,
         tap: recorder.clone().map(|recorder| recorder as Arc<dyn Tap>),
     };
-    let served = runtime.block_on(Box::pin(serve(args, options, io)));
+    let served = runtime.block_on(Box::pin(serve(args, options, token, io)));
     if let Some(recorder) = recorder {
         recorder.finish().context("the recording")?;
     }
     served
 }
 
-async fn serve(args: &Args, options: Options, io: &mut Io<'_>) -> anyhow::Result<Exit> {
+async fn serve(
+    args: &Args,
+    options: Options,
+    token: Token,
+    io: &mut Io<'_>,
+) -> anyhow::Result<Exit> {
     let embedded = args.scenario.is_none();
     let page = match TcpListener::bind(args.http).await {
         Ok(page) => page,
@@ -177,17 +199,15 @@ async fn serve(args: &Args, options: Options, io: &mut Io<'_>) -> anyhow::Result
             return Ok(Exit::CouldNotRun);
         }
     };
-    let token = Token::random();
     write_state(&folder, &lab, http, &token)?;
 
     let stop = CancellationToken::new();
     let server = Server {
-        journal: lab.journal().clone(),
-        control: Arc::new(Hand {
-            conductor: Conductor::start(&lab),
-            lab: Arc::clone(&lab),
-            embedded,
-        }),
+        source: Source {
+            read_only: args.read_only,
+            ..Source::live(&lab)
+        },
+        control: Arc::new(Hand::new(&lab, Conductor::start(&lab), embedded)),
         token: token.clone(),
         allow_hosts: args.allow_host.clone(),
         web_dir: args.web_dir.clone(),
@@ -316,12 +336,10 @@ fn print_facts(journal: &Journal, mut seen: Seq, out: &mut dyn Write) -> io::Res
         };
         seen = last.seq;
         // Counts are for the metrics; the log has the answers themselves.
-        let shown = batch.facts.iter().filter(|fact| {
-            !matches!(
-                fact.kind,
-                Kind::DnsCounted { .. } | Kind::DnsCarried(_) | Kind::DnsForwarded { .. }
-            )
-        });
+        let shown = batch
+            .facts
+            .iter()
+            .filter(|fact| !fact.kind.is_traffic() || matches!(fact.kind, Kind::DnsAnswered(_)));
         for fact in shown {
             writeln!(out, "{fact}")?;
         }

@@ -5,9 +5,21 @@
 //! shape, and both sides are checked against it.
 
 pub mod access;
+pub mod bundle;
+pub mod catalogue;
+pub mod consequences;
 pub mod faults;
+pub mod preview;
+pub mod queries;
+pub mod resolve;
+pub mod runs;
+pub mod tables;
+pub mod timeline;
+pub mod way;
+pub mod whatif;
 
 mod fact;
+mod measured;
 mod state;
 
 use axum::body::Body;
@@ -15,14 +27,16 @@ use axum::http::header::{self, HeaderValue};
 use axum::http::{Response, StatusCode};
 use axum::response::IntoResponse;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 pub use fact::Fact;
+pub use measured::{Check, Expectation, Place, Rates, Zone};
 
 use crate::model::fact::Act;
 use crate::model::id::Node;
 
 /// The state of the lab.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Snapshot {
     /// Differs between two runs on one address.
     pub run: String,
@@ -32,8 +46,24 @@ pub struct Snapshot {
     pub at_us: u64,
     /// The newest fact.
     pub seq: u64,
+    /// The instant of the oldest state that can be looked at.
+    pub oldest_us: u64,
+    /// The fact after which that state was.
+    pub oldest_seq: u64,
+    /// `live` or `virtual`.
+    pub mode: &'static str,
+    /// Whether nothing can be changed here.
+    pub read_only: bool,
     /// When everything listened.
     pub ready_us: Option<u64>,
+    /// When the timeline began to be played; null for a lab that plays no run.
+    pub began_us: Option<u64>,
+    /// When the run is over at the latest.
+    pub ends_us: Option<u64>,
+    /// When the run ended; null while it goes on, and for a lab that plays no run.
+    pub ended_us: Option<u64>,
+    /// Why it ended.
+    pub ended_why: Option<&'static str>,
     /// The generation of the rules.
     pub generation: u64,
     /// Why the last reload was refused.
@@ -56,10 +86,16 @@ pub struct Snapshot {
     pub findings: Vec<Finding>,
     /// The faults in force, oldest first.
     pub faults: Vec<faults::Fault>,
+    /// How each expectation of the scenario stands.
+    pub expectations: Vec<Expectation>,
+    /// The last minute.
+    pub rates: Rates,
+    /// The zones in force now.
+    pub zones: Vec<Zone>,
 }
 
 /// How many tunnels stand.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Mesh {
     /// Tunnels that stand.
     pub now: usize,
@@ -70,7 +106,7 @@ pub struct Mesh {
 }
 
 /// A named network.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Network {
     /// Its name.
     pub name: String,
@@ -81,7 +117,7 @@ pub struct Network {
 }
 
 /// The DNS server.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Dns {
     /// The views, in order.
     pub views: Vec<View>,
@@ -92,7 +128,7 @@ pub struct Dns {
 }
 
 /// A view.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct View {
     /// Its name.
     pub name: String,
@@ -103,7 +139,7 @@ pub struct View {
 }
 
 /// Answers of one kind.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Answers {
     /// The view, null when none matched.
     pub view: Option<String>,
@@ -116,7 +152,7 @@ pub struct Answers {
 }
 
 /// One answer.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Query {
     /// Its fact.
     pub seq: u64,
@@ -147,7 +183,7 @@ pub struct Query {
 }
 
 /// A door.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Balancer {
     /// Its name.
     pub name: String,
@@ -180,7 +216,7 @@ pub struct Balancer {
 }
 
 /// Clients of one network at a door.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct NetworkCount {
     /// The network.
     pub network: Option<String>,
@@ -191,7 +227,7 @@ pub struct NetworkCount {
 }
 
 /// What a door was used for.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Use {
     /// `find`, `tunnel` or `visit`.
     pub purpose: &'static str,
@@ -202,7 +238,7 @@ pub struct Use {
 }
 
 /// An instance as one door sees it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Backend {
     /// The instance.
     pub proxy: String,
@@ -218,10 +254,22 @@ pub struct Backend {
     pub total: u64,
     /// Connects that failed.
     pub failed: u64,
+    /// What the operator wants of the instance: `ready`, `draining`, `drained` or `stopped`.
+    pub admin: &'static str,
+    /// From a client's arrival to the connection with the instance, the median of the last ones.
+    pub connect_p50_us: Option<u64>,
+    /// The same, the 95th percentile.
+    pub connect_p95_us: Option<u64>,
+    /// Bytes from clients, of flows that ended.
+    pub bytes_up: u64,
+    /// Bytes to clients, of flows that ended.
+    pub bytes_down: u64,
+    /// The last checks, oldest first.
+    pub checks: Vec<Check>,
 }
 
 /// An instance of the pool.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Proxy {
     /// Its name.
     pub name: String,
@@ -231,6 +279,8 @@ pub struct Proxy {
     pub admin: &'static str,
     /// Tunnels registered.
     pub tunnels: u64,
+    /// Requests that are being answered.
+    pub active: usize,
     /// Requests given to a tunnel.
     pub routed: u64,
     /// Requests without a tunnel here.
@@ -242,7 +292,7 @@ pub struct Proxy {
 }
 
 /// An agent.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Agent {
     /// Its name.
     pub name: String,
@@ -267,7 +317,7 @@ pub struct Agent {
 }
 
 /// One agent's tunnel to one proxy.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Tunnel {
     /// The proxy.
     pub proxy: String,
@@ -288,7 +338,7 @@ pub struct Tunnel {
 }
 
 /// Failures of one kind.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Failures {
     /// The stage or cause of an agent's attempt, or the reason of a user's failure.
     pub reason: &'static str,
@@ -297,7 +347,7 @@ pub struct Failures {
 }
 
 /// A user.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct User {
     /// Their name.
     pub name: String,
@@ -322,7 +372,7 @@ pub struct User {
 }
 
 /// Visits through one door.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct DoorCount {
     /// The door.
     pub balancer: String,
@@ -331,7 +381,7 @@ pub struct DoorCount {
 }
 
 /// A visit that was answered.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Visit {
     /// Its number.
     pub request: u64,
@@ -352,7 +402,7 @@ pub struct Visit {
 }
 
 /// What an operator should know.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Finding {
     /// Its identifier.
     pub id: &'static str,
@@ -367,14 +417,14 @@ pub struct Finding {
 }
 
 /// Sent when facts that a reader has not seen are no longer kept.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Overflow {
     /// The newest fact; the stream goes on after it.
     pub seq: u64,
 }
 
 /// The answer to a reload that took.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Reloaded {
     /// The generation now in force.
     pub generation: u64,
@@ -385,7 +435,7 @@ pub struct Reloaded {
 }
 
 /// The answer to an act that the lab took on.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Operated {
     /// The node.
     pub node: String,
@@ -393,8 +443,13 @@ pub struct Operated {
     pub act: &'static str,
 }
 
+/// The body of a change that says all in its path.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(max_properties = 0)]
+pub struct Nothing {}
+
 /// An error (RFC 9457).
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Problem {
     /// Always `about:blank`: the status says which.
     pub r#type: &'static str,
@@ -407,6 +462,9 @@ pub struct Problem {
     /// Each mistake of a refused reload.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub mistakes: Vec<String>,
+    /// The character of a filter at which it goes wrong, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub column: Option<usize>,
 }
 
 impl Problem {
@@ -418,7 +476,14 @@ impl Problem {
             status: status.as_u16(),
             detail: detail.into(),
             mistakes: Vec::new(),
+            column: None,
         }
+    }
+
+    /// Adds where a filter goes wrong.
+    pub fn with_column(mut self, column: usize) -> Self {
+        self.column = Some(column);
+        self
     }
 
     /// Adds the mistakes of a reload.

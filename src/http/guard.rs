@@ -22,6 +22,9 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; st
      img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
      frame-ancestors 'none'";
 
+/// The shortest token that somebody may choose.
+pub const TOKEN_MIN: usize = 16;
+
 /// The secret that a change must bring: 128 random bits, written as 32 hexadecimal digits.
 #[derive(Clone)]
 pub struct Token {
@@ -35,6 +38,20 @@ impl Token {
     /// Draws a new one from the system's random source.
     pub fn random() -> Self {
         Self::from_text(random_hex())
+    }
+
+    /// Takes one that somebody chose; the error says what is wrong with it.
+    pub fn read(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        if text.len() < TOKEN_MIN {
+            return Err(format!("a token has at least {TOKEN_MIN} characters"));
+        }
+        if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(String::from(
+                "a token is one word of letters, digits and signs of ASCII",
+            ));
+        }
+        Ok(Self::from_text(text.to_owned()))
     }
 
     fn from_text(text: String) -> Self {
@@ -103,6 +120,8 @@ pub fn is_host(text: &str) -> bool {
 pub struct Refusal {
     status: StatusCode,
     detail: String,
+    /// Whether a browser shows the answer to a person.
+    html: bool,
 }
 
 impl Allowed {
@@ -124,7 +143,9 @@ impl Allowed {
 
     /// Lets a request on to its route, or says why not.
     pub fn check<B>(&self, request: &Request<B>) -> Result<(), Refusal> {
-        self.check_host(request.headers(), request.uri())?;
+        let html = wants_html(request.headers());
+        let checked = self.check_host(request.headers(), request.uri());
+        checked.map_err(|refusal| Refusal { html, ..refusal })?;
         self.check_origin(request)
     }
 
@@ -229,18 +250,55 @@ fn parse_host(text: &str) -> Option<Host> {
 
 impl Refusal {
     fn new(status: StatusCode, detail: &str) -> Self {
-        let detail = detail.to_owned();
-        Self { status, detail }
+        Self {
+            status,
+            detail: detail.to_owned(),
+            html: false,
+        }
     }
 
     /// Makes the answer; without a body for HEAD.
     pub(super) fn into_response(self, head: bool) -> Response<Body> {
-        let mut response = Problem::new(self.status, self.detail).into();
+        let mut response = if self.html {
+            self.page()
+        } else {
+            Problem::new(self.status, self.detail).into()
+        };
         if head {
             *Response::body_mut(&mut response) = Body::empty();
         }
         response
     }
+}
+
+impl Refusal {
+    /// Writes the refusal for a person who typed another name of this machine.
+    ///
+    /// Nothing of the request is repeated in it.
+    fn page(&self) -> Response<Body> {
+        let title = self.status.canonical_reason().unwrap_or("Refused");
+        let text = format!(
+            "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
+             <meta name=\"viewport\" content=\"width=device-width\">\n\
+             <title>{title} · twodoors</title>\n<main>\n<h1>{title}</h1>\n<p>{}.</p>\n\
+             <p>If the name in the address bar is one of your own for this machine, start the lab \
+             with <code>--allow-host NAME</code>; otherwise use the link that the lab printed.</p>\n\
+             </main>\n",
+            self.detail
+        );
+        let mut response = Response::new(Body::from(text));
+        *response.status_mut() = self.status;
+        let media = HeaderValue::from_static("text/html; charset=utf-8");
+        response.headers_mut().insert(header::CONTENT_TYPE, media);
+        response
+    }
+}
+
+/// Tells whether the first kind of answer that a client names is a page, as browsers do.
+fn wants_html(headers: &HeaderMap) -> bool {
+    let accept = only(headers, &header::ACCEPT).and_then(|value| value.to_str().ok());
+    let first = accept.and_then(|accept| accept.split([',', ';']).next());
+    first.is_some_and(|first| first.trim().eq_ignore_ascii_case("text/html"))
 }
 
 /// Adds what every answer carries; `secret` ones may not be stored anywhere.

@@ -13,7 +13,7 @@ use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Bytes;
 
 use super::api::{self, Problem};
-use super::{App, ControlError, assets, metrics, stream};
+use super::{App, ControlError, ask, assets, look, metrics, openapi, runs, stream};
 use crate::journal::Journal;
 use crate::model::fact::Act;
 use crate::model::id::{FaultId, Node};
@@ -27,24 +27,51 @@ const TIMEOUT_BODY: Duration = Duration::from_secs(10);
 /// What Prometheus expects of its text format.
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Makes the table of paths.
+/// Makes the table of paths; what changes the lab is not there when it is only shown.
 pub(super) fn router(app: Arc<App>) -> axum::Router {
-    axum::Router::new()
-        .route("/api/snapshot", get(snapshot))
+    let reading = axum::Router::new()
+        .route("/api/snapshot", get(look::snapshot))
+        .route("/api/timeline", get(look::timeline))
+        .route("/api/why", get(look::why))
+        .route("/api/visits/{user}/{number}", get(look::visit))
+        .route("/api/dials/{agent}/{number}", get(look::dial))
+        .route("/api/queries", get(look::queries))
+        .route("/api/consequences", get(look::consequences))
+        .route("/api/queries.csv", get(look::queries_csv))
+        .route("/api/queries.json", get(look::queries_json))
+        .route("/api/tables/{table}", get(look::table))
+        .route("/api/export", get(look::export))
         .route("/api/facts", get(stream::facts))
-        .route("/api/reload", post(reload))
-        .route("/api/nodes/{kind}/{name}/{act}", post(operate))
-        .route(
-            "/api/faults",
-            get(faults).post(set_fault).delete(clear_faults),
-        )
-        .route("/api/faults/{fault}", delete(lift_fault))
-        .route("/api/certificates", post(certificate))
+        .route("/api/faults", get(faults))
+        .route("/api/faults/catalogue", get(ask::catalogue))
+        .route("/api/resolve", post(ask::resolve))
+        .route("/api/whatif", post(ask::whatif))
+        .route("/api/scenarios", get(runs::scenarios))
+        .route("/api/runs/{id}", get(runs::run))
+        .route("/api/runs/{id}/bundle", get(runs::bundle))
         .route("/api/refusals/{client}", get(refusal))
         .route("/metrics", get(prometheus))
-        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/healthz", get(healthz))
+        .route("/openapi.json", get(openapi::document));
+    let changing = axum::Router::new()
+        .route("/api/reload", post(reload))
+        .route("/api/reload/preview", post(ask::preview))
+        .route("/api/runs", post(runs::begin))
+        .route("/api/runs/{id}/stop", post(runs::stop))
+        .route("/api/runs/{id}/step", post(runs::step))
+        .route("/api/nodes/{kind}/{name}/{act}", post(operate))
+        .route("/api/faults", post(set_fault).delete(clear_faults))
+        .route("/api/faults/{fault}", delete(lift_fault))
+        .route("/api/certificates", post(certificate));
+    let read_only = app.source.read_only;
+    let router = if read_only {
+        reading
+    } else {
+        reading.merge(changing)
+    };
+    router
         .fallback(file)
-        .method_not_allowed_fallback(|| async { wrong_method() })
+        .method_not_allowed_fallback(move || async move { refused_method(read_only) })
         .with_state(app)
 }
 
@@ -55,42 +82,57 @@ pub(super) fn metrics_only(journal: Journal) -> axum::Router {
     };
     axum::Router::new()
         .route("/metrics", get(shown))
-        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/healthz", get(healthz))
         .fallback(|| async {
             Problem::new(StatusCode::NOT_FOUND, "there is nothing but /metrics here")
         })
-        .method_not_allowed_fallback(|| async { wrong_method() })
+        .method_not_allowed_fallback(|| async { refused_method(false) })
         .with_state(journal)
 }
 
 /// Tells whether an answer of this path may not be kept by anyone.
 pub(super) fn never_stored(path: &str) -> bool {
-    path.starts_with("/api/") || path == "/metrics" || path == "/healthz"
+    path.starts_with("/api/") || matches!(path, "/metrics" | "/healthz" | "/openapi.json")
 }
 
 async fn file(State(app): State<Arc<App>>, request: Request<Body>) -> Response<Body> {
     let folder = app.web_dir.as_deref();
     match assets::answer(request.uri().path(), request.headers(), folder) {
-        Some(_) if !matches!(*request.method(), Method::GET | Method::HEAD) => {
-            wrong_method().into()
-        }
+        _ if app.source.read_only && !reads(request.method()) => refused_method(true).into(),
+        Some(_) if !reads(request.method()) => refused_method(false).into(),
         Some(answer) => answer,
         None => Problem::new(StatusCode::NOT_FOUND, "there is nothing at this path").into(),
     }
 }
 
-fn wrong_method() -> Problem {
+const fn reads(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
+}
+
+/// Says why a method is not answered at a path.
+fn refused_method(read_only: bool) -> Problem {
+    if read_only {
+        let detail = "this lab is only shown (--read-only): nothing can be changed here";
+        return Problem::new(StatusCode::NOT_FOUND, detail);
+    }
     let detail = "this path does not know that method";
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail)
 }
 
-async fn snapshot(State(app): State<Arc<App>>) -> Response<Body> {
-    let text = app.snapshots.text(&app);
-    let json = HeaderValue::from_static("application/json");
-    ([(header::CONTENT_TYPE, json)], text.to_string()).into_response()
+/// `GET /healthz`: whether somebody answers.
+#[utoipa::path(get, path = "/healthz", responses(
+    (status = 200, body = String, content_type = "text/plain; charset=utf-8", description = "It does"),
+    (status = "default", body = Problem, content_type = "application/problem+json", description = "What is wrong, in words")
+))]
+pub(super) async fn healthz() -> &'static str {
+    "ok\n"
 }
 
-async fn prometheus(State(app): State<Arc<App>>) -> Response<Body> {
+#[utoipa::path(get, path = "/metrics", responses(
+    (status = 200, body = String, content_type = "text/plain; version=0.0.4; charset=utf-8", description = "Metrics for Prometheus"),
+    (status = "default", body = Problem, content_type = "application/problem+json", description = "What is wrong, in words")
+))]
+pub(super) async fn prometheus(State(app): State<Arc<App>>) -> Response<Body> {
     prometheus_text(metrics::render(&app.journal.snapshot()))
 }
 
@@ -99,7 +141,11 @@ fn prometheus_text(text: String) -> Response<Body> {
     ([(header::CONTENT_TYPE, plain)], text).into_response()
 }
 
-async fn reload(
+#[utoipa::path(post, path = "/api/reload", request_body(content = api::Nothing, description = "Nothing, or an empty object"), responses(
+    (status = 200, body = api::Reloaded, description = "It took"),
+    (status = "default", body = Problem, content_type = "application/problem+json", description = "What is wrong, in words")
+), security(("token" = [])))]
+pub(super) async fn reload(
     State(app): State<Arc<App>>,
     request: Request<Body>,
 ) -> Result<Response<Body>, Problem> {
@@ -114,7 +160,11 @@ async fn reload(
     }
 }
 
-async fn operate(
+#[utoipa::path(post, path = "/api/nodes/{kind}/{name}/{act}", params(("kind" = String, Path, description = "balancer, proxy, agent, user or resolver"), ("name" = String, Path, description = "The name"), ("act" = String, Path, description = "stop, kill, start or drain")), request_body(content = api::Nothing, description = "Nothing, or an empty object"), responses(
+    (status = 200, body = api::Operated, description = "The lab took it on"),
+    (status = "default", body = Problem, content_type = "application/problem+json", description = "What is wrong, in words")
+), security(("token" = [])))]
+pub(super) async fn operate(
     State(app): State<Arc<App>>,
     Path((kind, name, act)): Path<(String, String, String)>,
     request: Request<Body>,
@@ -139,11 +189,19 @@ async fn operate(
     }
 }
 
-async fn faults(State(app): State<Arc<App>>) -> Response<Body> {
+#[utoipa::path(get, path = "/api/faults", responses(
+    (status = 200, body = api::faults::Faults, description = "Those in force"),
+    (status = "default", body = Problem, content_type = "application/problem+json", description = "What is wrong, in words")
+))]
+pub(super) async fn faults(State(app): State<Arc<App>>) -> Response<Body> {
     api::json(&app.journal.ask(api::faults::Faults::new))
 }
 
-async fn set_fault(
+#[utoipa::path(post, path = "/api/faults", request_body(content = api::faults::SetFault), responses(
+    (status = 200, body = api::faults::Set, description = "It is in force"),
+    (status = "default", body = Problem, content_type = "application/problem+json", description = "What is wrong, in words")
+), security(("token" = [])))]
+pub(super) async fn set_fault(
     State(app): State<Arc<App>>,
     request: Request<Body>,
 ) -> Result<Response<Body>, Problem> {
@@ -160,7 +218,11 @@ async fn set_fault(
         .map_err(|why| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, why))
 }
 
-async fn clear_faults(
+#[utoipa::path(delete, path = "/api/faults", responses(
+    (status = 200, body = api::faults::Lifted, description = "All are lifted"),
+    (status = "default", body = Problem, content_type = "application/problem+json", description = "What is wrong, in words")
+), security(("token" = [])))]
+pub(super) async fn clear_faults(
     State(app): State<Arc<App>>,
     request: Request<Body>,
 ) -> Result<Response<Body>, Problem> {
@@ -169,7 +231,11 @@ async fn clear_faults(
     Ok(api::json(&api::faults::Lifted { lifted }))
 }
 
-async fn lift_fault(
+#[utoipa::path(delete, path = "/api/faults/{fault}", params(("fault" = u64, Path, description = "Its number")), responses(
+    (status = 200, body = api::faults::Lifted, description = "It is lifted"),
+    (status = "default", body = Problem, content_type = "application/problem+json", description = "What is wrong, in words")
+), security(("token" = [])))]
+pub(super) async fn lift_fault(
     State(app): State<Arc<App>>,
     Path(fault): Path<String>,
     request: Request<Body>,
@@ -188,7 +254,11 @@ async fn lift_fault(
 }
 
 /// Gives a user's certificate: no change of the lab, but for those who have its token alone.
-async fn certificate(
+#[utoipa::path(post, path = "/api/certificates", request_body(content = api::access::Ask), responses(
+    (status = 200, body = api::access::Given, description = "How to reach it"),
+    (status = "default", body = Problem, content_type = "application/problem+json", description = "What is wrong, in words")
+), security(("token" = [])))]
+pub(super) async fn certificate(
     State(app): State<Arc<App>>,
     request: Request<Body>,
 ) -> Result<Response<Body>, Problem> {
@@ -207,7 +277,11 @@ async fn certificate(
 }
 
 /// Says why a client was refused last.
-async fn refusal(
+#[utoipa::path(get, path = "/api/refusals/{client}", params(("client" = String, Path, description = "ADDRESS:PORT")), responses(
+    (status = 200, body = api::access::Refusal, description = "The words, if it was refused"),
+    (status = "default", body = Problem, content_type = "application/problem+json", description = "What is wrong, in words")
+))]
+pub(super) async fn refusal(
     State(app): State<Arc<App>>,
     Path(client): Path<String>,
 ) -> Result<Response<Body>, Problem> {
@@ -220,7 +294,7 @@ async fn refusal(
 }
 
 /// Checks what a change must bring that says all in its path: nothing more.
-async fn check_change(app: &App, request: Request<Body>) -> Result<(), Problem> {
+pub(super) async fn check_change(app: &App, request: Request<Body>) -> Result<(), Problem> {
     let body = read_change(app, request).await?;
     let object = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(&body);
     if body.is_empty() || object.is_ok_and(|object| object.is_empty()) {
@@ -231,15 +305,20 @@ async fn check_change(app: &App, request: Request<Body>) -> Result<(), Problem> 
 }
 
 /// Checks what every change must bring, the token, JSON, and little of it; gives the body.
-async fn read_change(app: &App, request: Request<Body>) -> Result<Bytes, Problem> {
+pub(super) async fn read_change(app: &App, request: Request<Body>) -> Result<Bytes, Problem> {
     let headers = request.headers();
     if !app.token.is_in(headers) {
         let detail = "a change needs the lab's token as Authorization: Bearer; it is in the file \
                       token of the state folder and in the link that the lab printed";
         return Err(Problem::new(StatusCode::UNAUTHORIZED, detail));
     }
-    if !is_json(headers) {
-        let detail = "a change needs Content-Type: application/json";
+    read_json(request).await
+}
+
+/// Gives a body of JSON, of those who may send it.
+pub(super) async fn read_json(request: Request<Body>) -> Result<Bytes, Problem> {
+    if !is_json(request.headers()) {
+        let detail = "a body needs Content-Type: application/json";
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
     }
     let body = Limited::new(request.into_body(), BODY_MAX).collect();

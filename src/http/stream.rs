@@ -62,17 +62,19 @@ impl Snapshots {
         {
             return Arc::clone(text);
         }
-        let snapshot = app.journal.snapshot();
-        let wire = api::Snapshot::new(&snapshot, &app.run);
-        let text: Arc<str> = serde_json::to_string(&wire)
-            .expect("the wire types have text keys only")
-            .into();
-        *kept = Some((snapshot.seq, Arc::clone(&text)));
+        let moment = app.journal.now();
+        let wire = api::Snapshot::new(&moment, &app.source, &app.run);
+        let text: Arc<str> = api::text(&wire).into();
+        *kept = Some((moment.state.seq, Arc::clone(&text)));
         text
     }
 }
 
 /// Answers `GET /api/facts`.
+#[utoipa::path(get, path = "/api/facts", params(("since" = Option<u64>, Query, description = "The last fact that is known"), ("last-event-id" = Option<u64>, Header, description = "The same, by a browser that comes back")), responses(
+    (status = 200, body = String, content_type = "text/event-stream", description = "Events: facts in batches, the snapshot when it changed"),
+    (status = "default", body = Problem, content_type = "application/problem+json", description = "What is wrong, in words")
+))]
 pub(super) async fn facts(
     State(app): State<Arc<App>>,
     Extension(cut): Extension<Cut>,

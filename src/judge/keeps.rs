@@ -56,6 +56,16 @@ impl Keeps {
         }
     }
 
+    /// Counts those who have a tunnel now.
+    pub(super) fn so_far(&self, roster: &Roster) -> Self {
+        let agents = roster.agents();
+        let kept = agents.filter(|(_, agent)| agent.is(&self.who, &agent.network));
+        let kept = kept.filter(|(_, agent)| agent.has_tunnel()).count();
+        let mut so_far = self.clone();
+        so_far.tally.evidence += kept as u64;
+        so_far
+    }
+
     pub(super) const fn failed(&self) -> bool {
         self.tally.wrong > 0
     }

@@ -10,7 +10,7 @@ mod doors;
 mod numbers;
 
 /// An expectation of this check, with the defaults of a scenario.
-fn expect(check: Check) -> Expectation {
+pub(super) fn expect(check: Check) -> Expectation {
     Expectation {
         text: "as written".into(),
         place: Place {
@@ -57,7 +57,7 @@ fn check(expectation: &Expectation, facts: &[Fact], outcome: Outcome) -> Verdict
     verdict
 }
 
-fn fact(ms: u64, node: Node, kind: Kind) -> Fact {
+pub(super) fn fact(ms: u64, node: Node, kind: Kind) -> Fact {
     Fact {
         seq: Seq(0),
         at: Time::from_us(ms * 1_000),
@@ -66,7 +66,7 @@ fn fact(ms: u64, node: Node, kind: Kind) -> Fact {
     }
 }
 
-fn agent(name: &str) -> Node {
+pub(super) fn agent(name: &str) -> Node {
     Node::Agent(name.into())
 }
 
@@ -74,11 +74,17 @@ fn user() -> Node {
     Node::User("alice".into())
 }
 
-fn ended(ms: u64) -> Fact {
+pub(super) fn ended(ms: u64) -> Fact {
     fact(ms, Node::Lab, Kind::RunEnded { why: "played" })
 }
 
-fn used(ms: u64, node: Node, purpose: Purpose, network: &str, door: Option<&str>) -> Fact {
+pub(super) fn used(
+    ms: u64,
+    node: Node,
+    purpose: Purpose,
+    network: &str,
+    door: Option<&str>,
+) -> Fact {
     let kind = Kind::DoorUsed {
         attempt: 1,
         purpose,
@@ -90,7 +96,7 @@ fn used(ms: u64, node: Node, purpose: Purpose, network: &str, door: Option<&str>
     fact(ms, node, kind)
 }
 
-fn claimed(ms: u64, name: &str, dial: u64, proxy: &str, gap: Option<u64>) -> Fact {
+pub(super) fn claimed(ms: u64, name: &str, dial: u64, proxy: &str, gap: Option<u64>) -> Fact {
     let kind = Kind::Claimed {
         dial: DialId(dial),
         proxy: proxy.into(),
@@ -102,7 +108,7 @@ fn claimed(ms: u64, name: &str, dial: u64, proxy: &str, gap: Option<u64>) -> Fac
     fact(ms, agent(name), kind)
 }
 
-fn lost(ms: u64, name: &str, dial: u64, proxy: &str) -> Fact {
+pub(super) fn lost(ms: u64, name: &str, dial: u64, proxy: &str) -> Fact {
     let kind = Kind::TunnelLost {
         dial: DialId(dial),
         proxy: proxy.into(),

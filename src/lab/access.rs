@@ -189,6 +189,15 @@ fn address_in(
     if let Some(user) = user.filter(|user| network.contains(user.address)) {
         return Ok(user.address);
     }
+    free_address(topology, network)
+        .ok_or_else(|| format!("no address of the network {bare} is free; name one with --from"))
+}
+
+/// Gives an address of a network that nobody of the scenario has.
+pub(super) fn free_address(
+    topology: &Topology,
+    network: &crate::model::network::Network,
+) -> Option<IpAddr> {
     let taken = |address: &IpAddr| {
         let doors = topology.balancers.iter().flat_map(|door| &door.listen);
         let resolvers = topology.resolvers.iter();
@@ -202,9 +211,7 @@ fn address_in(
         let first = if few(range) { 0 } else { FIRST_HOST };
         range.hosts().skip(first).take(HOSTS_TRIED)
     });
-    candidates
-        .find(|address| !taken(address))
-        .ok_or_else(|| format!("no address of the network {bare} is free; name one with --from"))
+    candidates.find(|address| !taken(address))
 }
 
 /// Gives the host of an app under an address of the pool.

@@ -44,6 +44,7 @@ pub(super) async fn start(options: Options) -> Result<Lab, StartError> {
     let rules = rules.with_server(dns_server::identity(&topology));
     let rules = Arc::new(ArcSwap::from_pointee(rules));
     let clock = Clock::start();
+    let started_unix_us = clock.unix_us();
     let journal = Journal::new(&topology);
     let shared = Shared {
         topology: Arc::clone(&topology),
@@ -222,6 +223,8 @@ pub(super) async fn start(options: Options) -> Result<Lab, StartError> {
         resolvers,
         tasks,
         seed_given: loaded.seed_given,
+        places: Arc::new(loaded.places),
+        started_unix_us,
         reloading: Mutex::new(()),
     })
 }

@@ -111,6 +111,12 @@ impl Conductor {
         self.feed(Input::End { why });
     }
 
+    /// Lets happen now what the timeline has next; tells whether anything was left.
+    pub fn step(&self) -> bool {
+        let answers = self.inner.runner.feed(Input::Step);
+        answers.contains(&Output::Stepped)
+    }
+
     /// Waits for the end of the run.
     pub async fn ended(&self) {
         self.inner.over.cancelled().await;
@@ -193,7 +199,7 @@ impl Conductor {
                 }
             }
             // It went to whoever asked.
-            Output::Taken { .. } => {}
+            Output::Stepped | Output::Taken { .. } => {}
         }
     }
 
@@ -228,9 +234,11 @@ impl Conductor {
                 lab.set_faults(faults);
                 Ok(())
             }
-            Output::Await { .. } | Output::End | Output::Probe { .. } | Output::Taken { .. } => {
-                Ok(())
-            }
+            Output::Await { .. }
+            | Output::End
+            | Output::Probe { .. }
+            | Output::Stepped
+            | Output::Taken { .. } => Ok(()),
         }
     }
 

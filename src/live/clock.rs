@@ -43,6 +43,14 @@ impl Clock {
         SystemTime::now()
     }
 
+    /// Gives the calendar time in microseconds since 1970.
+    pub fn unix_us(&self) -> u64 {
+        let since = self.calendar().duration_since(UNIX_EPOCH);
+        since.map_or(0, |since| {
+            u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+        })
+    }
+
     /// Gives the calendar time in whole seconds since 1970, for certificates.
     pub fn unix_seconds(&self) -> u64 {
         self.calendar()

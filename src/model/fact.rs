@@ -86,6 +86,21 @@ pub enum Kind {
     },
     /// A question that an expectation asks was answered.
     Probed(Box<Probed>),
+    /// The timeline of a run is played from here on.
+    RunBegan {
+        /// When the run is over at the latest.
+        ends: Time,
+    },
+    /// A step of the timeline begins, perhaps again.
+    StepBegan {
+        /// Its place in the timeline, from 0.
+        step: u32,
+    },
+    /// A step of the timeline has ended, and does not begin again.
+    StepEnded {
+        /// Its place in the timeline, from 0.
+        step: u32,
+    },
     /// A run is over.
     RunEnded {
         /// In words: `the timeline is played`.
@@ -192,6 +207,17 @@ pub enum Kind {
         down: u64,
         /// How it ended.
         how: Ended,
+    },
+    /// A check of an instance ended. Traffic: a sample that is whole where few instances are checked.
+    Checked {
+        /// The instance.
+        proxy: Name,
+        /// How long it took.
+        took: Span,
+        /// Why it failed, in words; `None` when it passed.
+        error: Option<String>,
+        /// How many checks of this instance ended untold before this one.
+        untold: u64,
     },
     /// This balancer's opinion of an instance flipped.
     HealthChanged {
@@ -470,6 +496,20 @@ pub enum Kind {
         /// In words.
         error: String,
     },
+}
+
+impl Kind {
+    /// Tells whether it is traffic: counted or sampled, so that nobody's decision hangs on it.
+    pub const fn is_traffic(&self) -> bool {
+        matches!(
+            self,
+            Self::Checked { .. }
+                | Self::DnsAnswered(_)
+                | Self::DnsCarried(_)
+                | Self::DnsCounted { .. }
+                | Self::DnsForwarded { .. }
+        )
+    }
 }
 
 /// How messages of the DNS server came and went.

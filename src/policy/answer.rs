@@ -7,18 +7,21 @@
 //! NS, MX and SRV records and nothing else. ANY gets the first set of the zone file (RFC 8482 section
 //! 4.1). Signatures are data like others. What fits into a datagram is the writer's affair.
 
+mod beside;
 mod change;
 mod diff;
 mod edns;
 mod faulty;
 mod homes;
 mod hosts;
+mod kept;
 mod reason;
 mod rules;
 mod scope;
 mod section;
 #[cfg(test)]
 mod tests;
+mod tried;
 
 use std::cmp::Reverse;
 
@@ -42,9 +45,11 @@ pub use self::diff::{CHANGES_MAX, Change, Contents, Difference, Fate, Group, Rea
 pub use self::edns::{
     Cookies, ERROR_TEXT_MAX, Edns, IDLE_TENTHS, OwnEdns, SERVER_NAME_MAX, Server,
 };
+pub use self::kept::{Kept, kept, scope_words};
 pub use self::reason::{Acting, Missed, Note, Reason, Step, rcode_word};
 pub use self::rules::{Rules, View};
 pub use self::section::{Rrset, Section, Shown, records};
+pub use self::tried::{RuleTried, tried};
 
 /// How many CNAMEs one answer follows, as BIND's `max-query-restarts`.
 pub const CHAIN_MAX: usize = 11;

@@ -119,6 +119,7 @@ impl Conductor {
             began: cx.now,
             ends,
         };
+        out.fact(Kind::RunBegan { ends });
         for index in 0..self.questions.len() {
             let at = cx.now + self.questions[index].after;
             self.plan(at, usize::MAX, Part::Begin, Due::Ask(index));
@@ -251,6 +252,22 @@ impl Conductor {
         out.push(Output::Faults(Faults::default()));
     }
 
+    /// Lets happen now what the timeline has next: a step begins, or one that others wait for ends;
+    /// where nothing has its instant yet, the first step begins that waits for a condition.
+    fn step(&mut self, now: Time, out: &mut Outbox<Output>) {
+        let mut queue = self.queue.iter();
+        let next = queue.find(|(_, due)| !matches!(due, Due::Ask(_) | Due::Lift(_)));
+        let next = next.map(|(key, _)| *key);
+        if let Some(due) = next.and_then(|key| self.queue.remove(&key)) {
+            out.push(Output::Stepped);
+            self.perform(now, due, out);
+        } else if let Some((_, (group, line))) = self.waits.pop_first() {
+            out.push(Output::Stepped);
+            self.perform(now, Due::Begin { group, line }, out);
+        }
+        self.advance(now, out);
+    }
+
     fn plan(&mut self, at: Time, place: usize, part: Part, due: Due) {
         self.serial += 1;
         self.queue.insert((at, place, part, self.serial), due);
@@ -313,12 +330,13 @@ impl Machine for Conductor {
                 self.advance(cx.now, out);
             }
             Input::Lift { fault } => self.lift(fault, out),
+            Input::Step => self.step(cx.now, out),
             Input::Set { fault, lasts } => self.set_by_hand(cx.now, fault, lasts, out),
         }
     }
 
     fn is_answer(output: &Output) -> bool {
-        matches!(output, Output::Taken { .. })
+        matches!(output, Output::Stepped | Output::Taken { .. })
     }
 
     fn deadline(&self) -> Option<(Time, &'static str)> {

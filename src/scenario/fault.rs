@@ -4,6 +4,8 @@
 //! that the lab can do, or what is wrong with the texts. A link that no process of ours relays is
 //! refused with the reason.
 
+mod catalogue;
+
 use crate::model::fault::{Effect, End, Fault, Link, Target};
 use crate::model::id::{Name, Node};
 use crate::model::time::Span;
@@ -12,6 +14,7 @@ use crate::model::topology::Topology;
 use super::names::Names;
 use super::{format, hint};
 
+pub use self::catalogue::{CATALOGUE, Dose, TARGETS_MAX, Word, targets};
 pub use super::format::Wrong;
 
 /// Every word for a fault.

@@ -126,7 +126,7 @@ impl World<'_> {
             }
             Output::Roam(roam) => self.roam(&roam),
             // Nobody sets faults by hand here.
-            Output::Taken { .. } => {}
+            Output::Stepped | Output::Taken { .. } => {}
         }
     }
 

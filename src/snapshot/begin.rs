@@ -1,13 +1,14 @@
 //! The state of a lab in which nothing has happened yet.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use super::measure::{Connecting, Connects, Minute, Spans};
 use super::{
     Admin, AgentState, BackendState, BalancerState, DnsState, Mesh, NetworkState, ProxyState,
-    ResolverState, Snapshot, TunnelState, UserState,
+    ResolverState, Snapshot, StepState, TunnelState, UserState,
 };
 use crate::model::fact::Health;
-use crate::model::id::{Generation, Seq};
+use crate::model::id::{Generation, Name, Seq};
 use crate::model::time::Time;
 use crate::model::topology::Topology;
 
@@ -24,6 +25,11 @@ impl Snapshot {
                 open: 0,
                 total: 0,
                 failed: 0,
+                bytes_up: 0,
+                bytes_down: 0,
+                rate: Minute::default(),
+                connects: Connects::default(),
+                checks: VecDeque::new(),
             })
         };
         let tunnels = || {
@@ -48,6 +54,9 @@ impl Snapshot {
             at: Time::ZERO,
             seq: Seq(0),
             ready: None,
+            ended: None,
+            run: None,
+            steps: vec![StepState::default(); topology.timeline.len()],
             generation: Generation(1),
             reload_mistakes: Vec::new(),
             reloaded: None,
@@ -86,6 +95,10 @@ impl Snapshot {
                     networks: BTreeMap::new(),
                     uses: BTreeMap::new(),
                     backends: backends().collect(),
+                    flows: Minute::default(),
+                    failures: Minute::default(),
+                    latency: Spans::default(),
+                    connecting: Connecting::default(),
                 })
                 .collect(),
             proxies: proxies()
@@ -98,6 +111,7 @@ impl Snapshot {
                     no_tunnel: 0,
                     cut: 0,
                     refused: 0,
+                    requests: BTreeSet::new(),
                 })
                 .collect(),
             agents: topology
@@ -149,4 +163,21 @@ impl Snapshot {
         state.show_views(views.map(|view| (&view.name, &*view.match_clients)));
         state
     }
+
+    /// Estimates how many bytes it takes.
+    pub fn weight(&self) -> usize {
+        let agents = self.agents.iter().map(|agent| {
+            let tunnels = agent.tunnels.len() * size_of::<TunnelState>();
+            size_of::<AgentState>() + tunnels + agent.apps.len() * size_of::<Name>() + LOOSE
+        });
+        let doors = self.balancers.iter().map(|door| {
+            size_of::<BalancerState>() + door.backends.len() * (size_of::<BackendState>() + LOOSE)
+        });
+        let users = self.users.len() * (size_of::<UserState>() + LOOSE);
+        let pool = self.proxies.len() * (size_of::<ProxyState>() + LOOSE);
+        size_of::<Self>() + agents.sum::<usize>() + doors.sum::<usize>() + users + pool
+    }
 }
+
+/// What a node keeps on the heap beside what is counted: words, counts, the last error.
+const LOOSE: usize = 512;

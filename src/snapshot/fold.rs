@@ -1,11 +1,10 @@
 //! The fold: what each fact changes. Facts come in the order of their numbers.
 
+mod doors;
+
 use ipnet::IpNet;
 
-use super::{
-    Admin, BackendState, BalancerState, FINDINGS_MAX, FaultState, Finding, QUERIES_MAX, Query,
-    Snapshot,
-};
+use super::{Admin, FINDINGS_MAX, FaultState, Finding, QUERIES_MAX, Query, Snapshot, StepState};
 use crate::model::fact::{Act, DnsAnswered, Fact, Health, Kind, VisitAnswered};
 use crate::model::id::{Name, Node};
 use crate::model::network::{Element, Verdict, judge};
@@ -82,6 +81,19 @@ impl Snapshot {
     fn fold_lab(&mut self, fact: &Fact) {
         match &fact.kind {
             Kind::Ready => self.ready = Some(fact.at),
+            Kind::RunBegan { ends } => self.run = Some((fact.at, *ends)),
+            Kind::StepBegan { step } => {
+                if let Some(step) = self.step(*step) {
+                    step.began = Some(fact.at);
+                    step.ended = None;
+                }
+            }
+            Kind::StepEnded { step } => {
+                if let Some(step) = self.step(*step) {
+                    step.ended = Some(fact.at);
+                }
+            }
+            Kind::RunEnded { why } => self.ended = Some((fact.at, why)),
             Kind::Reloaded {
                 generation, views, ..
             } => {
@@ -118,6 +130,7 @@ impl Snapshot {
             } => {
                 let key = (view.clone(), rule.clone(), rcode.clone());
                 *self.dns.answers.entry(key).or_default() += count;
+                self.dns.rate.add(fact.at, *count);
             }
             Kind::DnsForwarded {
                 view,
@@ -155,84 +168,6 @@ impl Snapshot {
             resolver.misses += u64::from(!resolved.cached);
         }
         resolver.admin.fold(&fact.kind);
-    }
-
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "each node folds its own facts"
-    )]
-    fn fold_balancer(&mut self, name: &Name, fact: &Fact) {
-        let Some(door) = self.balancers.iter_mut().find(|b| b.name == *name) else {
-            return;
-        };
-        match &fact.kind {
-            Kind::FlowOpened { network, .. } => {
-                door.open += 1;
-                door.networks
-                    .entry(network_key(network.as_ref()))
-                    .or_default()
-                    .opened += 1;
-            }
-            Kind::ClientRefused { network, .. } => {
-                door.networks
-                    .entry(network_key(network.as_ref()))
-                    .or_default()
-                    .refused += 1;
-            }
-            Kind::FlowConnected { proxy, .. } => {
-                if let Some(backend) = door.backend(proxy) {
-                    backend.open += 1;
-                    backend.total += 1;
-                }
-            }
-            Kind::ConnectFailed { proxy, .. } => {
-                if let Some(backend) = door.backend(proxy) {
-                    backend.failed += 1;
-                }
-            }
-            Kind::NoBackend { .. } => door.no_backend += 1,
-            Kind::FlowClosed {
-                proxy, up, down, ..
-            } => {
-                door.open = door.open.saturating_sub(1);
-                door.bytes_up += up;
-                door.bytes_down += down;
-                if let Some(backend) = proxy.as_ref().and_then(|proxy| door.backend(proxy)) {
-                    backend.open = backend.open.saturating_sub(1);
-                }
-            }
-            Kind::HealthChanged { proxy, to, cause } => {
-                if let Some(backend) = door.backend(proxy) {
-                    backend.health = *to;
-                    backend.since = fact.at;
-                    backend.cause.clone_from(cause);
-                }
-            }
-            kind => door.admin.fold(kind),
-        }
-    }
-
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "each node folds its own facts"
-    )]
-    fn fold_proxy(&mut self, name: &Name, fact: &Fact) {
-        let Some(proxy) = self.proxies.iter_mut().find(|p| p.name == *name) else {
-            return;
-        };
-        match &fact.kind {
-            Kind::TunnelRegistered { .. } => proxy.tunnels += 1,
-            // One is told of anew with each name that it forwards.
-            Kind::StandInRegistered { resources, .. } if resources.len() == 1 => {
-                proxy.tunnels += 1;
-            }
-            Kind::TunnelRemoved { .. } => proxy.tunnels = proxy.tunnels.saturating_sub(1),
-            Kind::Routed { .. } => proxy.routed += 1,
-            Kind::NoTunnel { .. } => proxy.no_tunnel += 1,
-            Kind::RequestEnded { status: 0, .. } => proxy.cut += 1,
-            Kind::ConnRefused { .. } => proxy.refused += 1,
-            kind => proxy.admin.fold(kind),
-        }
     }
 
     #[expect(
@@ -327,6 +262,11 @@ impl Snapshot {
                     *user.doors.entry(door.clone()).or_default() += 1;
                 }
                 user.last = Some(VisitAnswered::clone(answered));
+                let mut doors = self.balancers.iter_mut();
+                let door = doors.find(|door| Some(&door.name) == answered.balancer.as_ref());
+                if let Some(door) = door {
+                    door.latency.add(fact.at, answered.took);
+                }
             }
             Kind::VisitFailed { reason, error, .. } => {
                 *user.failures.entry(*reason).or_default() += 1;
@@ -349,6 +289,10 @@ impl Snapshot {
         Some(self.agents_by_name[found.ok()?] as usize)
     }
 
+    fn step(&mut self, step: u32) -> Option<&mut StepState> {
+        self.steps.get_mut(usize::try_from(step).ok()?)
+    }
+
     fn count_use(&mut self, kind: &Kind) {
         let Kind::DoorUsed {
             purpose,
@@ -362,14 +306,6 @@ impl Snapshot {
         if let Some(door) = self.balancers.iter_mut().find(|b| b.name == *name) {
             *door.uses.entry((*purpose, network.clone())).or_default() += 1;
         }
-    }
-}
-
-impl BalancerState {
-    fn backend(&mut self, proxy: &Name) -> Option<&mut BackendState> {
-        self.backends
-            .iter_mut()
-            .find(|backend| backend.proxy == *proxy)
     }
 }
 
@@ -389,8 +325,4 @@ impl Admin {
             _ => {}
         }
     }
-}
-
-fn network_key(network: Option<&Name>) -> Name {
-    network.cloned().unwrap_or_else(|| Name::from(""))
 }

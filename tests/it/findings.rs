@@ -12,7 +12,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use twodoors::cli::{Exit, Io, check, found};
+use twodoors::cli::{Exit, Io, check};
+use twodoors::lab::found;
 use twodoors::lab::load::load;
 use twodoors::model::finding::{Finding, Severity};
 use twodoors::model::id::Node;

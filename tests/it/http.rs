@@ -2,10 +2,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed step of a test ends the test")]
 
+mod ask;
 mod faults;
+mod look;
+mod openapi;
+mod runs;
 mod scene;
 mod security;
+mod shown;
 mod stream;
+mod way;
 mod wire;
 
 use std::net::SocketAddr;
@@ -18,8 +24,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use twodoors::http::guard::Token;
+use twodoors::http::source::Source;
 use twodoors::http::{Control, ControlError, FaultAsked, FaultSet, Reloaded, Server};
 use twodoors::journal::Journal;
+use twodoors::lab::report::Mode;
 use twodoors::live::clock::Clock;
 use twodoors::model::fact::{Act, Kind};
 use twodoors::model::fault::{Effect, Fault, Target};
@@ -111,6 +119,29 @@ struct Running {
     tasks: JoinSet<()>,
 }
 
+async fn start_of(source: Source, control: Arc<dyn Control>) -> Running {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (shutdown, token) = (CancellationToken::new(), Token::random());
+    let journal = source.journal.clone();
+    let server = Server {
+        source,
+        control,
+        token: token.clone(),
+        allow_hosts: Vec::new(),
+        web_dir: None,
+    };
+    let mut tasks = JoinSet::new();
+    tasks.spawn(server.serve(listener, shutdown.clone()));
+    Running {
+        address,
+        journal,
+        token,
+        shutdown,
+        tasks,
+    }
+}
+
 async fn start_on(
     address: &str,
     journal: Journal,
@@ -118,16 +149,23 @@ async fn start_on(
     token: Token,
     allow_hosts: Vec<String>,
 ) -> Running {
-    let listener = TcpListener::bind(address).await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let shutdown = CancellationToken::new();
     let server = Server {
-        journal: journal.clone(),
+        source: Source {
+            mode: Mode::Live,
+            ..Source::of(journal.clone(), Arc::new(scene::topology()))
+        },
         control,
         token: token.clone(),
         allow_hosts,
         web_dir: None,
     };
+    serve_on(address, server, journal, token).await
+}
+
+async fn serve_on(address: &str, server: Server, journal: Journal, token: Token) -> Running {
+    let listener = TcpListener::bind(address).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let shutdown = CancellationToken::new();
     let mut tasks = JoinSet::new();
     tasks.spawn(server.serve(listener, shutdown.clone()));
     Running {
@@ -142,6 +180,21 @@ async fn start_on(
 /// Starts a server of a made-up lab on a free port.
 async fn start() -> Running {
     start_allowing(&[]).await
+}
+
+/// Starts a server that shows a lab and changes nothing.
+async fn start_read_only() -> Running {
+    let topology = Arc::new(scene::topology());
+    let journal = Journal::new(&topology);
+    let source = Source {
+        read_only: true,
+        ..Source::of(journal.clone(), topology)
+    };
+    let control = FakeControl {
+        journal,
+        clock: Clock::start(),
+    };
+    start_of(source, Arc::new(control)).await
 }
 
 async fn start_allowing(names: &[&str]) -> Running {

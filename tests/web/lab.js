@@ -12,6 +12,9 @@ import { chromium } from 'playwright-core';
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const BIN = process.env['TWODOORS_BIN'] ?? join(ROOT, 'target/debug/twodoors');
 
+/** Whoever works on the page names its folder here, and needs no build. */
+const WEB = process.env['TWODOORS_WEB'];
+
 /** Screenshots, to be looked at. */
 export const PICTURES = join(ROOT, 'target/web');
 mkdirSync(PICTURES, { recursive: true });
@@ -25,7 +28,7 @@ export const PAGE_MS = 20_000;
 /**
  * Starts a lab from files, so that it can be reloaded, and waits for its ready line.
  * @param {string} [http] address to listen on
- * @param {{networks?: string, edit?: (text: string) => string}} [own] how its networks begin, so
+ * @param {{networks?: string, edit?: (text: string) => string}} [options] how its networks begin, so
  *   that it runs beside others, and what is changed in its scenario
  */
 export async function startLab(http = '127.0.0.1:0', { networks = '127.17', edit = (text) => text } = {}) {
@@ -35,7 +38,8 @@ export async function startLab(http = '127.0.0.1:0', { networks = '127.17', edit
   move(files, networks);
   const scenario = join(files, 'scenarios', 'split-dns.yaml');
   writeFileSync(scenario, edit(readFileSync(scenario, 'utf8')));
-  const child = spawn(BIN, ['up', scenario, '--http', http, '--dns', '127.0.0.1:0', '--state', join(state, 'state')],
+  const child = spawn(BIN, ['up', scenario, '--http', http, '--dns', '127.0.0.1:0', '--state', join(state, 'state'),
+    ...WEB ? ['--web-dir', WEB] : []],
     { stdio: ['ignore', 'pipe', 'inherit'] });
   const exited = new Promise((resolve) => child.once('exit', resolve));
   const lines = createInterface({ input: child.stdout });
@@ -55,6 +59,7 @@ export async function startLab(http = '127.0.0.1:0', { networks = '127.17', edit
   const token = readFileSync(join(state, 'state', 'token'), 'utf8').trim();
   return {
     address,
+    files,
     dns: ready.get('dns') ?? '',
     external: ready.get('external') ?? '',
     url: `http://${address}/`,
@@ -91,15 +96,17 @@ export function startBrowser(more = []) {
 }
 
 /**
- * Opens a page in a fresh profile. `problems` collects console errors, failed requests, requests
+ * Opens a page in a fresh profile, whose reader knows the tour. `problems` collects console errors, failed requests, requests
  * to others and violations of the policy.
  * @param {import('playwright-core').Browser} browser
  * @param {string} url
- * @param {import('playwright-core').BrowserContextOptions} [options]
+ * @param {import('playwright-core').BrowserContextOptions & {newcomer?: boolean}} [options]
+ * @param {(page: import('playwright-core').Page) => Promise<void>} [before] what is done before the page loads
  */
-export async function open(browser, url, options = {}) {
+export async function open(browser, url, { newcomer = false, ...options } = {}, before = async () => {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, ...options });
   const page = await context.newPage();
+  if (!newcomer) await page.addInitScript(() => localStorage.setItem('tour', 'seen'));
   page.setDefaultTimeout(PAGE_MS);
   /** @type {string[]} */
   const problems = [];
@@ -113,14 +120,15 @@ export async function open(browser, url, options = {}) {
   });
   page.on('requestfailed', (request) => {
     const why = request.failure()?.errorText;
-    // A page that goes away leaves its stream, and its icon when it goes early.
-    if (!(/\/(api\/facts\?|icon\.svg$)/.test(request.url()) && why === 'net::ERR_ABORTED')) {
+    // A page that goes away leaves its stream, what it just asked, and its icon when it goes early.
+    if (!(/\/(api\/|icon\.svg$)/.test(request.url()) && why === 'net::ERR_ABORTED')) {
       problems.push(`${request.url()}: ${why}`);
     }
   });
   page.on('response', (response) => {
     if (response.status() >= 400) problems.push(`${response.url()}: ${response.status()}`);
   });
+  await before(page);
   await page.goto(url);
   return { page, problems, close: () => context.close() };
 }

@@ -1,19 +1,17 @@
 // @ts-check
-// The page in a real browser, before a real lab. Everything is found as a person would: by role
-// and name.
+// The frame of all pages and the page Topology in a real browser, before a real lab. Everything is
+// found as a person would: by role and name.
 
 import assert from 'node:assert/strict';
-import { createSocket } from 'node:dgram';
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { accessible, askFor, closeClean, eventually, live, look } from './checks.js';
 import { MESH_MS, PAGE_MS, PICTURES, open, startBrowser, startLab } from './lab.js';
 
 /** @import {Page} from 'playwright-core' */
 
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-const WCAG = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'];
+const PAGES = ['Topology', 'DNS', 'Doors and pool', 'Timeline', 'Scenarios'];
+const PATHS = ['/topology', '/dns', '/pool', '/timeline', '/scenarios'];
 
 /** @type {Awaited<ReturnType<typeof startLab>>} */
 let lab;
@@ -30,119 +28,109 @@ after(async () => {
   await lab?.stop();
 });
 
-/** @param {Page} page */
-const live = (page) => page.getByRole('status').filter({ hasText: /^live$/ }).waitFor();
-
 /**
- * Reads how many flows of a network each door let in, from the table of doors.
- * @param {Page} page
+ * How many flows of a client's network each door let in, from the lab itself.
  * @returns {Promise<Record<string, number>>}
  */
-async function flows(page) {
-  const table = page.getByRole('table', { name: 'Each door' });
-  const heads = await table.getByRole('columnheader').allTextContents();
+async function flows() {
+  const snapshot = await (await fetch(`${lab.url}api/snapshot`)).json();
   /** @type {Record<string, number>} */
   const found = {};
-  for (const row of await table.locator('tbody tr').all()) {
-    const cells = await row.locator('th, td').allTextContents();
-    heads.forEach((head, index) => {
-      const network = head.match(/^from (.*)/)?.[1];
-      if (network) found[network] = (found[network] ?? 0) + Number(cells[index]?.replace(/\D/g, ''));
-    });
+  for (const { networks } of snapshot.balancers) {
+    for (const { network, opened } of networks) if (network) found[network] = (found[network] ?? 0) + opened;
   }
   return found;
 }
 
-/**
- * Waits until a check holds.
- * @param {string} what
- * @param {number} patience
- * @param {() => Promise<boolean>} check
- */
-async function eventually(what, patience, check) {
-  const end = Date.now() + patience;
-  while (!(await check())) {
-    if (Date.now() > end) assert.fail(`not within ${patience} ms: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-}
+/** @param {Page} page */
+const picture = (page) => page.getByRole('group', { name: 'Paths through the lab' });
 
-/**
- * Fails on any violation that axe finds.
- * @param {Page} page
- * @param {string} where
- */
-async function accessible(page, where) {
-  await page.evaluate(axe);
-  const violations = await page.evaluate(async (only) => {
-    // @ts-expect-error axe is a global of the page now
-    const { violations } = await window.axe.run(document, { runOnly: only });
-    return violations.map((/** @type {any} */ v) =>
-      `${v.id}: ${v.nodes.map((/** @type {any} */ n) => `${n.target} ${n.failureSummary}`).join(' | ')} ${v.helpUrl}`);
-  }, WCAG);
-  assert.deepEqual(violations, [], where);
-}
+/** @param {Page} page @param {RegExp} name */
+const node = (page, name) => picture(page).getByRole('link', { name }).first();
 
-/**
- * Closes a page that must have had no problem.
- * @param {Awaited<ReturnType<typeof open>>} opened
- */
-async function closeClean({ problems, close }) {
-  assert.deepEqual(problems, []);
-  await close();
-}
+/** @param {string} path */
+const withToken = (path) => `${lab.url}${path.slice(1)}#${lab.withToken.split('#')[1]}`;
 
 for (const colorScheme of /** @type {const} */ (['light', 'dark'])) {
   test(`both lanes move in the ${colorScheme} theme`, { timeout: 2 * MESH_MS }, async () => {
     const opened = await open(browser, lab.url, { colorScheme });
     const { page } = opened;
     await live(page);
-    await page.getByRole('heading', { level: 1 }).waitFor();
-    await eventually('two networks', PAGE_MS, async () => Object.keys(await flows(page)).length >= 2);
-    const first = await flows(page);
+    await page.getByRole('heading', { level: 1, name: 'split-dns' }).waitFor();
+    const first = await flows();
+    assert.deepEqual(Object.keys(first).sort(), ['external', 'internal']);
     await eventually('flows from every network grow', MESH_MS, async () => {
-      const now = await flows(page);
+      const now = await flows();
       return Object.keys(first).every((network) => (now[network] ?? 0) > (first[network] ?? 0));
     });
-    const lanes = Object.keys(first).map((network) => page.locator('#picture').getByText(network, { exact: true }));
-    for (const lane of lanes) await lane.first().waitFor();
+    for (const network of Object.keys(first)) await page.locator('#picture').getByText(network, { exact: true }).first().waitFor();
     await eventually('a dot travels', MESH_MS, async () => await page.locator('#picture .dot').count() > 0);
-    await page.screenshot({ path: join(PICTURES, `page-${colorScheme}.png`), fullPage: true });
+    await page.screenshot({ path: join(PICTURES, `page-${colorScheme}.png`) });
     await closeClean(opened);
   });
 }
 
-test('an answer appears in the list without a reload', { timeout: MESH_MS }, async () => {
+test('nothing that axe finds is wrong on Topology, and nothing scrolls sideways', { timeout: MESH_MS }, async () => {
+  await look(browser, withToken('/topology?node=agent/orders'), 'topology', async (page) => {
+    await page.getByRole('heading', { level: 2, name: /^agent\/orders/ }).waitFor();
+    await page.getByText('The picture as a table').click();
+  });
+});
+
+test('the sheet of keys is accessible, tells the words, and its switch turns the keys off', async () => {
   const opened = await open(browser, lab.url);
   const { page } = opened;
   await live(page);
-  const newest = page.getByRole('table', { name: 'The latest answers' }).locator('tbody tr').first();
-  await newest.waitFor({ timeout: MESH_MS });
-  const before = await newest.textContent();
-  await eventually('a newer answer', MESH_MS, async () => await newest.textContent() !== before);
+  await page.getByRole('button', { name: 'Keyboard keys' }).click();
+  const sheet = page.getByRole('dialog', { name: 'Keys' });
+  await sheet.waitFor();
+  await sheet.getByText('The words of the lab').click();
+  await sheet.getByText('Reverse tunnel', { exact: true }).waitFor();
+  await accessible(page, 'keys');
+  await sheet.getByRole('checkbox').uncheck();
+  await page.keyboard.press('Escape');
+  await page.keyboard.press('t');
+  await page.getByRole('button', { name: 'Theme: system' }).waitFor();
+  await page.reload();
+  await live(page);
+  await page.keyboard.press('t');
+  await page.keyboard.press('Escape');
+  await page.getByRole('button', { name: 'Theme: system' }).waitFor();
   await closeClean(opened);
 });
 
-test('nothing that axe finds is wrong, and nothing scrolls sideways', { timeout: MESH_MS }, async () => {
-  for (const colorScheme of /** @type {const} */ (['light', 'dark'])) {
-    for (const width of [360, 768, 1280]) {
-      const opened = await open(browser, lab.withToken, { colorScheme, viewport: { width, height: 844 } });
-      const { page } = opened;
-      const where = `${colorScheme} ${width}`;
-      await live(page);
-      await page.getByRole('table', { name: 'Each proxy' }).getByRole('link').first().click();
-      await page.getByRole('button', { name: 'Close the node' }).waitFor();
-      await page.getByText('The picture as a table').click();
-      await accessible(page, where);
-      const wide = await page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
-      assert.equal(wide, false, `${where} scrolls sideways`);
-      await page.screenshot({ path: join(PICTURES, `page-${colorScheme}-${width}.png`), fullPage: true });
-      await page.getByRole('button', { name: 'Keyboard keys' }).click();
-      await page.getByRole('dialog', { name: 'Keys' }).waitFor();
-      await accessible(page, `${where}, keys`);
-      await closeClean(opened);
-    }
+test('each page has a place of its own that a reload and the back key keep', async () => {
+  const opened = await open(browser, lab.url);
+  const { page } = opened;
+  await live(page);
+  const nav = page.getByRole('navigation', { name: 'Pages' });
+  for (const [index, name] of PAGES.entries()) {
+    await nav.getByRole('link', { name, exact: true }).click();
+    await page.waitForURL(`**${PATHS[index]}`);
+    assert.equal(await nav.getByRole('link', { name, exact: true }).getAttribute('aria-current'), 'page');
+    assert.match(await page.title(), new RegExp(`^${name} `));
+    await page.reload();
+    await live(page);
+    assert.equal(new URL(page.url()).pathname, PATHS[index]);
+    assert.equal(await nav.getByRole('link', { name, exact: true }).getAttribute('aria-current'), 'page');
   }
+  await page.goBack();
+  await page.waitForURL('**/timeline');
+  assert.match(await page.title(), /^Timeline /);
+  await closeClean(opened);
+});
+
+test('a link to a page loads no file again', async () => {
+  const opened = await open(browser, lab.url);
+  const { page } = opened;
+  await live(page);
+  /** @type {string[]} */
+  const asked = [];
+  page.on('request', (request) => asked.push(new URL(request.url()).pathname));
+  await page.getByRole('link', { name: 'Doors and pool' }).click();
+  await page.getByRole('heading', { level: 2, name: 'Doors and pool' }).waitFor();
+  assert.deepEqual(asked.filter((path) => !path.startsWith('/api/') && path !== '/icon.svg'), []);
+  await closeClean(opened);
 });
 
 test('what these tests watch for would be found', async () => {
@@ -160,15 +148,58 @@ test('what these tests watch for would be found', async () => {
   await close();
 });
 
-test('the table below the picture has the same lines', async () => {
+test('the table below the picture has the same lines, sorts, and is a file', async () => {
   const opened = await open(browser, lab.url);
   const { page } = opened;
   await live(page);
   await page.getByText('The picture as a table').click();
-  const rows = page.getByRole('table', { name: 'Every line of the picture' }).locator('tbody tr');
+  const table = page.getByRole('table', { name: 'Every line of the picture' });
+  const rows = table.locator('tbody tr');
   await rows.first().waitFor();
   await eventually('as many rows as lines', PAGE_MS, async () =>
     await rows.count() === await page.locator('#picture .edge').count());
+  const ends = () => rows.evaluateAll((lines) => lines.map((line) => line.children[1]?.textContent ?? ''));
+  await table.getByRole('button', { name: 'to' }).click();
+  const up = await ends();
+  assert.equal(await table.getByRole('columnheader', { name: 'to' }).getAttribute('aria-sort'), 'ascending');
+  await table.getByRole('button', { name: 'to' }).click();
+  const down = await ends();
+  assert.equal(up[0], down.at(-1));
+  assert.notEqual(up[0], down[0]);
+  const [file] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'CSV' }).click()]);
+  assert.equal(file.suggestedFilename(), 'paths.csv');
+  await closeClean(opened);
+});
+
+test('a chosen client lights its own way and tells why', { timeout: 2 * MESH_MS }, async () => {
+  await eventually('alice had an answer', MESH_MS, async () => {
+    const { users } = await (await fetch(`${lab.url}api/snapshot`)).json();
+    return users.every((/** @type {any} */ user) => user.last !== null);
+  });
+  const opened = await open(browser, lab.url);
+  const { page } = opened;
+  await live(page);
+  await node(page, /^user alice/).click();
+  await page.getByRole('heading', { level: 2, name: /^user\/alice/ }).waitFor();
+  const lit = () => page.locator('#picture .box:not(.dim)').evaluateAll((boxes) => boxes.map((box) => box.getAttribute('data-box') ?? ''));
+  await eventually('one door, one proxy, one agent', PAGE_MS, async () =>
+    (await lit()).map((id) => id.split('/')[0]).sort().join() === 'agent,app,balancer,proxy,user,view');
+  assert((await lit()).includes('balancer/external'));
+  assert((await lit()).includes('view/public'));
+  const cards = page.locator('.why-card');
+  await eventually('a chain of decisions', PAGE_MS, async () => await cards.count() >= 5);
+  const text = (await cards.allTextContents()).join('\n');
+  for (const word of [/view[^]*public/, /door[^]*external/, /\.(yaml|zone):\d+/]) assert.match(text, word);
+  await closeClean(opened);
+});
+
+test('what another network would change is told before it is tried', async () => {
+  const opened = await open(browser, `${lab.url}topology?node=agent/orders`);
+  const { page } = opened;
+  await live(page);
+  await page.getByRole('combobox', { name: 'network' }).selectOption('external');
+  await page.getByRole('button', { name: 'tell me' }).click();
+  await page.getByText(/internal → external/).first().waitFor();
   await closeClean(opened);
 });
 
@@ -176,17 +207,18 @@ test('the keyboard alone is enough', async () => {
   const opened = await open(browser, lab.url);
   const { page } = opened;
   await live(page);
-  const status = page.getByRole('status').first();
+  const play = page.getByRole('button', { name: 'Pause' });
   await page.keyboard.press('Space');
-  await status.filter({ hasText: 'paused' }).waitFor();
-  assert.equal(await page.getByRole('button', { name: 'Go on' }).getAttribute('aria-pressed'), 'true');
-  await page.keyboard.press('Space');
+  await page.getByRole('status').filter({ hasText: 'looking at' }).first().waitFor();
+  assert.match(page.url(), /\?at=\d/);
+  await page.getByRole('button', { name: 'Back to live' }).press('Enter');
   await live(page);
+  assert.equal(await play.getAttribute('aria-pressed'), 'true');
   await page.keyboard.press('?');
   await page.getByRole('dialog', { name: 'Keys' }).waitFor();
   await page.keyboard.press('Escape');
   await page.getByRole('dialog', { name: 'Keys' }).waitFor({ state: 'hidden' });
-  const door = page.getByRole('group', { name: 'Paths through the lab' }).getByRole('link', { name: /^balancer / }).first();
+  const door = node(page, /^balancer /);
   await door.focus();
   await page.keyboard.press('Enter');
   const heading = page.getByRole('heading', { level: 2, name: /^balancer\// });
@@ -195,13 +227,31 @@ test('the keyboard alone is enough', async () => {
   await page.keyboard.press('Escape');
   await heading.waitFor({ state: 'hidden' });
   assert.equal(await door.evaluate((link) => link === document.activeElement), true);
+  for (const [key, path] of [['d', '/dns'], ['p', '/pool'], ['e', '/timeline'], ['s', '/scenarios'], ['t', '/topology']]) {
+    await page.keyboard.press('g');
+    await page.keyboard.press(key ?? '');
+    await page.waitForURL(`**${path}`);
+  }
+  await page.keyboard.press('g');
+  await page.keyboard.press('e');
   await page.keyboard.press('/');
   await page.keyboard.type('?t ');
-  assert.equal(await page.getByRole('searchbox', { name: 'filter' }).inputValue(), '?t ');
+  assert.equal(await page.getByRole('searchbox', { name: 'filter the decisions' }).inputValue(), '?t ');
+  await page.keyboard.press('Escape');
+  await page.keyboard.press('Control+a');
+  await page.getByRole('searchbox').fill('');
+  await page.keyboard.press('Escape');
+  await page.locator('#page tr[aria-rowindex] a').first().waitFor();
+  await page.keyboard.press('j');
+  const inRow = () => page.evaluate(() => document.activeElement?.closest('tbody tr')?.textContent ?? '');
+  assert.notEqual(await inRow(), '');
+  const first = await inRow();
+  await page.keyboard.press('j');
+  assert.notEqual(await inRow(), first);
   await closeClean(opened);
 });
 
-test('a fault in force stands above everything until it is lifted', async () => {
+test('a fault stands above everything and on its node until it is lifted', async () => {
   const opened = await open(browser, lab.url);
   const { page } = opened;
   await live(page);
@@ -209,12 +259,16 @@ test('a fault in force stands above everything until it is lifted', async () => 
   assert.equal(await section.isVisible(), false);
   const headers = { authorization: `Bearer ${lab.withToken.split('#t=')[1]}`, 'content-type': 'application/json' };
   const set = await fetch(`${lab.url}api/faults`, { method: 'POST', headers,
-    body: JSON.stringify({ word: 'latency', target: 'user/alice <-> balancer/external', by: '1ms' }) });
+    body: JSON.stringify({ word: 'latency', target: 'user/alice <-> balancer/external', by: '1ms', for: '60s' }) });
   assert.equal(set.status, 200, await set.text());
   await section.getByText('user/alice <-> balancer/external').waitFor({ timeout: PAGE_MS });
+  const badge = page.locator('#picture .badge').filter({ hasText: /^.*latency \d+ s$/ });
+  await badge.first().waitFor();
+  await page.screenshot({ path: join(PICTURES, 'topology-fault.png') });
   const cleared = await fetch(`${lab.url}api/faults`, { method: 'DELETE', headers });
   assert.equal(cleared.status, 200, await cleared.text());
   await section.waitFor({ state: 'hidden', timeout: PAGE_MS });
+  assert.equal(await badge.count(), 0);
   await closeClean(opened);
 });
 
@@ -237,43 +291,20 @@ test('a reload keeps what the page shows', async () => {
   const opened = await open(browser, lab.url);
   const { page } = opened;
   await live(page);
-  await page.getByRole('table', { name: 'Each proxy' }).getByRole('link').first().click();
-  await page.getByRole('searchbox', { name: 'filter' }).fill('no such name');
-  await page.getByRole('checkbox', { name: 'traffic too' }).check();
-  const rows = page.getByRole('table', { name: 'The latest answers' }).locator('tbody tr');
-  await eventually('no row matches', PAGE_MS, async () => await rows.count() === 0);
+  await node(page, /^proxy /).click();
+  const heading = page.getByRole('heading', { level: 2, name: /^proxy\// });
+  await heading.waitFor();
   await page.reload();
   await live(page);
-  await page.getByRole('heading', { level: 2, name: /^proxy\// }).waitFor();
-  assert.equal(await page.getByRole('searchbox', { name: 'filter' }).inputValue(), 'no such name');
-  assert.equal(await page.getByRole('checkbox', { name: 'traffic too' }).isChecked(), true);
-  assert.equal(await rows.count(), 0);
+  await heading.waitFor();
+  assert.match(page.url(), /node=proxy/);
   await closeClean(opened);
 });
 
-test('without the token there is nothing to press; with it a proxy stops and starts', { timeout: 60_000 }, async () => {
-  const plain = await open(browser, lab.url);
-  await live(plain.page);
-  const choose = (/** @type {Page} */ page) =>
-    page.getByRole('table', { name: 'Each proxy' }).getByRole('link').last().click();
-  await choose(plain.page);
-  await plain.page.getByRole('button', { name: 'Close the node' }).waitFor();
-  assert.equal(await plain.page.getByRole('button', { name: /^(stop|start|drain) / }).count(), 0);
-  assert.equal(await plain.page.getByRole('button', { name: 'Reload zones' }).count(), 0);
-  await closeClean(plain);
-
+test('the token leaves the address', async () => {
   const opened = await open(browser, lab.withToken);
-  const { page } = opened;
-  await live(page);
-  assert.equal(new URL(page.url()).hash, '', 'the token left the address');
-  await choose(page);
-  const heading = page.getByRole('heading', { level: 2, name: /^proxy\// });
-  await page.getByRole('button', { name: /^stop proxy\// }).click();
-  await heading.filter({ hasText: 'stopped' }).waitFor();
-  await page.getByRole('button', { name: /^start proxy\// }).click();
-  await heading.filter({ hasText: 'ready' }).waitFor();
-  await page.getByRole('button', { name: 'Reload zones' }).click();
-  await page.getByRole('status').filter({ hasText: /^generation \d+: / }).waitFor();
+  await live(opened.page);
+  assert.equal(new URL(opened.page.url()).hash, '');
   await closeClean(opened);
 });
 
@@ -281,60 +312,102 @@ test('no dot travels for those who want less motion', { timeout: MESH_MS }, asyn
   const opened = await open(browser, lab.url, { reducedMotion: 'reduce' });
   const { page } = opened;
   await live(page);
-  const first = await flows(page);
   const sum = (/** @type {Record<string, number>} */ counts) => Object.values(counts).reduce((a, b) => a + b, 0);
+  const first = sum(await flows());
   await eventually('counts grow', MESH_MS, async () => {
     assert.equal(await page.locator('#picture .dot').count(), 0);
-    return sum(await flows(page)) > sum(first) + 1;
+    return sum(await flows()) > first + 1;
   });
   await closeClean(opened);
 });
 
-test('a hostile name is shown as text', { timeout: MESH_MS }, async () => {
-  const opened = await open(browser, lab.url);
+test('forced colours keep words, lines and the chosen page apart', async () => {
+  const opened = await open(browser, `${lab.url}topology?node=agent/orders`, { forcedColors: 'active' });
   const { page } = opened;
   await live(page);
-  await ask(lab.dns, '<img src=x onerror=alert(1)>');
-  const cell = page.getByRole('table', { name: 'The latest answers' }).getByText(/(<|\\060)img/).first();
-  await cell.waitFor({ timeout: MESH_MS });
+  await page.getByRole('heading', { level: 2, name: /^agent\/orders/ }).waitFor();
+  const same = await page.evaluate(() => {
+    const ground = getComputedStyle(document.body).backgroundColor;
+    return [...document.querySelectorAll('#picture .edge, #picture .name')].filter((shape) => {
+      const style = getComputedStyle(shape);
+      return (shape.classList.contains('edge') ? style.stroke : style.fill) === ground;
+    }).length;
+  });
+  assert.equal(same, 0, 'nothing is drawn in the colour of the page');
+  await page.screenshot({ path: join(PICTURES, 'topology-forced.png') });
+  await accessible(page, 'forced colours');
+  await closeClean(opened);
+});
+
+test('a hostile name is shown as text', { timeout: MESH_MS }, async () => {
+  const opened = await open(browser, `${lab.url}dns`);
+  const { page } = opened;
+  await live(page);
+  await askFor(lab.dns, '<img src=x onerror=alert(1)>');
+  await page.getByText(/(<|\\060)img/).first().waitFor({ timeout: MESH_MS });
   assert.equal(await page.locator('img').count(), 0);
   await closeClean(opened);
 });
 
-test('a lab that is killed is said to be gone, and its return is taken up', { timeout: 60_000 }, async () => {
+test('a hidden page holds no stream, and takes up what it missed', { timeout: 60_000 }, async () => {
   const opened = await open(browser, lab.url);
   const { page } = opened;
   await live(page);
-  const facts = async () => Number((await page.getByRole('contentinfo').textContent())
-    ?.match(/· ([\d\u202f]+) facts? ·/)?.[1]?.replace(/\D/g, ''));
+  /** @type {string[]} */
+  const streams = [];
+  page.on('request', (request) => request.url().includes('/api/facts') && streams.push(request.url()));
+  const hide = (/** @type {boolean} */ hidden) => page.evaluate((value) => {
+    Object.defineProperty(document, 'hidden', { configurable: true, get: () => value });
+    document.dispatchEvent(new Event('visibilitychange'));
+  }, hidden);
+  const closed = page.waitForEvent('requestfailed', (request) => request.url().includes('/api/facts'))
+    .catch(() => null);
+  await hide(true);
+  await closed;
+  const before = (await (await fetch(`${lab.url}api/snapshot`)).json()).seq;
+  await eventually('the lab goes on', MESH_MS, async () => (await (await fetch(`${lab.url}api/snapshot`)).json()).seq > before);
+  assert.deepEqual(streams, [], 'nothing is asked while hidden');
+  await hide(false);
+  await eventually('one stream, from where it was', PAGE_MS, async () => streams.length === 1);
+  assert.match(streams[0] ?? '', /since=[1-9]/);
+  await live(page);
+  await closeClean(opened);
+});
+
+test('a lab that is killed is said to be gone, and its return is taken up', { timeout: 2 * MESH_MS }, async () => {
+  const opened = await open(browser, lab.url);
+  const { page } = opened;
+  await live(page);
+  const facts = async () => Number((await page.locator('#stand').textContent())?.match(/^([\d\u202f]+) fact/)?.[1]?.replace(/\D/g, ''));
+  await eventually('some facts', MESH_MS, async () => await facts() > 300);
   const before = await facts();
   await lab.stop('SIGKILL');
-  await page.getByRole('status').filter({ hasText: 'reconnecting' }).waitFor();
+  await page.getByRole('status').filter({ hasText: 'reconnecting' }).first().waitFor();
   await page.getByText('The lab does not answer').waitFor();
   await page.screenshot({ path: join(PICTURES, 'page-lost.png') });
   lab = await startLab(lab.address);
   await live(page);
   await eventually('the facts of the new run', PAGE_MS, async () => await facts() < before);
-  const numbers = await page.getByRole('list', { name: 'Decisions' }).getByRole('listitem')
+  const numbers = await page.getByRole('list', { name: 'Last decisions' }).getByRole('listitem')
     .evaluateAll((lines) => lines.map((line) => Number(line.getAttribute('data-seq'))));
   assert(numbers.length > 0);
   assert.deepEqual(numbers, [...new Set(numbers)].sort((a, b) => b - a), 'each line once, newest first');
   await lab.stop();
-  await page.getByRole('status').filter({ hasText: /ended|reconnecting/ }).waitFor();
+  await page.getByRole('status').filter({ hasText: /ended|reconnecting/ }).first().waitFor();
   await opened.close();
   lab = await startLab();
 });
 
-/**
- * Asks the DNS server for a name of one label below example.com; the answer does not matter.
- * @param {string} address
- * @param {string} label
- */
-function ask(address, label) {
-  const labels = [label, 'example', 'com'].map((part) => Buffer.concat([Buffer.from([part.length]), Buffer.from(part)]));
-  const head = Buffer.from([0x12, 0x34, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
-  const packet = Buffer.concat([head, ...labels, Buffer.from([0, 0, 1, 0, 1])]);
-  const [host, port] = [address.replace(/:\d+$/, ''), Number(address.replace(/.*:/, ''))];
-  const socket = createSocket('udp4');
-  return new Promise((resolve) => socket.send(packet, port, host, () => resolve(socket.close())));
-}
+test('a page that finds no lab says so and tries again when asked', async () => {
+  const opened = await open(browser, lab.url);
+  const { page } = opened;
+  await live(page);
+  await page.route('**/api/**', (route) => route.abort());
+  await page.reload();
+  await page.getByRole('heading', { name: 'The lab does not answer' }).waitFor();
+  await page.screenshot({ path: join(PICTURES, 'page-nobody.png') });
+  await page.unroute('**/api/**');
+  await page.getByRole('button', { name: 'Try now' }).click();
+  await live(page);
+  await opened.close();
+});

@@ -14,6 +14,11 @@ const wire = new URL('../fixtures/wire/', import.meta.url);
 const SAMPLES = {
   snapshot: 'Snapshot',
   facts: 'Fact[]',
+  timeline: 'Timeline',
+  why: 'Why',
+  request: 'Request',
+  queries: 'Queries',
+  consequences: 'Consequences',
   faults: 'Faults',
   overflow: 'Overflow',
   reloaded: 'Reloaded',

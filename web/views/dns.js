@@ -1,39 +1,28 @@
 // @ts-check
-// The latest DNS answers, with the view and the rule that matched.
+// The page DNS: what a client would get, what was answered, and from which zones.
 
-/** @import {Query, Snapshot} from '../types.js' */
+/** @import {Context, State} from '../main.js' */
 
-import { byId, rows } from '../dom.js';
-import { instant, visible } from '../format.js';
-import { cell, laneOfView, nodeLink, pill, plain } from './parts.js';
+import { h } from '../dom.js';
+import { Queries } from './queries.js';
+import { Resolve } from './resolve.js';
+import { Zones } from './zones.js';
 
-/** @param {Snapshot} lab @param {string} filter */
-export function drawDns(lab, filter) {
-  const terms = filter.toLowerCase().split(/\s+/).filter(Boolean);
-  const newest = [...lab.dns.queries].reverse();
-  const shown = newest.filter((query) => {
-    const text = words(query).toLowerCase();
-    return terms.every((term) => text.includes(term));
-  });
-  byId('dns-none').hidden = newest.length > 0;
-  rows(byId('dns-rows'), shown, ({ seq }) => String(seq), (query) => {
-    const { asker, subnet } = query;
-    const client = query.client.replace(/:\d+$/, '');
-    return [
-      plain(instant(query.at_us), 'n mono quiet'),
-      cell('client', () => [asker === null ? client : nodeLink(asker, asker), ' ',
-        asker === null ? null : client, subnet === null ? null : ` for ${subnet}`]),
-      plain(`${visible(query.name)} ${visible(query.rtype)}`, 'mono wrap'),
-      cell('view', () => [query.view === null ? 'none' : pill(query.view, laneOfView(lab, query.view))]),
-      plain(visible(query.rule ?? 'none'), ''),
-      plain(visible(query.answer.length ? query.answer.join(', ') : query.rcode), 'mono wrap'),
-      plain(visible(query.why), 'quiet wrap'),
-    ];
-  }, (query) => ({ class: laneOfView(lab, query.view) }));
+/** @type {{resolve: Resolve, queries: Queries, zones: Zones} | null} */
+let parts = null;
+
+/** @param {HTMLElement} root @param {Context} context */
+export function mount(root, context) {
+  parts = { resolve: new Resolve(root, context), queries: new Queries(root, context), zones: new Zones(root, context) };
 }
 
-/** @param {Query} query */
-function words(query) {
-  return [query.client, query.asker, query.subnet, query.name, query.rtype, query.view, query.rule,
-    query.rcode, ...query.answer, query.why].join(' ');
+/** @param {State} state */
+export function draw(state) {
+  parts?.resolve.draw(state);
+  parts?.queries.draw(state);
+  parts?.zones.draw(state);
+}
+
+export function unmount() {
+  parts = null;
 }

@@ -1,9 +1,10 @@
 // @ts-check
-// The log of facts: for the whole lab, and for one node.
+// Facts as lines of a log, newest first.
 
-/** @import {Fact} from '../types.js' */
+/** @import {State} from '../main.js' */
+/** @import {Mark} from '../types.js' */
 
-import { byId, each, h } from '../dom.js';
+import { each, h } from '../dom.js';
 import { instant, visible } from '../format.js';
 import { isTraffic } from '../store.js';
 import { nodeLink } from './parts.js';
@@ -11,23 +12,22 @@ import { nodeLink } from './parts.js';
 /** How many lines are in the page. */
 const LINES_MAX = 100;
 
-/** @param {Fact[]} facts @param {boolean} traffic */
-export function drawLog(facts, traffic) {
-  const shown = traffic ? facts : facts.filter((fact) => !isTraffic(fact));
-  lines(byId('log'), shown);
+/** @typedef {Pick<Mark, 'seq' | 'at_us' | 'node' | 'kind' | 'text'>} Line */
+
+/**
+ * The newest decisions: those of the timeline reach further back than the facts that the page holds.
+ * @param {State} state @param {(line: Line) => boolean} wanted @param {number} most
+ */
+export function decisions({ timeline, facts, at }, wanted, most) {
+  /** @type {Map<number, Line>} */
+  const all = new Map();
+  for (const { marks } of timeline?.lanes ?? []) for (const line of marks) if (line.at_us <= (at ?? Infinity)) all.set(line.seq, line);
+  for (const fact of facts) if (!isTraffic(fact)) all.set(fact.seq, fact);
+  return [...all.values()].filter(wanted).sort((a, b) => a.seq - b.seq).slice(-most);
 }
 
-/** @param {Fact[]} facts @param {string} node */
-export function drawNodeFacts(facts, node) {
-  const [, name] = node.split(/\/(.*)/s);
-  const about = facts.filter((fact) => fact.node === node
-    || (node.startsWith('proxy/') && 'proxy' in fact && fact.proxy === name)
-    || (node.startsWith('balancer/') && 'balancer' in fact && fact.balancer === name));
-  lines(byId('node-facts'), about.slice(-12));
-}
-
-/** @param {HTMLElement} list @param {Fact[]} facts oldest first */
-function lines(list, facts) {
+/** @param {HTMLElement} list @param {Line[]} facts oldest first */
+export function lines(list, facts) {
   const newest = facts.slice(-LINES_MAX).reverse();
   each(list, newest, ({ seq }) => String(seq), (fact) => h('li', { 'data-kind': fact.kind, 'data-seq': fact.seq },
     h('time', {}, instant(fact.at_us)), ' ',

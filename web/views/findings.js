@@ -3,14 +3,13 @@
 
 /** @import {Snapshot} from '../types.js' */
 
-import { byId, each, h } from '../dom.js';
+import { each, h } from '../dom.js';
 import { instant, visible } from '../format.js';
 import { mark, nodeLink } from './parts.js';
 
-/** @param {Snapshot} lab */
-export function drawFindings(lab) {
-  byId('findings-none').hidden = lab.findings.length > 0;
-  each(byId('findings-list'), lab.findings, ({ id, node }) => `${id} ${node}`, (finding) =>
+/** @param {HTMLElement} list @param {Snapshot} lab */
+export function drawFindings(list, lab) {
+  each(list, lab.findings, ({ id, node }) => `${id} ${node}`, (finding) =>
     h('li', {}, mark('finding'), h('div', {},
       h('p', {}, h('strong', {}, finding.id), ' ', h('span', { class: 'quiet' }, finding.severity), ' ',
         finding.node.includes('/') ? nodeLink(finding.node, finding.node) : finding.node, ' ',

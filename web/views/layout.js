@@ -10,17 +10,21 @@
 /** Below this width the picture is turned. */
 export const TURN_BELOW = 680;
 
-/** How many clients a lane shows, and how many agents stand behind the pool; the tables show all. */
-const CLIENTS_MAX = 8;
-const AGENTS_MAX = 16;
-const PROXIES_MAX = 12;
+/** From this width on the resources have a column of their own; else the agents name theirs. */
+export const RESOURCES_FROM = 1_040;
 
-/** @typedef {'client' | 'view' | 'balancer' | 'proxy' | 'agent' | 'more'} Kind */
+/** How many clients a lane shows, and agents and resources stand behind the pool; more are grouped. */
+const CLIENTS_MAX = 8;
+const AGENTS_MAX = 24;
+const PROXIES_MAX = 12;
+const RESOURCES_MAX = 16;
+
+/** @typedef {'client' | 'view' | 'balancer' | 'proxy' | 'agent' | 'app' | 'group'} Kind */
 
 /**
  * @typedef {object} Box
  * @property {string} id `balancer/internal`; an agent that dials and the one behind the pool differ
- * @property {string} node the node of the lab, empty for views and `more`
+ * @property {string} node the node of the lab, empty for views, resources and groups
  * @property {Kind} kind
  * @property {string} name
  * @property {number} x
@@ -28,6 +32,7 @@ const PROXIES_MAX = 12;
  * @property {number} w
  * @property {number} h
  * @property {number | null} lane
+ * @property {string[]} members the nodes of a group
  */
 
 /**
@@ -38,6 +43,7 @@ const PROXIES_MAX = 12;
  * @property {string} d path
  * @property {number | null} lane
  * @property {[number, number]} middle
+ * @property {string[]} members of a group that it leads to
  */
 
 /** @typedef {{name: string, lane: number, x: number, y: number, w: number, h: number}} Lane */
@@ -67,16 +73,34 @@ export function layout(lab, width) {
   return width < TURN_BELOW ? turned(plan, width) : wide(plan, width);
 }
 
+/** @typedef {{id: string, node: string, name: string, kind: Kind, lane: number | null, members: string[]}} Entry */
+
 /**
  * @typedef {object} Plan
- * @property {{name: string, clients: {id: string, node: string, name: string}[], more: number,
- *   views: string[], doors: string[]}[]} lanes
- * @property {{name: string, lane: number | null}[]} agents
- * @property {number} agentsMore
+ * @property {{name: string, clients: Entry[], views: string[], doors: string[]}[]} lanes
+ * @property {Entry[]} agents
  * @property {string[]} proxies
+ * @property {Entry[]} resources
  * @property {{from: string, to: string, lane: number | null}[]} links
- * @property {Map<string, number>} laneOfDoor
  */
+
+/** How many of an agent's tunnels stand, in one word. @param {import('../types.js').Agent} agent */
+export function standing(agent) {
+  if (agent.admin !== 'ready') return agent.admin;
+  const up = agent.tunnels.filter((tunnel) => tunnel.up).length;
+  return up === agent.tunnels.length ? 'all tunnels' : up ? 'some tunnels' : 'no tunnel';
+}
+
+/**
+ * Which view answered each client last, as far as the state tells.
+ * @param {Snapshot} lab
+ */
+export function viewsSeen(lab) {
+  /** @type {Map<string, string>} */
+  const seen = new Map();
+  for (const { asker, view } of lab.dns.queries) if (asker !== null && view !== null) seen.set(asker, view);
+  return seen;
+}
 
 /**
  * Decides who is shown in which lane and what is joined, without places.
@@ -100,29 +124,48 @@ function sort(lab) {
     const lane = networks.findIndex((network) => network.view === view.name);
     laneOfView.set(view.name, lane < 0 ? index % networks.length : lane);
   });
-  /** @type {Plan['links']} */
-  const links = [];
+  const seen = viewsSeen(lab);
+  /** @type {Map<string, {from: string, to: string, lane: number | null}>} */
+  const links = new Map();
+  const link = (/** @type {string} */ from, /** @type {string} */ to, /** @type {number | null} */ lane) =>
+    links.set(`${from}>${to}@${lane}`, { from, to, lane });
+  const group = (/** @type {string} */ id, /** @type {string} */ name, /** @type {number | null} */ lane, /** @type {string[]} */ members) =>
+    ({ id: `group/${id}`, node: '', name, kind: /** @type {const} */ ('group'), lane, members });
   const lanes = networks.map((network, lane) => {
-    const agents = lab.agents.filter((agent) => (laneOf(agent.network) ?? 0) === lane)
-      .map(({ name }) => ({ id: `dial/${name}`, node: `agent/${name}`, name }));
-    const users = lab.users.filter((user) => (laneOf(user.network) ?? 0) === lane)
-      .map(({ name }) => ({ id: `user/${name}`, node: `user/${name}`, name }));
-    const all = [...byName(agents), ...byName(users)];
-    const clients = all.slice(0, all.length > CLIENTS_MAX ? CLIENTS_MAX - 1 : CLIENTS_MAX);
+    const one = (/** @type {string} */ id, /** @type {string} */ node, /** @type {string} */ name) =>
+      ({ id, node, name, kind: /** @type {const} */ ('client'), lane, members: [] });
+    /** @type {Entry[]} */
+    let agents = byName(lab.agents.filter((agent) => (laneOf(agent.network) ?? 0) === lane))
+      .map(({ name }) => one(`dial/${name}`, `agent/${name}`, name));
+    /** @type {Entry[]} */
+    let users = byName(lab.users.filter((user) => (laneOf(user.network) ?? 0) === lane))
+      .map(({ name }) => one(`user/${name}`, `user/${name}`, name));
+    if (agents.length + users.length > CLIENTS_MAX && agents.length > 3) {
+      agents = [group(`dial/${network.name}`, `${agents.length} agents`, lane, agents.map(({ node }) => node))];
+    }
+    if (agents.length + users.length > CLIENTS_MAX) {
+      users = [group(`user/${network.name}`, `${users.length} users`, lane, users.map(({ node }) => node))];
+    }
+    const clients = [...agents, ...users];
     const view = network.view;
     if (view !== null) {
-      for (const { id } of clients) links.push({ from: id, to: `view/${view}`, lane });
+      for (const { id, node, members } of clients) {
+        link(id, `view/${view}`, lane);
+        for (const other of members.length ? members : [node]) {
+          const asked = seen.get(other);
+          if (asked !== undefined && asked !== view) link(id, `view/${asked}`, lane);
+        }
+      }
       for (const door of lab.balancers) {
-        const seen = door.networks.find((count) => count.network === network.name);
-        if (laneOfDoor.get(door.name) === lane || (seen && seen.opened > 0)) {
-          links.push({ from: `view/${view}`, to: `balancer/${door.name}`, lane });
+        const count = door.networks.find((count) => count.network === network.name);
+        if (laneOfDoor.get(door.name) === lane || (count && count.opened > 0)) {
+          link(`view/${view}`, `balancer/${door.name}`, lane);
         }
       }
     }
     return {
       name: network.name,
       clients,
-      more: all.length - clients.length,
       views: lab.dns.views.map((v) => v.name).filter((name) => laneOfView.get(name) === lane),
       doors: lab.balancers.map((b) => b.name).filter((name) => laneOfDoor.get(name) === lane),
     };
@@ -130,28 +173,39 @@ function sort(lab) {
   const proxies = lab.proxies.map(({ name }) => name).slice(0, PROXIES_MAX);
   for (const door of lab.balancers) {
     const lane = laneOfDoor.get(door.name) ?? null;
-    for (const name of proxies) {
-      links.push({ from: `balancer/${door.name}`, to: `proxy/${name}`, lane });
-    }
+    for (const name of proxies) link(`balancer/${door.name}`, `proxy/${name}`, lane);
   }
-  const sorted = networks.flatMap(({ name }) =>
-    byName(lab.agents.filter((agent) => agent.network === name)));
-  const rest = lab.agents.filter((agent) => laneOf(agent.network) === null);
-  const agents = [...sorted, ...rest].slice(0, AGENTS_MAX);
-  for (const agent of agents) {
+  const sorted = [...networks.flatMap(({ name }) => byName(lab.agents.filter((agent) => agent.network === name))),
+    ...lab.agents.filter((agent) => laneOf(agent.network) === null)];
+  /** @type {Map<string, Entry>} */
+  const agents = new Map();
+  for (const agent of sorted) {
+    const lane = laneOf(agent.network);
+    const words = `${agent.network}, ${standing(agent)}`;
+    const entry = lab.agents.length <= AGENTS_MAX
+      ? { id: `agent/${agent.name}`, node: `agent/${agent.name}`, name: agent.name, kind: /** @type {const} */ ('agent'), lane, members: [] }
+      : agents.get(`group/agent/${words}`) ?? group(`agent/${words}`, words, lane, []);
+    if (entry.kind === 'group') entry.members.push(`agent/${agent.name}`);
+    agents.set(entry.id, entry);
     for (const tunnel of agent.tunnels) {
       if (!proxies.includes(tunnel.proxy)) continue;
-      const lane = tunnel.balancer === null ? null : laneOfDoor.get(tunnel.balancer) ?? null;
-      links.push({ from: `proxy/${tunnel.proxy}`, to: `agent/${agent.name}`, lane });
+      const through = tunnel.balancer === null ? null : laneOfDoor.get(tunnel.balancer) ?? null;
+      link(`proxy/${tunnel.proxy}`, entry.id, through);
     }
+  }
+  const apps = [...new Set(sorted.flatMap((agent) => agent.apps))];
+  const many = apps.length > RESOURCES_MAX;
+  for (const { id, node, members } of agents.values()) {
+    const mine = lab.agents.filter(({ name }) => node === `agent/${name}` || members.includes(`agent/${name}`));
+    for (const app of new Set(mine.flatMap((agent) => agent.apps))) link(id, many ? 'group/apps' : `app/${app}`, null);
   }
   return {
     lanes,
-    agents: agents.map(({ name, network }) => ({ name, lane: laneOf(network) })),
-    agentsMore: lab.agents.length - agents.length,
+    agents: [...agents.values()],
     proxies,
-    links,
-    laneOfDoor,
+    resources: many ? [group('apps', `${apps.length} resources`, null, [])]
+      : apps.map((name) => ({ id: `app/${name}`, node: '', name, kind: /** @type {const} */ ('app'), lane: null, members: [] })),
+    links: [...links.values()],
   };
 }
 
@@ -172,6 +226,10 @@ const VIEW_H = 64;
 const DOOR_H = 88;
 const PROXY_H = 66;
 const AGENT_H = 46;
+const APP_H = 28;
+
+/** Many agents take less room each. @param {Plan} plan */
+const agentHeight = (plan) => (plan.agents.length > 10 ? ROW : AGENT_H);
 
 /**
  * @param {Plan} plan
@@ -179,27 +237,38 @@ const AGENT_H = 46;
  * @returns {Layout}
  */
 function wide(plan, width) {
-  const w = {
+  const last = width >= RESOURCES_FROM && plan.resources.length > 0;
+  const w = last ? {
+    client: clamp(138, width * 0.13, 180),
+    view: clamp(110, width * 0.115, 150),
+    door: clamp(136, width * 0.14, 180),
+    proxy: clamp(104, width * 0.1, 136),
+    agent: clamp(118, width * 0.12, 160),
+    app: clamp(84, width * 0.085, 120),
+  } : {
     client: clamp(122, width * 0.15, 190),
     view: clamp(98, width * 0.12, 150),
     door: clamp(124, width * 0.145, 184),
     proxy: clamp(94, width * 0.115, 144),
     agent: clamp(104, width * 0.13, 168),
+    app: 0,
   };
+  const agentH = agentHeight(plan);
   const pad = 14;
-  const gap = (width - 2 * pad - w.client - w.view - w.door - w.proxy - w.agent) / 4;
-  const x = { client: pad, view: 0, door: 0, proxy: 0, agent: 0 };
+  const gaps = last ? 4.6 : 4;
+  const gap = (width - 2 * pad - w.client - w.view - w.door - w.proxy - w.agent - w.app) / gaps;
+  const x = { client: pad, view: 0, door: 0, proxy: 0, agent: 0, app: width - pad - w.app };
   x.view = Math.round(x.client + w.client + gap * 0.9);
   x.door = Math.round(x.view + w.view + gap * 1.1);
   x.proxy = Math.round(x.door + w.door + gap);
-  x.agent = width - pad - w.agent;
+  x.agent = last ? Math.round(x.proxy + w.proxy + gap) : width - pad - w.agent;
   const top = 30;
   const laneGap = 14;
   /** @type {Map<string, Box>} */
   const boxes = new Map();
   const put = (/** @type {Box} */ box) => boxes.set(box.id, box);
   const heights = plan.lanes.map((lane) => {
-    const rows = lane.clients.length + (lane.more ? 1 : 0);
+    const rows = lane.clients.length;
     return Math.max(
       164,
       34 + rows * (ROW + ROW_GAP) + 10,
@@ -209,7 +278,8 @@ function wide(plan, width) {
   });
   const wanted = Math.max(
     plan.proxies.length * (PROXY_H + 14) + 60,
-    (plan.agents.length + (plan.agentsMore ? 1 : 0)) * (AGENT_H + 10) + 20,
+    plan.agents.length * (agentH + (agentH > ROW ? 10 : 5)) + 20,
+    last ? plan.resources.length * (APP_H + 8) + 20 : 0,
   );
   const total = heights.reduce((sum, h) => sum + h, 0) + laneGap * (heights.length - 1);
   const extra = Math.max(0, wanted - total) / heights.length;
@@ -221,22 +291,17 @@ function wide(plan, width) {
     const h = Math.round((heights[index] ?? 0) + extra);
     lanes.push({ name: lane.name, lane: index, x: 0.5, y: y + 0.5, w: wall, h });
     const middle = y + 14 + h / 2;
-    const rows = lane.clients.length + (lane.more ? 1 : 0);
+    const rows = lane.clients.length;
     const first = middle - (rows * (ROW + ROW_GAP) - ROW_GAP) / 2;
-    lane.clients.forEach(({ id, node, name }, row) => {
-      put({ id, node, kind: 'client', name, lane: index,
-        x: x.client, y: first + row * (ROW + ROW_GAP), w: w.client, h: ROW });
+    lane.clients.forEach((entry, row) => {
+      put({ ...entry, x: x.client, y: first + row * (ROW + ROW_GAP), w: w.client, h: ROW });
     });
-    if (lane.more) {
-      put({ id: `more/${index}`, node: '', kind: 'more', name: `${lane.more} more`, lane: index,
-        x: x.client, y: first + (rows - 1) * (ROW + ROW_GAP), w: w.client, h: ROW });
-    }
     stack(lane.views, middle, VIEW_H, 12).forEach(([name, at]) => {
-      put({ id: `view/${name}`, node: '', kind: 'view', name, lane: index,
+      put({ id: `view/${name}`, node: '', kind: 'view', name, lane: index, members: [],
         x: x.view, y: at, w: w.view, h: VIEW_H });
     });
     stack(lane.doors, middle, DOOR_H, 16).forEach(([name, at]) => {
-      put({ id: `balancer/${name}`, node: `balancer/${name}`, kind: 'balancer', name, lane: index,
+      put({ id: `balancer/${name}`, node: `balancer/${name}`, kind: 'balancer', name, lane: index, members: [],
         x: x.door, y: at, w: w.door, h: DOOR_H });
     });
     y += h + laneGap;
@@ -246,20 +311,19 @@ function wide(plan, width) {
   const pool = { x: x.proxy - 14.5, y: top + 0.5, w: w.proxy + 28, h: room - 1 };
   spread(plan.proxies.length, top + 20, room - 28, PROXY_H).forEach((at, index) => {
     const name = plan.proxies[index] ?? '';
-    put({ id: `proxy/${name}`, node: `proxy/${name}`, kind: 'proxy', name, lane: null,
+    put({ id: `proxy/${name}`, node: `proxy/${name}`, kind: 'proxy', name, lane: null, members: [],
       x: x.proxy, y: at, w: w.proxy, h: PROXY_H });
   });
-  const shown = plan.agents.length + (plan.agentsMore ? 1 : 0);
-  spread(shown, top, room, AGENT_H).forEach((at, index) => {
+  spread(plan.agents.length, top, room, agentH).forEach((at, index) => {
     const agent = plan.agents[index];
-    if (agent) {
-      put({ id: `agent/${agent.name}`, node: `agent/${agent.name}`, kind: 'agent',
-        name: agent.name, lane: agent.lane, x: x.agent, y: at, w: w.agent, h: AGENT_H });
-    } else {
-      put({ id: 'more/agents', node: '', kind: 'more', name: `${plan.agentsMore} more`,
-        lane: null, x: x.agent, y: at, w: w.agent, h: AGENT_H });
-    }
+    if (agent) put({ ...agent, x: x.agent, y: at, w: w.agent, h: agentH });
   });
+  if (last) {
+    spread(plan.resources.length, top, room, APP_H).forEach((at, index) => {
+      const app = plan.resources[index];
+      if (app) put({ ...app, x: x.app, y: at, w: w.app, h: APP_H });
+    });
+  }
   return {
     turned: false,
     width,
@@ -275,6 +339,7 @@ function wide(plan, width) {
       { text: 'door', x: x.door, y: 16 },
       { text: 'one shared pool', x: x.proxy - 14, y: 16 },
       { text: 'agents, by tunnel', x: x.agent, y: 16 },
+      ...last ? [{ text: 'resources', x: x.app, y: 16 }] : [],
     ],
   };
 }
@@ -292,31 +357,24 @@ function turned(plan, given) {
   /** @type {Map<string, Box>} */
   const boxes = new Map();
   const put = (/** @type {Box} */ box) => boxes.set(box.id, box);
-  const rowsOf = (/** @type {Plan['lanes'][number]} */ lane) =>
-    lane.clients.length + (lane.more ? 1 : 0);
-  const rowsMost = Math.max(...plan.lanes.map(rowsOf));
+  const rowsMost = Math.max(...plan.lanes.map((lane) => lane.clients.length));
   const viewsMost = Math.max(1, ...plan.lanes.map((lane) => lane.views.length));
   const doorsMost = Math.max(1, ...plan.lanes.map((lane) => lane.doors.length));
-  const clientsY = 48;
+  const clientsY = 50;
   const viewsY = clientsY + rowsMost * (ROW + ROW_GAP) + 20;
   const doorsY = viewsY + viewsMost * (VIEW_H + 10) + 34;
   const wallY = Math.round(doorsY + doorsMost * (DOOR_H + 10) - 10 - DOOR_H / 2) + 0.5;
   const lanes = plan.lanes.map((lane, index) => {
     const left = index * (laneW + laneGap);
-    lane.clients.forEach(({ id, node, name }, row) => {
-      put({ id, node, kind: 'client', name, lane: index, x: left + 20,
-        y: clientsY + row * (ROW + ROW_GAP), w: laneW - 28, h: ROW });
+    lane.clients.forEach((entry, row) => {
+      put({ ...entry, x: left + 20, y: clientsY + row * (ROW + ROW_GAP), w: laneW - 28, h: ROW });
     });
-    if (lane.more) {
-      put({ id: `more/${index}`, node: '', kind: 'more', name: `${lane.more} more`, lane: index,
-        x: left + 20, y: clientsY + (rowsOf(lane) - 1) * (ROW + ROW_GAP), w: laneW - 28, h: ROW });
-    }
     lane.views.forEach((name, row) => {
-      put({ id: `view/${name}`, node: '', kind: 'view', name, lane: index, x: left + 20,
+      put({ id: `view/${name}`, node: '', kind: 'view', name, lane: index, members: [], x: left + 20,
         y: viewsY + row * (VIEW_H + 10), w: laneW - 28, h: VIEW_H });
     });
     lane.doors.forEach((name, row) => {
-      put({ id: `balancer/${name}`, node: `balancer/${name}`, kind: 'balancer', name, lane: index,
+      put({ id: `balancer/${name}`, node: `balancer/${name}`, kind: 'balancer', name, lane: index, members: [],
         x: left + 8, y: doorsY + row * (DOOR_H + 10), w: laneW - 16, h: DOOR_H });
     });
     return { name: lane.name, lane: index, x: left + 0.5, y: 0.5, w: laneW - 1, h: wallY };
@@ -325,7 +383,7 @@ function turned(plan, given) {
   const across = Math.max(1, Math.min(plan.proxies.length, Math.floor((width - 12) / 96)));
   const proxyW = (width - 24 - (across - 1) * 8) / across;
   plan.proxies.forEach((name, index) => {
-    put({ id: `proxy/${name}`, node: `proxy/${name}`, kind: 'proxy', name, lane: null,
+    put({ id: `proxy/${name}`, node: `proxy/${name}`, kind: 'proxy', name, lane: null, members: [],
       x: 12 + (index % across) * (proxyW + 8),
       y: poolY + 26 + Math.floor(index / across) * (PROXY_H + 8), w: proxyW, h: PROXY_H });
   });
@@ -335,9 +393,7 @@ function turned(plan, given) {
   const two = Math.max(1, Math.floor(width / 150));
   const agentW = (width - (two - 1) * 8) / two;
   plan.agents.forEach((agent, index) => {
-    put({ id: `agent/${agent.name}`, node: `agent/${agent.name}`, kind: 'agent',
-      name: agent.name, lane: agent.lane, x: (index % two) * (agentW + 8),
-      y: agentsY + Math.floor(index / two) * (AGENT_H + 12), w: agentW, h: AGENT_H });
+    put({ ...agent, x: (index % two) * (agentW + 8), y: agentsY + Math.floor(index / two) * (AGENT_H + 12), w: agentW, h: AGENT_H });
   });
   const agentRows = Math.ceil(plan.agents.length / two);
   return {
@@ -406,7 +462,7 @@ function join(plan, boxes, down) {
     const a = place(from, outs.indexOf(link), outs.length);
     const b = meets ? place(to, 0, 1) : place(to, ins.indexOf(link), ins.length);
     const id = `${link.from}>${link.to}@${link.lane ?? ''}`;
-    const edge = { id, from: link.from, to: link.to, lane: link.lane };
+    const edge = { id, from: link.from, to: link.to, lane: link.lane, members: to.members };
     if (down && meets) {
       // Down the lane's margin, as the branches of a tree.
       const spine = from.x - 9;

@@ -90,7 +90,7 @@ export function pill(text, lane) {
  * @param {string} text
  */
 export function nodeLink(node, text) {
-  return h('a', { href: `?node=${encodeURIComponent(node)}`, 'data-node': node }, visible(text));
+  return h('a', { href: `/topology?node=${encodeURIComponent(node)}`, 'data-node': node }, visible(text));
 }
 
 /**

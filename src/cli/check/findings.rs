@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use serde_json::{Value, json};
 
-use crate::cli::found::Found;
+use crate::lab::found::Found;
 
 /// Writes each with its severity, place, consequence and cure; nothing when there is none.
 pub(super) fn write(found: &[Found], out: &mut dyn Write) -> io::Result<()> {

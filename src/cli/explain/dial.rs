@@ -11,9 +11,10 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::files::{self, Reader};
-use super::lead::{self, Lead};
-use super::{dns, principals};
+use super::principals;
 use crate::cli::{Exit, Io, host};
+use crate::lab::client::Client;
+use crate::lab::lead::{self, Lead};
 use crate::lab::load::{Loaded, load};
 use crate::model::addr::HostPort;
 use crate::model::finding::Finding;
@@ -112,10 +113,10 @@ pub fn dial(args: &DialArgs, io: &mut Io<'_>) -> anyhow::Result<Exit> {
         return Ok(exit);
     }
     let from = match (&args.from, &scenario) {
-        (Some(from), Some(loaded)) => match dns::address_of(from, &loaded.topology) {
-            Ok((address, _)) => Some(address),
+        (Some(from), Some(loaded)) => match Client::named(from, &loaded.topology) {
+            Ok(client) => Some(client.address),
             Err(mistake) => {
-                writeln!(io.err, "twodoors explain dial: {mistake}")?;
+                writeln!(io.err, "twodoors explain dial: --from {mistake}")?;
                 return Ok(Exit::Usage);
             }
         },

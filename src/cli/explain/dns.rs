@@ -4,9 +4,7 @@
 //! that question, every rule that was tried, and the place of every record. It asks the function
 //! that the server asks, so the two cannot differ.
 
-mod cache;
 mod passed;
-mod rules;
 mod zones;
 
 use std::fmt::Write as _;
@@ -19,11 +17,13 @@ use ipnet::IpNet;
 use serde_json::{Value, json};
 
 use crate::cli::{Exit, Io};
+use crate::lab::client::{Client, read_subnet};
 use crate::model::addr::{ClientAddr, ListenAddr};
 use crate::model::network::Mode;
 use crate::model::topology::Topology;
 use crate::policy::answer::{
-    Answer, Edns, PAYLOAD_MAX, Question, Rrset, Rules, Transport, decide, records,
+    Answer, Edns, PAYLOAD_MAX, Question, Rrset, Rules, Transport, decide, kept, records,
+    scope_words, tried,
 };
 use crate::policy::view::Subnet;
 use crate::policy::zone::{read_name, read_type, type_word};
@@ -139,7 +139,9 @@ fn read(args: &DnsArgs, topology: &Topology) -> Result<Asked, String> {
             return Err(format!("{word} is one word too much: NAME [TYPE]"));
         }
     }
-    let (address, who) = address_of(&args.from, topology)?;
+    let client = Client::named(&args.from, topology);
+    let client = client.map_err(|wrong| format!("--from {wrong}"))?;
+    let (address, who) = (client.address, client.name);
     let edns = subnet.map(|network| Edns {
         version: 0,
         payload: PAYLOAD_MAX,
@@ -173,50 +175,6 @@ fn read(args: &DnsArgs, topology: &Topology) -> Result<Asked, String> {
     })
 }
 
-/// Reads a subnet as dig does: `0` gives no bits, an address all of them.
-fn read_subnet(text: &str) -> Result<IpNet, String> {
-    let text = if text == "0" { "0.0.0.0/0" } else { text };
-    let network = text.parse::<IpNet>().ok();
-    let network = network.or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from));
-    network.ok_or_else(|| format!("{text} is not a network, like 127.10.0.0/24"))
-}
-
-/// Finds the address that is meant by an address or a name of the scenario.
-pub(super) fn address_of(
-    from: &str,
-    topology: &Topology,
-) -> Result<(IpAddr, Option<String>), String> {
-    if let Ok(address) = from.parse::<IpAddr>() {
-        return Ok((address, None));
-    }
-    let agents = topology.agents.iter();
-    let agents = agents.map(|agent| (format!("agent/{}", agent.name), agent.address));
-    let users = topology.users.iter();
-    let users = users.map(|user| (format!("user/{}", user.name), user.address));
-    let networks = topology.networks.iter().filter_map(|network| {
-        let address = network.ranges.first()?.hosts().next()?;
-        Some((format!("network/{}", network.name), address))
-    });
-    let known: Vec<_> = agents.chain(users).chain(networks).collect();
-    let meant = known.iter().filter(|(name, _)| {
-        let bare = name.split_once('/').map(|(_, bare)| bare);
-        name == from || bare == Some(from)
-    });
-    match meant.collect::<Vec<_>>().as_slice() {
-        [(name, address)] => Ok((*address, Some(name.clone()))),
-        [] => {
-            let names: Vec<_> = known.into_iter().map(|(name, _)| name).collect();
-            Err(format!(
-                "--from {from} is neither an address nor a name of the scenario; names are: {}",
-                names.join(", ")
-            ))
-        }
-        [(one, _), (other, _), ..] => Err(format!(
-            "--from {from} may be {one} or {other}: write it so"
-        )),
-    }
-}
-
 fn as_text(
     scenario: &str,
     rules: &Rules,
@@ -248,7 +206,7 @@ fn as_text(
     if let Some(selected) = answer.selected {
         writeln!(text, "source    {}", selected.source)?;
     }
-    for rule in rules::tried(question, answer) {
+    for rule in tried(question, answer) {
         writeln!(
             text,
             "rule      {}: {}{} {}",
@@ -310,13 +268,13 @@ fn as_text(
             text,
             "subnet    {subnet} echoed with scope {}: {}",
             subnet.scope,
-            cache::scope(subnet)
+            scope_words(subnet)
         )?;
     }
     if let Some(code) = answer.error() {
         writeln!(text, "error     {code} (RFC 8914): {}", answer.error_text())?;
     }
-    for line in cache::kept(question, answer).lines {
+    for line in kept(question, answer).lines {
         writeln!(text, "cache     {line}")?;
     }
     Ok(text)
@@ -337,7 +295,7 @@ fn as_json(scenario: &str, rules: &Rules, asked: &Asked, answer: &Answer<'_>) ->
         });
         records.collect()
     };
-    let tried = rules::tried(question, answer).into_iter();
+    let tried = tried(question, answer).into_iter();
     let tried: Vec<_> = tried
         .map(|rule| {
             json!({
@@ -347,7 +305,7 @@ fn as_json(scenario: &str, rules: &Rules, asked: &Asked, answer: &Answer<'_>) ->
         .collect();
     let sent = question.edns.and_then(|edns| edns.subnet);
     let echoed = answer.edns.and_then(|edns| edns.subnet);
-    let kept = cache::kept(question, answer);
+    let kept = kept(question, answer);
     json!({
         "schema": "twodoors.explain/1",
         "scenario": scenario,
@@ -379,7 +337,7 @@ fn as_json(scenario: &str, rules: &Rules, asked: &Asked, answer: &Answer<'_>) ->
         "authority": records(&answer.authority),
         "additional": records(&answer.additional),
         "scope": echoed.map(|subnet| subnet.scope),
-        "scope_why": echoed.map(cache::scope),
+        "scope_why": echoed.map(scope_words),
         "error": answer.error().map(|code| json!({"code": code, "text": answer.error_text()})),
         "cache": {"seconds": kept.seconds, "why": kept.lines},
     })

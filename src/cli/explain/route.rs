@@ -8,9 +8,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::dns;
-use super::lead::lead;
 use crate::cli::{Exit, Io, host};
+use crate::lab::client::Client;
+use crate::lab::lead::lead;
 use crate::lab::load::{Loaded, load};
 use crate::model::addr::HostPort;
 use crate::model::id::{ConnId, Name};
@@ -48,10 +48,10 @@ pub fn route(args: &RouteArgs, io: &mut Io<'_>) -> anyhow::Result<Exit> {
         Err(mistakes) => return host::print_mistakes(&mistakes, io),
     };
     let topology = &loaded.topology;
-    let (from, who) = match dns::address_of(&args.from, topology) {
-        Ok(found) => found,
+    let (from, who) = match Client::named(&args.from, topology) {
+        Ok(client) => (client.address, client.name),
         Err(mistake) => {
-            writeln!(io.err, "twodoors explain route: {mistake}")?;
+            writeln!(io.err, "twodoors explain route: --from {mistake}")?;
             return Ok(Exit::Usage);
         }
     };

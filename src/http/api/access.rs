@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::http::{AccessAsked, AccessGiven};
 use crate::journal::Journal;
@@ -14,7 +15,7 @@ use crate::model::id::Seq;
 const FACTS_MAX: u64 = 5_000;
 
 /// The body of `POST /api/certificates`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Ask {
     /// `app` or `db`.
@@ -31,7 +32,7 @@ pub struct Ask {
 }
 
 /// The answer to it. It holds a key: it is given to whoever has the token, and logged nowhere.
-#[derive(Deserialize, Serialize)]
+#[derive(Deserialize, Serialize, ToSchema)]
 pub struct Given {
     /// The certificate in PEM, for a database.
     pub certificate: Option<String>,
@@ -40,17 +41,20 @@ pub struct Given {
     /// The user's name.
     pub user: String,
     /// The address to come from.
+    #[schema(value_type = String)]
     pub from: IpAddr,
     /// Whom to ask for names.
+    #[schema(value_type = String)]
     pub dns: SocketAddr,
     /// `tsh --proxy`.
     pub proxy: String,
     /// Listeners that are bound elsewhere: real address and bound one.
+    #[schema(value_type = Vec<Vec<String>>)]
     pub moved: Vec<(SocketAddr, SocketAddr)>,
 }
 
 /// The answer to `GET /api/refusals/{client}`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Refusal {
     /// The words of the newest refusal of this client; null when there was none.
     pub text: Option<String>,

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use super::state::named;
 use crate::model::fact::{self, DnsAnswered, Kind, VisitAnswered};
@@ -9,7 +10,7 @@ use crate::model::id::Name;
 use crate::model::time::{Span, Time};
 
 /// One fact.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Fact {
     /// Its place in the journal.
     pub seq: u64,
@@ -21,6 +22,7 @@ pub struct Fact {
     pub kind: &'static str,
     /// The fields of this kind, beside the others.
     #[serde(flatten)]
+    #[schema(value_type = std::collections::BTreeMap<String, Value>)]
     pub fields: Value,
     /// The whole in one readable line.
     pub text: String,
@@ -39,6 +41,11 @@ impl Fact {
             text: fact.kind.to_string(),
         }
     }
+}
+
+/// Gives the word for a kind of fact.
+pub(super) fn word(kind: &Kind) -> &'static str {
+    fields(kind).0
 }
 
 #[expect(
@@ -86,6 +93,9 @@ fn fields(kind: &Kind) -> (&'static str, Value) {
                 "answer": texts(&probed.answer),
             }),
         ),
+        Kind::RunBegan { ends } => ("run_began", json!({"ends_us": ends.as_us()})),
+        Kind::StepBegan { step } => ("step_began", json!({"step": step})),
+        Kind::StepEnded { step } => ("step_ended", json!({"step": step})),
         Kind::RunEnded { why } => ("run_ended", json!({"why": why})),
         Kind::Resolved(resolved) => (
             "resolved",
@@ -190,6 +200,18 @@ fn fields(kind: &Kind) -> (&'static str, Value) {
             json!({
                 "flow": flow.0, "proxy": named(proxy), "up": up, "down": down,
                 "how": how.word(),
+            }),
+        ),
+        Kind::Checked {
+            proxy,
+            took,
+            error,
+            untold,
+        } => (
+            "checked",
+            json!({
+                "proxy": proxy.to_string(), "took_us": took.as_us(), "error": error,
+                "untold": untold,
             }),
         ),
         Kind::HealthChanged { proxy, to, cause } => (

@@ -1,20 +1,21 @@
 //! The faults in force, and what a fault that is set by hand is asked for with.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::http::{FaultAsked, FaultSet};
 use crate::model::time::Time;
 use crate::snapshot;
 
 /// The answer to `GET /api/faults`: those in force, oldest first.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Faults {
     /// The faults.
     pub faults: Vec<Fault>,
 }
 
 /// A fault in force.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Fault {
     /// Its number, by which it is lifted.
     pub id: u64,
@@ -31,7 +32,7 @@ pub struct Fault {
 }
 
 /// The body of `POST /api/faults`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SetFault {
     /// The word: `latency`.
@@ -47,7 +48,7 @@ pub struct SetFault {
 }
 
 /// The answer to a fault that was set.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Set {
     /// Its number.
     pub id: u64,
@@ -56,7 +57,7 @@ pub struct Set {
 }
 
 /// The answer to faults that were lifted.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Lifted {
     /// How many.
     pub lifted: usize,

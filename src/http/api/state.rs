@@ -2,20 +2,37 @@
 
 use super::faults::Fault;
 use super::{
-    Agent, Answers, Backend, Balancer, Dns, DoorCount, Failures, Finding, Mesh, Network,
-    NetworkCount, Proxy, Query, Snapshot, Tunnel, Use, User, View, Visit,
+    Agent, Answers, Backend, Balancer, Check, Dns, DoorCount, Expectation, Failures, Finding, Mesh,
+    Network, NetworkCount, Proxy, Query, Rates, Snapshot, Tunnel, Use, User, View, Visit, Zone,
 };
+use crate::http::source::Source;
+use crate::journal::Moment;
 use crate::model::fact::VisitAnswered;
 use crate::model::finding::Severity;
 use crate::model::id::Name;
 use crate::model::time::{Span, Time};
 use crate::policy::findings;
 use crate::snapshot;
+use crate::snapshot::measure::Connects;
 
 impl Snapshot {
-    /// Writes the state of a run.
-    pub fn new(state: &snapshot::Snapshot, run: &str) -> Self {
+    /// Writes the state of a run at an instant.
+    pub fn new(moment: &Moment, source: &Source, run: &str) -> Self {
+        let state = &moment.state;
+        let (oldest_seq, oldest) = moment.oldest;
+        let doors = state.balancers.iter();
         Self {
+            oldest_us: oldest.as_us(),
+            oldest_seq: oldest_seq.0,
+            mode: source.mode.word(),
+            read_only: source.read_only,
+            began_us: state.run.map(|(began, _)| began.as_us()),
+            ends_us: state.run.map(|(_, ends)| ends.as_us()),
+            ended_us: state.ended.map(|(at, _)| at.as_us()),
+            ended_why: state.ended.map(|(_, why)| why),
+            expectations: moment.stands.iter().map(Expectation::new).collect(),
+            rates: Rates::new(state),
+            zones: Zone::all(source),
             run: run.to_owned(),
             name: state.name.to_string(),
             at_us: state.at.as_us(),
@@ -30,7 +47,9 @@ impl Snapshot {
             },
             networks: state.networks.iter().map(Network::new).collect(),
             dns: Dns::new(&state.dns),
-            balancers: state.balancers.iter().map(Balancer::new).collect(),
+            balancers: doors
+                .map(|door| Balancer::new(door, &state.proxies))
+                .collect(),
             proxies: state.proxies.iter().map(Proxy::new).collect(),
             agents: state.agents.iter().map(Agent::new).collect(),
             users: state.users.iter().map(User::new).collect(),
@@ -82,7 +101,7 @@ impl Dns {
 }
 
 impl Query {
-    fn new(query: &snapshot::Query) -> Self {
+    pub(super) fn new(query: &snapshot::Query) -> Self {
         let answered = &query.answered;
         Self {
             seq: query.seq.0,
@@ -103,7 +122,7 @@ impl Query {
 }
 
 impl Balancer {
-    fn new(door: &snapshot::BalancerState) -> Self {
+    fn new(door: &snapshot::BalancerState, pool: &[snapshot::ProxyState]) -> Self {
         let networks = door.networks.iter().map(|(network, count)| NetworkCount {
             network: Some(network.to_string()).filter(|name| !name.is_empty()),
             opened: count.opened,
@@ -114,7 +133,18 @@ impl Balancer {
             network: network.to_string(),
             count: *count,
         });
+        let admin = |name: &Name| {
+            let proxy = pool.iter().find(|proxy| proxy.name == *name);
+            proxy.map_or("ready", |proxy| proxy.admin.word())
+        };
+        let quantile = |connects: &Connects, quantile| connects.quantile(quantile).map(Span::as_us);
         let backends = door.backends.iter().map(|backend| Backend {
+            admin: admin(&backend.proxy),
+            connect_p50_us: quantile(&backend.connects, 0.5),
+            connect_p95_us: quantile(&backend.connects, 0.95),
+            bytes_up: backend.bytes_up,
+            bytes_down: backend.bytes_down,
+            checks: backend.checks.iter().map(Check::new).collect(),
             proxy: backend.proxy.to_string(),
             health: backend.health.word(),
             since_us: backend.since.as_us(),
@@ -149,6 +179,7 @@ impl Proxy {
             listen: proxy.listen.to_string(),
             admin: proxy.admin.word(),
             tunnels: proxy.tunnels,
+            active: proxy.active(),
             routed: proxy.routed,
             no_tunnel: proxy.no_tunnel,
             cut: proxy.cut,

@@ -58,6 +58,9 @@ impl Display for Sentence<'_> {
             | Kind::CertificateChanged { .. }
             | Kind::FaultSet { .. }
             | Kind::FaultLifted { .. }
+            | Kind::RunBegan { .. }
+            | Kind::StepBegan { .. }
+            | Kind::StepEnded { .. }
             | Kind::RunEnded { .. }
             | Kind::Finding { .. } => lab(self.0, f),
             Kind::DnsCounted {
@@ -117,6 +120,7 @@ impl Display for Sentence<'_> {
             | Kind::ConnectFailed { .. }
             | Kind::NoBackend { .. }
             | Kind::FlowClosed { .. }
+            | Kind::Checked { .. }
             | Kind::HealthChanged { .. } => balancer(self.0, f),
             Kind::ServiceChosen { .. }
             | Kind::ConnRefused { .. }
@@ -273,6 +277,9 @@ fn lab(kind: &Kind, f: &mut Formatter<'_>) -> fmt::Result {
             until.map_or(Ok(()), |until| write!(f, ", until {until}"))
         }
         Kind::FaultLifted { fault, what } => write!(f, "fault {fault} lifted: {what}"),
+        Kind::RunBegan { ends } => write!(f, "the run begins, until {ends}"),
+        Kind::StepBegan { step } => write!(f, "step {} begins", step + 1),
+        Kind::StepEnded { step } => write!(f, "step {} has ended", step + 1),
         Kind::RunEnded { why } => write!(f, "the run is over: {why}"),
         Kind::Finding { id, detail } => write!(f, "finding {id}: {detail}"),
         other => unreachable_here(other, f),
@@ -336,6 +343,21 @@ fn balancer(kind: &Kind, f: &mut Formatter<'_>) -> fmt::Result {
         } => {
             write!(f, "flow {flow}: closed ({how}), proxy {}", or_none(proxy))?;
             write!(f, ", {up} bytes up, {down} down")
+        }
+        Kind::Checked {
+            proxy,
+            took,
+            error,
+            untold,
+        } => {
+            match error {
+                None => write!(f, "check of proxy {proxy} passed in {took}")?,
+                Some(error) => write!(f, "check of proxy {proxy} failed after {took}: {error}")?,
+            }
+            match untold {
+                0 => Ok(()),
+                untold => write!(f, " ({untold} before it are not told)"),
+            }
         }
         Kind::HealthChanged { proxy, to, cause } => write!(f, "proxy {proxy} is {to}: {cause}"),
         other => unreachable_here(other, f),

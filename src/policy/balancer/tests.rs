@@ -1,6 +1,6 @@
 //! The machine of a door, fed by hand: tables, random histories, and replays.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 use crate::model::addr::{BackendAddr, HostPort};
@@ -374,16 +374,18 @@ fn a_check_of_an_earlier_life_is_not_believed() {
         "checked again at once"
     );
     let (check, proxy) = number_of(&door.wake().outputs[0]);
-    assert_eq!(
-        door.feed(Input::Checked {
-            check,
-            proxy,
-            error
-        })
-        .facts
-        .len(),
-        1
-    );
+    let out = door.feed(Input::Checked {
+        check,
+        proxy,
+        error,
+    });
+    assert!(matches!(
+        out.facts[..],
+        [
+            Kind::Checked { error: None, .. },
+            Kind::HealthChanged { .. }
+        ]
+    ));
 }
 
 #[test]
@@ -522,4 +524,40 @@ fn the_same_history_gives_the_same_outputs_and_facts() {
         });
         assert_eq!(first, again.collect::<Vec<_>>(), "case {case}");
     }
+}
+
+#[test]
+fn of_many_checks_in_a_second_a_bounded_sample_is_told_and_the_rest_counted() {
+    let mut door = Door::new(topology(50));
+    let (mut since_told, mut a_second) = ([0u64; 50], BTreeMap::new());
+    let (mut told, mut left_out) = (0, 0);
+    while told < 500 {
+        for output in door.wake().outputs {
+            let (check, proxy) = number_of(&output);
+            let error = (proxy == 3).then(|| String::from("connection refused"));
+            let out = door.feed(Input::Checked {
+                check,
+                proxy,
+                error: error.clone(),
+            });
+            let Some(Kind::Checked {
+                untold,
+                error: said,
+                ..
+            }) = out.facts.first()
+            else {
+                since_told[proxy as usize] += 1;
+                continue;
+            };
+            assert_eq!(*said, error);
+            assert_eq!(*untold, std::mem::take(&mut since_told[proxy as usize]));
+            *a_second.entry(door.now.as_us() / 1_000_000).or_insert(0) += 1;
+            told += 1;
+            left_out += untold;
+        }
+        let (due, _) = door.machine.deadline().unwrap();
+        door.now = due;
+    }
+    assert!(left_out > 0);
+    assert_eq!(a_second.values().max(), Some(&32));
 }

@@ -10,11 +10,16 @@ use crate::policy::health::{Change, Opinion};
 /// The shortest time between two checks: a scenario without an interval must not spin.
 const INTERVAL_MIN: Span = Span::from_ms(1);
 
+/// How many checks of a second are told; further ones are counted.
+const TOLD_MAX: u32 = 32;
+
 /// The pool as the checks of one door see it.
 #[derive(Debug)]
 pub(super) struct Watch {
     checks_made: u64,
     watched: Vec<Watched>,
+    /// The second of the last check, and how many of it were told.
+    told: (u64, u32),
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -22,8 +27,10 @@ struct Watched {
     opinion: Opinion,
     /// When the next check is due.
     due: Time,
-    /// The check that is not answered yet.
-    running: Option<u64>,
+    /// The check that is not answered yet, and its beginning.
+    running: Option<(u64, Time)>,
+    /// How many checks ended since one was told.
+    untold: u64,
 }
 
 impl Watch {
@@ -32,6 +39,7 @@ impl Watch {
         Self {
             checks_made: 0,
             watched: vec![Watched::default(); proxies],
+            told: (0, 0),
         }
     }
 
@@ -57,6 +65,7 @@ impl Watch {
     pub(super) fn wake(&mut self, cx: &Context<'_>, config: &Balancer, out: &mut Outbox<Output>) {
         let count = self.watched.len() as u64;
         let check = &config.check;
+        let told = &mut self.told;
         for (index, watched) in self.watched.iter_mut().enumerate() {
             if watched.due > cx.now {
                 continue;
@@ -67,7 +76,7 @@ impl Watch {
             match backend {
                 Ok(backend) if watched.running.is_none() => {
                     self.checks_made += 1;
-                    watched.running = Some(self.checks_made);
+                    watched.running = Some((self.checks_made, cx.now));
                     out.push(Output::Check {
                         check: self.checks_made,
                         proxy: number(index),
@@ -76,6 +85,8 @@ impl Watch {
                 }
                 Ok(_) => {}
                 Err(error) => {
+                    let took = Span::ZERO;
+                    watched.tell(cx, told, (index, took, Some(&error)), out);
                     if let Some(change) = watched.opinion.observe(check, Some(&error)) {
                         out.fact(changed(cx, index, change));
                     }
@@ -103,10 +114,12 @@ impl Watch {
         let Some(watched) = self.watched.get_mut(proxy) else {
             return;
         };
-        if watched.running != Some(check) {
+        let Some((_, since)) = watched.running.filter(|(running, _)| *running == check) else {
             return;
-        }
+        };
         watched.running = None;
+        let took = cx.now.since(since);
+        watched.tell(cx, &mut self.told, (proxy, took, error), out);
         if let Some(change) = watched.opinion.observe(config, error) {
             out.fact(changed(cx, proxy, change));
         }
@@ -127,6 +140,33 @@ impl Watch {
         for watched in &mut self.watched {
             watched.due = now;
         }
+    }
+}
+
+impl Watched {
+    /// Tells of a check that ended, unless as many were told in this second as are.
+    fn tell(
+        &mut self,
+        cx: &Context<'_>,
+        told: &mut (u64, u32),
+        (proxy, took, error): (usize, Span, Option<&str>),
+        out: &mut Outbox<Output>,
+    ) {
+        let second = cx.now.as_us() / 1_000_000;
+        if told.0 != second {
+            *told = (second, 0);
+        }
+        if told.1 == TOLD_MAX {
+            self.untold += 1;
+            return;
+        }
+        told.1 += 1;
+        out.fact(Kind::Checked {
+            proxy: proxy_name(cx, proxy),
+            took,
+            error: error.map(str::to_owned),
+            untold: std::mem::take(&mut self.untold),
+        });
     }
 }
 

@@ -29,6 +29,8 @@ pub enum Input {
         /// Which.
         fault: FaultId,
     },
+    /// What the timeline has next happens now, whatever it waits for.
+    Step,
     /// A fault is set by hand.
     Set {
         /// Which.
@@ -75,6 +77,8 @@ pub enum Output {
     Reload,
     /// Move an agent or a user.
     Roam(Roam),
+    /// Something was left that could happen now; without this there was nothing.
+    Stepped,
     /// The fault that was asked for by hand has this number now; without this it was one too many.
     Taken {
         /// Its number.

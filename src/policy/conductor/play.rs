@@ -5,7 +5,7 @@
 //! the end of the one before it; in a `parallel` all count from its beginning.
 
 use super::{Conductor, Output, Part, Stage, undone};
-use crate::model::fact::Act;
+use crate::model::fact::{Act, Kind};
 use crate::model::id::{FaultId, Node};
 use crate::model::time::{Span, Time};
 use crate::model::timeline::{Begin, Step, What};
@@ -190,6 +190,9 @@ impl Conductor {
         out: &mut Outbox<Output>,
     ) {
         self.score[line].begun = true;
+        if let Some(step) = self.step_of(line) {
+            out.fact(Kind::StepBegan { step });
+        }
         let next = self.next_time(at, line);
         let playing = self.playing.entry((group, line)).or_default();
         playing.open += 1;
@@ -252,6 +255,14 @@ impl Conductor {
         }
     }
 
+    /// Gives the place of a line in the timeline; `None` for a part of another step.
+    fn step_of(&self, line: usize) -> Option<u32> {
+        let before = self.score.get(..line)?.iter();
+        let step = before.filter(|line| line.outer).count();
+        let outer = self.score.get(line)?.outer;
+        outer.then(|| u32::try_from(step).ok())?
+    }
+
     fn begin_parallel(
         &mut self,
         at: Time,
@@ -305,6 +316,9 @@ impl Conductor {
             return;
         }
         self.playing.remove(&(group, line));
+        if let Some(step) = self.step_of(line) {
+            out.fact(Kind::StepEnded { step });
+        }
         if let Some(next) = self.score[line].after
             && !matches!(self.score[next].step.begin, Begin::At(_))
         {

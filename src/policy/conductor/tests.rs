@@ -81,16 +81,37 @@ fn played(timeline: Vec<Step>, told: Vec<(u64, Input)>) -> Vec<String> {
     run(&topology, told.collect(), Span::ZERO).0
 }
 
-/// Plays with wakes that come late by `lag`; gives the outputs and the facts, a line each with
-/// seconds since the beginning.
-fn run(topology: &Topology, mut told: Vec<(Span, Input)>, lag: Span) -> (Vec<String>, Vec<String>) {
-    let start = Time::from_us(5_000_000);
+/// Plays with wakes that come late by `lag`; gives the outputs and the facts but those of steps, a
+/// line each with seconds since the beginning.
+fn run(topology: &Topology, told: Vec<(Span, Input)>, lag: Span) -> (Vec<String>, Vec<String>) {
+    let (lines, facts) = play(topology, told, lag);
+    let facts = facts.into_iter().filter_map(|(seconds, fact)| match fact {
+        Kind::FaultSet { fault, until, .. } => {
+            let until = until.map(|at| at.since(START).as_us() / 1_000_000);
+            Some(format!("{seconds} set {fault} until {until:?}"))
+        }
+        Kind::FaultLifted { fault, .. } => Some(format!("{seconds} lifted {fault}")),
+        Kind::RunEnded { why } => Some(format!("{seconds} ended: {why}")),
+        Kind::RunBegan { .. } | Kind::StepBegan { .. } | Kind::StepEnded { .. } => None,
+        other => panic!("{other:?}"),
+    });
+    (lines, facts.collect())
+}
+
+/// When every run of these tests begins.
+const START: Time = Time::from_us(5_000_000);
+
+fn play(
+    topology: &Topology,
+    mut told: Vec<(Span, Input)>,
+    lag: Span,
+) -> (Vec<String>, Vec<(u64, Kind)>) {
     let mut conductor = Conductor::new(topology);
     let (mut lines, mut facts) = (Vec::new(), Vec::new());
     told.insert(0, (Span::ZERO, Input::Begin));
     told.reverse();
     for _ in 0..1_000 {
-        let next = told.last().map(|(at, _)| start + *at);
+        let next = told.last().map(|(at, _)| START + *at);
         let deadline = conductor.deadline().map(|(at, _)| at + lag);
         let mut out = Outbox::default();
         let now = match (next, deadline) {
@@ -105,17 +126,9 @@ fn run(topology: &Topology, mut told: Vec<(Span, Input)>, lag: Span) -> (Vec<Str
         } else {
             conductor.wake(&cx, &mut out);
         }
-        let seconds = now.since(start).as_us() / 1_000_000;
+        let seconds = now.since(START).as_us() / 1_000_000;
         lines.extend(out.outputs.iter().map(|o| format!("{seconds} {}", say(o))));
-        facts.extend(out.facts.iter().map(|fact| match fact {
-            Kind::FaultSet { fault, until, .. } => {
-                let until = until.map(|at| at.since(start).as_us() / 1_000_000);
-                format!("{seconds} set {fault} until {until:?}")
-            }
-            Kind::FaultLifted { fault, .. } => format!("{seconds} lifted {fault}"),
-            Kind::RunEnded { why } => format!("{seconds} ended: {why}"),
-            other => panic!("{other:?}"),
-        }));
+        facts.extend(out.facts.into_iter().map(|fact| (seconds, fact)));
     }
     panic!("it never ends: {lines:?}");
 }
@@ -577,4 +590,37 @@ fn questions_are_asked_from_their_beginning_to_their_end_and_after_the_steps() {
         "60 end",
     ];
     assert_eq!(lines, expected);
+}
+
+#[test]
+fn each_step_of_the_timeline_says_when_it_begins_and_ends() {
+    let mut topology = topology();
+    topology.timeline = vec![
+        step(
+            at(10),
+            What::Parallel(vec![step(then(), refuse("external")).lasting(8)]),
+        ),
+        step(then(), refuse("internal"))
+            .lasting(2)
+            .every(5, Some(30)),
+        step(at(40), refuse("internal")).lasting(90),
+    ];
+    let (_, facts) = play(&topology, Vec::new(), Span::ZERO);
+    let told = facts.into_iter().filter_map(|(at, kind)| match kind {
+        Kind::RunBegan { ends } => Some(format!("{at} until {ends}")),
+        Kind::StepBegan { step } => Some(format!("{at} begins {step}")),
+        Kind::StepEnded { step } => Some(format!("{at} ended {step}")),
+        _ => None,
+    });
+    let expected = [
+        "0 until 65.000",
+        "10 begins 0",
+        "18 ended 0",
+        "18 begins 1",
+        "23 begins 1",
+        "28 begins 1",
+        "30 ended 1",
+        "40 begins 2",
+    ];
+    assert_eq!(told.collect::<Vec<_>>(), expected);
 }

@@ -1,18 +1,22 @@
 //! A made-up lab for the tests of the HTTP side: its topology, and facts that could be true of it.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use twodoors::model::addr::{BackendAddr, ClientAddr, HostPort, ListenAddr};
 use twodoors::model::draw::Seed;
+use twodoors::model::expect::{self, Expectation, Who};
 use twodoors::model::fact::{DnsAnswered, Kind, Purpose, VisitAnswered};
-use twodoors::model::id::{Name, Node, RequestId};
+use twodoors::model::id::{Generation, Name, Node, RequestId};
+use twodoors::model::mistake::{Files, Place};
 use twodoors::model::network::{Element, Matcher, Network};
 use twodoors::model::time::Span;
+use twodoors::model::timeline::{Begin, Step, What};
 use twodoors::model::topology::{
     Agent, Algorithm, App, Balancer, Check, Dns, Miss, Pool, Proxy, Role, Start, Topology, User,
     View, ZoneSource,
 };
+use twodoors::policy::answer::Rules;
 
 pub(super) fn topology() -> Topology {
     let networks = vec![
@@ -129,6 +133,59 @@ pub(super) fn topology() -> Topology {
         model: twodoors::model::topology::Model::default(),
         networks,
     }
+}
+
+/// The same lab, of which something is expected.
+pub(super) fn expecting() -> Topology {
+    let mut topology = topology();
+    topology.timeline = vec![Step {
+        begin: Begin::At(Span::from_secs(10)),
+        repeat: None,
+        what: What::Wait,
+        lasts: None,
+        text: "wait".into(),
+    }];
+    topology.expect = vec![Expectation {
+        text: "agents in internal use balancer/internal".into(),
+        place: Place {
+            file: PathBuf::from("split-dns.yaml"),
+            line: 60,
+            column: 5,
+        },
+        check: expect::Check::Door {
+            who: Who::Agents(Some("internal".into())),
+            balancer: "internal".into(),
+            uses: true,
+        },
+        after: Span::ZERO,
+        before: None,
+        evidence: 1,
+        abort: false,
+    }];
+    topology
+}
+
+/// The zones of the lab, as files.
+struct Zones;
+
+impl Files for Zones {
+    fn read(&self, path: &Path) -> Result<String, String> {
+        let address = match path.starts_with("zones/private") {
+            true => "127.45.0.2",
+            false => "127.46.0.2",
+        };
+        Ok(format!(
+            "$TTL 60\n@ SOA ns hostmaster 7 3600 900 604800 60\n@ NS ns\nns A 127.0.0.1\n\
+             proxy A {address}\n*.proxy A {address}\n"
+        ))
+    }
+}
+
+/// What DNS answers by.
+pub(super) fn rules(topology: &Topology) -> Rules {
+    let loaded = Rules::load(topology, Generation(1), &Zones);
+    let (rules, _) = loaded.unwrap_or_else(|mistakes| panic!("{mistakes:?}"));
+    rules
 }
 
 /// An answer that the DNS server gave to a node of the scenario.

@@ -3,11 +3,19 @@
 //! `TWODOORS_BLESS=1 cargo test --test it wire` writes the files anew.
 
 use std::path::Path;
+use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use axum::http::StatusCode;
 use serde::Serialize;
 use twodoors::http::api;
+use twodoors::http::api::consequences::Consequences;
+use twodoors::http::api::queries::{self, Queries, Wanted};
+use twodoors::http::api::way::{Request, Why};
+use twodoors::http::filter::Filter;
+use twodoors::http::source::Source;
 use twodoors::journal::Journal;
+use twodoors::lab::report::Mode;
 use twodoors::model::addr::{ClientAddr, HostPort, ListenAddr};
 use twodoors::model::fact::{
     Act, Cause, Chosen, Ended, Fact, Failure, Health, Kind, Probed, Purpose, Refused, Service,
@@ -25,7 +33,8 @@ use super::scene;
 
 #[test]
 fn the_wire_is_as_its_samples_show() {
-    let journal = Journal::new(&scene::topology());
+    let topology = Arc::new(scene::expecting());
+    let journal = Journal::new(&topology);
     let mut facts = Vec::new();
     for (index, (node, kind)) in every_kind().into_iter().enumerate() {
         let seq = u64::try_from(index).unwrap() + 1;
@@ -39,9 +48,36 @@ fn the_wire_is_as_its_samples_show() {
         };
         facts.push(api::Fact::new(&fact));
     }
-    let snapshot = api::Snapshot::new(&journal.snapshot(), "0123456789abcdef0123456789abcdef");
-    check("snapshot", &snapshot);
+    let source = Source {
+        rules: Some(Arc::new(ArcSwap::from_pointee(scene::rules(&topology)))),
+        mode: Mode::Live,
+        ..Source::of(journal.clone(), Arc::clone(&topology))
+    };
+    let run = "0123456789abcdef0123456789abcdef";
+    check(
+        "snapshot",
+        &api::Snapshot::new(&journal.now(), &source, run),
+    );
     check("facts", &facts);
+    let timeline = api::timeline::Timeline::new(&source, None, None);
+    check("timeline", &timeline);
+    let state = journal.snapshot();
+    let agent = Node::Agent(name("orders"));
+    check("why", &Why::new(&source, &state, &agent));
+    let user = Node::User(name("alice"));
+    check("request", &Request::new(&source, &user, 1));
+    let wanted = Wanted {
+        filter: Filter::read("client:127", queries::FIELDS).unwrap(),
+        limit: 10,
+        before: None,
+        after: None,
+    };
+    check("queries", &Queries::new(&source, &wanted));
+    let nodes = [Node::Proxy(name("2"))];
+    check(
+        "consequences",
+        &Consequences::new(&state, &nodes, Act::Stop),
+    );
     check("overflow", &api::Overflow { seq: 7 });
     check(
         "reloaded",
@@ -170,6 +206,15 @@ fn every_kind() -> Vec<(Node, Kind)> {
         ),
         (
             Node::Dns,
+            Kind::DnsForwarded {
+                view: name("public"),
+                result: "answered",
+                count: 2,
+                waited: Span::from_ms(30),
+            },
+        ),
+        (
+            Node::Dns,
             scene::answered(&user, "127.46.2.1", "orders.proxy.example.com.", "public"),
         ),
         (
@@ -241,6 +286,24 @@ fn every_kind() -> Vec<(Node, Kind)> {
                 up: 517,
                 down: 1_234,
                 how: Ended::Finished,
+            },
+        ),
+        (
+            door.clone(),
+            Kind::Checked {
+                proxy: name("1"),
+                took: Span::from_us(420),
+                error: None,
+                untold: 0,
+            },
+        ),
+        (
+            door.clone(),
+            Kind::Checked {
+                proxy: name("3"),
+                took: Span::from_us(150),
+                error: Some(String::from("connection refused")),
+                untold: 7,
             },
         ),
         (
@@ -534,6 +597,11 @@ fn kinds_of_runs() -> Vec<(Node, Kind)> {
         },
         probed(Some("NOERROR"), &["127.46.0.2"]),
         probed(None, &[]),
+        Kind::RunBegan {
+            ends: Time::from_us(90_000_000),
+        },
+        Kind::StepBegan { step: 0 },
+        Kind::StepEnded { step: 0 },
         Kind::RunEnded {
             why: "the timeline is played",
         },

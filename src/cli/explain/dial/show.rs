@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::Explained;
+use crate::lab::lead::Lead;
 use crate::model::fact::Escaped;
 use crate::policy::address::{Fate, VARIABLE};
 use crate::policy::principals::covers;
@@ -81,8 +82,8 @@ impl Explained {
             "find_name_in_certificate": self.on_web_certificate(find_name),
             "listener": listener.map(|(port, _)| port.word()),
             "service": listener.map(|(_, words)| words),
-            "find_leads": find_lead.map(super::Lead::json),
-            "dial_leads": dial_lead.map(super::Lead::json),
+            "find_leads": find_lead.map(lead_json),
+            "dial_leads": dial_lead.map(lead_json),
             "findings": findings.collect::<Vec<_>>(),
         });
         if let Err(unfound) = &self.found {
@@ -197,4 +198,15 @@ impl Explained {
         };
         writeln!(text, "SSH        verifies {}: {listed}", found.address.host)
     }
+}
+
+fn lead_json(lead: &Lead) -> Value {
+    let door = lead.door.as_ref();
+    json!({
+        "name": lead.to.to_string(),
+        "view": lead.view,
+        "address": lead.address.map(|address| address.to_string()),
+        "balancer": door.map(|(name, _)| name),
+        "allowed": door.map(|(_, allowed)| allowed),
+    })
 }

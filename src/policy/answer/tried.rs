@@ -2,21 +2,27 @@
 
 use std::net::IpAddr;
 
+use super::{Answer, Question};
 use crate::model::network::{Element, Matcher, Mode, Verdict, judge};
-use crate::policy::answer::{Answer, Question};
 use crate::policy::view::{List, Traced, trace};
 
 /// A rule that was tried, in words.
-pub(super) struct RuleTried {
-    pub(super) view: String,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleTried {
+    /// The view.
+    pub view: String,
     /// The key of its list: `match` or `destinations`.
-    pub(super) list: &'static str,
-    pub(super) text: String,
-    pub(super) verdict: String,
+    pub list: &'static str,
+    /// As it is written.
+    pub text: String,
+    /// Whether it holds the address.
+    pub holds: bool,
+    /// What came of it.
+    pub verdict: String,
 }
 
 /// Lists the rules that were tried, in order.
-pub(super) fn tried(question: &Question, answer: &Answer<'_>) -> Vec<RuleTried> {
+pub fn tried(question: &Question, answer: &Answer<'_>) -> Vec<RuleTried> {
     let Some(selected) = answer.selected else {
         return Vec::new();
     };
@@ -40,6 +46,7 @@ pub(super) fn tried(question: &Question, answer: &Answer<'_>) -> Vec<RuleTried> 
             view: answer.views.get(step.view)?.name.to_string(),
             list,
             text: element.text.to_string(),
+            holds: step.held.is_some(),
             verdict: verdict(element, step, address, mode),
         })
     });

@@ -5,20 +5,21 @@ use std::net::IpAddr;
 use hickory_proto::op::ResponseCode;
 use ipnet::IpNet;
 
-use crate::policy::answer::{Answer, Question, Rrset, Step};
+use super::{Answer, Question, Rrset, Step};
 use crate::policy::view::Subnet;
 use crate::policy::zone::type_word;
 
 /// What is kept, and why.
-pub(super) struct Kept {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
     /// How long the answer as a whole; `None` when only a failure may be remembered.
-    pub(super) seconds: Option<u32>,
+    pub seconds: Option<u32>,
     /// A sentence each.
-    pub(super) lines: Vec<String>,
+    pub lines: Vec<String>,
 }
 
 /// Says what a cache will do with an answer.
-pub(super) fn kept(question: &Question, answer: &Answer<'_>) -> Kept {
+pub fn kept(question: &Question, answer: &Answer<'_>) -> Kept {
     if answer.dropped {
         let line = "gets nothing, and asks again or elsewhere; it may give what it had before \
                     (RFC 8767 section 5)";
@@ -142,7 +143,7 @@ fn net(address: IpAddr, length: u8) -> String {
 }
 
 /// Says what a scope means.
-pub(super) fn scope(subnet: Subnet) -> String {
+pub fn scope_words(subnet: Subnet) -> String {
     let Subnet {
         address,
         source,

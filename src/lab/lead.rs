@@ -7,7 +7,6 @@ use std::net::{IpAddr, SocketAddr};
 
 use hickory_proto::op::OpCode;
 use hickory_proto::rr::{DNSClass, RecordType};
-use serde_json::{Value, json};
 
 use crate::model::addr::{ClientAddr, HostPort, ListenAddr};
 use crate::model::id::Node;
@@ -18,19 +17,21 @@ use crate::policy::zone::read_name;
 
 /// Where a name and a port lead.
 #[derive(Clone, Debug)]
-pub(super) struct Lead {
-    to: HostPort,
+pub struct Lead {
+    /// The name and the port.
+    pub to: HostPort,
     /// The view that answered; none for an address, and where no view lets the client in.
-    view: Option<String>,
+    pub view: Option<String>,
     /// The answer's code, where there is no address.
-    code: Option<String>,
-    address: Option<SocketAddr>,
+    pub code: Option<String>,
+    /// The first address, which is dialled.
+    pub address: Option<SocketAddr>,
     /// The door that listens there, and whether it lets the client in.
-    door: Option<(String, bool)>,
+    pub door: Option<(String, bool)>,
 }
 
 /// Follows an address from a client with this one.
-pub(super) fn lead(topology: &Topology, rules: &Rules, from: IpAddr, to: &HostPort) -> Lead {
+pub fn lead(topology: &Topology, rules: &Rules, from: IpAddr, to: &HostPort) -> Lead {
     let mut lead = Lead {
         to: to.clone(),
         view: None,
@@ -81,7 +82,7 @@ fn resolve(topology: &Topology, rules: &Rules, from: IpAddr, lead: &mut Lead) ->
 }
 
 /// Gives the address that the DNS server sees: the resolver's where the client has one.
-fn asks_from(topology: &Topology, from: IpAddr) -> IpAddr {
+pub fn asks_from(topology: &Topology, from: IpAddr) -> IpAddr {
     let resolver = match topology.client_at(from) {
         Some(Node::Agent(name)) => {
             let mut agents = topology.agents.iter();
@@ -103,7 +104,7 @@ fn asks_from(topology: &Topology, from: IpAddr) -> IpAddr {
 
 impl Lead {
     /// Gives it in one line.
-    pub(super) fn words(&self) -> String {
+    pub fn words(&self) -> String {
         let mut text = self.to.to_string();
         if let Some(view) = &self.view {
             let _ = write!(text, ": view {view}");
@@ -124,16 +125,5 @@ impl Lead {
             None => String::from(" -> no door of the scenario"),
         });
         text
-    }
-
-    pub(super) fn json(&self) -> Value {
-        let door = self.door.as_ref();
-        json!({
-            "name": self.to.to_string(),
-            "view": self.view,
-            "address": self.address.map(|address| address.to_string()),
-            "balancer": door.map(|(name, _)| name),
-            "allowed": door.map(|(_, allowed)| allowed),
-        })
     }
 }

@@ -1,0 +1,119 @@
+// @ts-check
+// The page Scenarios before a real lab: question and expectations, runs, findings, faults.
+
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { standIns } from './answers.js';
+import { accessible, closeClean, eventually, live, look } from './checks.js';
+import { MESH_MS, PAGE_MS, open, startBrowser, startLab } from './lab.js';
+
+/** @import {Page} from 'playwright-core' */
+
+/** @type {Awaited<ReturnType<typeof startLab>>} */
+let lab;
+/** @type {Awaited<ReturnType<typeof startBrowser>>} */
+let browser;
+/** @type {Awaited<ReturnType<typeof standIns>>} */
+let stand;
+
+before(async () => {
+  browser = await startBrowser();
+  lab = await startLab(undefined, { networks: '127.16' });
+  stand = await standIns(lab.url);
+});
+
+after(async () => {
+  await browser?.close();
+  await lab?.stop();
+});
+
+const withToken = () => `${lab.url}scenarios#${lab.withToken.split('#')[1]}`;
+
+/** @param {Page} page @param {string} name */
+const region = (page, name) => page.getByRole('region', { name, exact: true });
+
+test('the scenario says its question, its lesson and how its expectations stand', { timeout: MESH_MS }, async () => {
+  const opened = await open(browser, `${lab.url}scenarios`, {}, stand);
+  const { page } = opened;
+  await live(page);
+  await region(page, 'The scenario that runs').getByText(/can one name send private agents/).waitFor();
+  const items = region(page, 'Expectations').getByRole('listitem');
+  await eventually('eight expectations', PAGE_MS, async () => await items.count() === 8);
+  const first = items.filter({ hasText: 'agents in internal use balancer/internal' });
+  await first.getByText(/holds so far|met/).waitFor({ timeout: MESH_MS });
+  assert.match(await first.textContent() ?? '', /split-dns\.yaml:\d+/);
+  assert.equal(await page.getByRole('button', { name: /^(Run|Set|Clear)/ }).count(), 0, 'nothing to press without the token');
+  await page.getByText('You are looking only').waitFor();
+  await closeClean(opened);
+});
+
+test('other scenarios show their question and what check finds, with its cure', { timeout: 60_000 }, async () => {
+  const opened = await open(browser, `${lab.url}scenarios`, {}, stand);
+  const { page } = opened;
+  await live(page);
+  const others = region(page, 'Other scenarios');
+  await others.getByText('multiple-public-addresses').first().waitFor();
+  const one = others.locator('details').filter({ hasText: /\d finding/ }).first();
+  await one.locator('summary').first().click();
+  await one.getByText('Cure:').first().waitFor();
+  await accessible(page, 'another scenario open');
+  await closeClean(opened);
+});
+
+test('a run in virtual time ends, is judged and can be opened', { timeout: MESH_MS }, async () => {
+  const opened = await open(browser, withToken(), {}, stand);
+  const { page } = opened;
+  await live(page);
+  await page.getByRole('form', { name: 'Run the scenario' }).getByLabel('seed').fill('7');
+  await page.getByRole('button', { name: 'Run', exact: true }).click();
+  const row = page.getByRole('table', { name: 'Runs, the newest first' }).locator('tbody tr').first();
+  await row.getByText(/^ended at/).waitFor({ timeout: MESH_MS });
+  assert.match(await row.textContent() ?? '', /virtual7/);
+  await row.getByText(/of 8 met/).click();
+  assert.equal(await row.getByRole('listitem').count(), 8);
+  await accessible(page, 'a run');
+  await closeClean(opened);
+});
+
+test('a fault is set with dose and duration, counts down and is cleared', { timeout: 60_000 }, async () => {
+  const opened = await open(browser, withToken(), {}, stand);
+  const { page } = opened;
+  await live(page);
+  const faults = region(page, 'Faults by hand');
+  await faults.getByText('No fault is in force').waitFor();
+  await faults.locator('summary').filter({ hasText: 'latency' }).click();
+  const card = faults.locator('details[open]');
+  await card.getByLabel('target').fill('balancer/internal');
+  await card.getByLabel('ms').fill('5');
+  assert.equal(await card.getByLabel('seconds').inputValue(), '30');
+  await card.getByLabel('seconds').fill('40');
+  await card.getByRole('button', { name: 'Set latency' }).click();
+  const armed = faults.getByRole('listitem').filter({ hasText: /^latency 5/ });
+  await armed.getByText(/^3\d seconds left$/).waitFor();
+  await accessible(page, 'a fault in force');
+  await faults.getByRole('button', { name: 'Clear all' }).click();
+  await faults.getByText('No fault is in force').waitFor();
+  await faults.locator('summary').filter({ hasText: 'servfail' }).click();
+  await card.getByLabel('seconds').fill('1');
+  await card.getByRole('button', { name: 'Set servfail' }).click();
+  await faults.getByRole('status').filter({ hasText: /^Set: servfail/ }).waitFor();
+  await faults.getByText('No fault is in force').waitFor({ timeout: PAGE_MS });
+  await closeClean(opened);
+});
+
+test('the page is fit for everyone at every width', { timeout: MESH_MS }, async () => {
+  await look(browser, withToken(), 'scenarios', async (page) => {
+    await page.getByText(/can one name send private agents/).first().waitFor();
+    await page.locator('.card summary').first().click();
+  }, stand);
+});
+
+test('what the lab refuses is said in its words', { timeout: 60_000 }, async () => {
+  const opened = await open(browser, `${lab.url}scenarios#t=wrong`, {}, stand);
+  const { page } = opened;
+  await live(page);
+  await page.getByText(/can one name send private agents/).first().waitFor();
+  await page.getByRole('button', { name: 'Run', exact: true }).click();
+  await page.getByText('The token is of another run').first().waitFor();
+  await opened.close();
+});

@@ -1,0 +1,45 @@
+// @ts-check
+// A run in a file answers as a lab does; files of tables are safe to open. Without a browser.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { BundleSource, readBundle } from '../../web/source.js';
+import { csvCell } from '../../web/table.js';
+import { ENDS_US, bundle } from './bundle.js';
+
+const run = new BundleSource(bundle());
+
+test('an instant is the newest state at or before it', async () => {
+  assert.equal((await run.snapshotAt(25_999_999)).at_us, 25_000_000);
+  assert.equal((await run.snapshotAt(26_000_000)).at_us, 26_000_000);
+  assert.equal((await run.snapshotAt(ENDS_US * 2)).at_us, ENDS_US);
+  assert.equal((await run.snapshotAt(-1)).at_us, 0);
+});
+
+test('a window of the timeline has its marks only', async () => {
+  const whole = await run.timeline();
+  const part = await run.timeline({ from_us: 10_000_000, to_us: 20_000_000 });
+  const marks = part.lanes.flatMap((lane) => lane.marks);
+  assert(marks.length > 0 && marks.every(({ at_us: at }) => at >= 10_000_000 && at <= 20_000_000));
+  assert(marks.length < whole.lanes.flatMap((lane) => lane.marks).length);
+  assert.equal(part.faults.length, whole.faults.length, 'bands reach beyond the window');
+});
+
+test('what a run does not hold is refused in a sentence', async () => {
+  await assert.rejects(run.why('agent/nobody', null), /no chain of decisions of agent\/nobody/);
+  await assert.rejects(run.request('user/alice', 99), { status: 410 });
+  await assert.rejects(run.whatif(), /only a running lab/);
+});
+
+test('only a run is read', () => {
+  assert.equal(readBundle(JSON.stringify(bundle())).run.name, 'made');
+  assert.throws(() => readBundle('{'), /not JSON/);
+  for (const other of [null, [], { schema: 'twodoors.bundle/2' }, { schema: 'twodoors.bundle/1', snapshots: [] }]) {
+    assert.throws(() => readBundle(JSON.stringify(other)), /not a run/);
+  }
+});
+
+test('a cell neither breaks its line nor becomes a formula', () => {
+  assert.deepEqual(['a', 'a,b', 'a"b', 'a\nb', '=1+1', '@x', '-1', '+1', '\t1'].map(csvCell),
+    ['a', '"a,b"', '"a""b"', '"a\nb"', "'=1+1", "'@x", "'-1", "'+1", "'\t1"]);
+});

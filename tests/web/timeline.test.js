@@ -1,0 +1,284 @@
+// @ts-check
+// The page Timeline and the bar of time: a run in a file, which is the same each time, and a lab.
+
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { ENDS_US, FAULT_US, bundle } from './bundle.js';
+import { accessible, closeClean, eventually, live, look } from './checks.js';
+import { MESH_MS, PAGE_MS, PICTURES, open, startBrowser, startLab } from './lab.js';
+
+/** @import {Page} from 'playwright-core' */
+
+/** @type {Awaited<ReturnType<typeof startLab>>} */
+let lab;
+/** @type {Awaited<ReturnType<typeof startBrowser>>} */
+let browser;
+
+before(async () => {
+  browser = await startBrowser();
+  lab = await startLab(undefined, { networks: '127.14' });
+});
+
+after(async () => {
+  await browser?.close();
+  await lab?.stop();
+});
+
+/** How long a frame may take with much to draw. */
+const FRAME_MS = 100;
+
+/** Opens a run as a person would: with the button of the page. @param {Page} page @param {unknown} run */
+async function pick(page, run) {
+  const [chooser] = await Promise.all([page.waitForEvent('filechooser'), page.getByRole('button', { name: 'Open a run…' }).click()]);
+  await chooser.setFiles({ name: 'made.json', mimeType: 'application/json', buffer: Buffer.from(typeof run === 'string' ? run : JSON.stringify(run)) });
+}
+
+/** @param {Page} page */
+const lanes = (page) => page.getByRole('group', { name: 'Timeline' });
+
+/** @param {Page} page */
+const rows = (page) => page.getByRole('table', { name: 'Decisions, newest first' }).locator('tr[aria-rowindex]');
+
+/** @param {Page} page */
+const scrubber = (page) => page.getByRole('slider', { name: 'Instant that is looked at' });
+
+/** @param {import('playwright-core').BrowserContextOptions} [options] @param {Parameters<typeof bundle>[0]} [size] */
+async function made(options, size) {
+  const opened = await open(browser, `${lab.url}timeline`, options);
+  await live(opened.page);
+  await pick(opened.page, bundle(size));
+  await opened.page.getByText('from a file: nothing here is live').waitFor();
+  return opened;
+}
+
+test('the timeline of a lab is accessible in both themes and three widths', { timeout: MESH_MS }, async () => {
+  await look(browser, `${lab.url}timeline`, 'timeline', (page) => rows(page).first().waitFor());
+});
+
+test('a run in a file is shown in both themes and three widths, names as text', { timeout: MESH_MS }, async () => {
+  for (const colorScheme of /** @type {const} */ (['light', 'dark'])) {
+    for (const width of [360, 768, 1280]) {
+      const opened = await made({ colorScheme, viewport: { width, height: 844 } });
+      const { page } = opened;
+      await rows(page).first().waitFor();
+      await page.screenshot({ path: join(PICTURES, `run-${colorScheme}-${width}.png`) });
+      await accessible(page, `run ${colorScheme} ${width}`);
+      assert.equal(await page.evaluate(() => document.documentElement.scrollWidth > innerWidth), false, `${width} scrolls sideways`);
+      assert.equal(await page.locator('img').count(), 0);
+      assert.doesNotMatch(await page.locator('body').innerText(), /[\u0007\u202e]/);
+      await closeClean(opened);
+    }
+  }
+});
+
+test('every page shows a run in a file at the instant that is chosen', async () => {
+  const opened = await made();
+  const { page } = opened;
+  await scrubber(page).fill('25000000');
+  await eventually('the address has the instant', PAGE_MS, async () => /at=25\b/.test(page.url()));
+  await eventually('the bar says the instant and its fault', PAGE_MS, async () =>
+    /^25\.0 s, latency 40ms/.test(await scrubber(page).getAttribute('aria-valuetext') ?? ''));
+  for (const name of ['Topology', 'DNS', 'Doors and pool', 'Scenarios']) {
+    await page.getByRole('navigation').getByRole('link', { name, exact: true }).click();
+    assert.match(page.url(), /at=25\b/, name);
+    await page.getByRole('region', { name: 'Faults in force' }).waitFor();
+  }
+  await scrubber(page).fill('40000000');
+  await page.getByRole('region', { name: 'Faults in force' }).waitFor({ state: 'hidden' });
+  await page.getByRole('button', { name: 'Close it' }).click();
+  await live(page);
+  await page.getByRole('heading', { level: 1, name: 'split-dns' }).waitFor();
+  await closeClean(opened);
+});
+
+test('a drag looks closer, a click looks at an instant, keys zoom and move', async () => {
+  const opened = await made();
+  const { page } = opened;
+  const all = await rows(page).first().textContent();
+  const box = await lanes(page).boundingBox();
+  assert(box);
+  await page.mouse.move(box.x + box.width * 0.4, box.y + 60);
+  await page.mouse.down();
+  await page.mouse.move(box.x + box.width * 0.6, box.y + 60, { steps: 4 });
+  await page.mouse.up();
+  const part = () => {
+    const query = new URL(page.url()).searchParams;
+    return [Number(query.get('from')), Number(query.get('to'))];
+  };
+  await eventually('a window in the address', PAGE_MS, async () => page.url().includes('from='));
+  const [from = 0, to = 0] = part();
+  assert(from > 10 && to < 40 && to > from, `${from} to ${to}`);
+  await eventually('other rows', PAGE_MS, async () => await rows(page).first().textContent() !== all);
+  await page.mouse.click(box.x + box.width * 0.5, box.y + 3);
+  await eventually('an instant in the address', PAGE_MS, async () => /[?&]at=\d/.test(page.url()));
+  await lanes(page).focus();
+  await page.keyboard.press('-');
+  const [wider = 0] = part();
+  assert(wider < from);
+  await page.keyboard.press('ArrowLeft');
+  assert((part()[0] ?? 0) < wider || wider === 0);
+  await page.keyboard.press('0');
+  assert(!page.url().includes('from='));
+  await page.keyboard.press('+');
+  await page.reload();
+  assert.match(page.url(), /from=/, 'the window survives a reload');
+  await closeClean(opened);
+});
+
+test('steps go from decision to decision, and play runs to the end and stops', async () => {
+  const opened = await made();
+  const { page } = opened;
+  const at = () => Number(new URL(page.url()).searchParams.get('at'));
+  await scrubber(page).fill(String(FAULT_US.from - 1_000));
+  await eventually('there', PAGE_MS, async () => at() > 0);
+  await page.keyboard.press('Tab');
+  await page.getByRole('button', { name: 'One decision forward' }).click();
+  await eventually('at the fault', PAGE_MS, async () => at() === FAULT_US.from / 1e6);
+  await page.getByRole('button', { name: 'One decision back' }).click();
+  await eventually('before the fault', PAGE_MS, async () => at() < FAULT_US.from / 1e6);
+  await page.getByRole('combobox', { name: 'Speed' }).selectOption('× 20');
+  await page.getByRole('button', { name: 'Play' }).click();
+  await eventually('the end', PAGE_MS, async () => at() === ENDS_US / 1e6);
+  await page.getByRole('button', { name: 'Play' }).waitFor();
+  await closeClean(opened);
+});
+
+test('the table filters, keeps its filter in the address, and opens a visit as hops', async () => {
+  const opened = await made();
+  const { page } = opened;
+  await page.keyboard.press('/');
+  await page.keyboard.type('alice failed');
+  await eventually('only failed ones of alice', PAGE_MS, async () =>
+    (await rows(page).allTextContents()).every((text) => /user\/alice/.test(text) && /failed/.test(text)));
+  assert.match(page.url(), /filter=alice/);
+  await page.getByRole('searchbox', { name: 'filter the decisions' }).fill('no such thing');
+  await page.getByText('Nothing matches this filter.').waitFor();
+  await page.getByRole('searchbox', { name: 'filter the decisions' }).fill('dial 3 of users');
+  await page.getByRole('button', { name: 'hops of user/alice 3', exact: true }).click();
+  await page.getByText('200 from orders').waitFor();
+  await page.getByText('12.0 ms').waitFor();
+  await accessible(page, 'hops');
+  await page.screenshot({ path: join(PICTURES, 'timeline-hops.png') });
+  await closeClean(opened);
+});
+
+test('what is no run is refused in a sentence', async () => {
+  const opened = await open(browser, `${lab.url}timeline`);
+  const { page } = opened;
+  await live(page);
+  await pick(page, 'no json');
+  await page.getByText(/made\.json: This file is not JSON/).waitFor();
+  await pick(page, { schema: 'other' });
+  await page.getByText(/made\.json: This file is not a run of twodoors/).waitFor();
+  await live(page);
+  await closeClean(opened);
+});
+
+test('two hundred agents and thousands of rows are drawn in time, and nothing overlaps', { timeout: MESH_MS }, async () => {
+  const opened = await made({}, { agents: 200, marks: 2_000, facts: 20_000 });
+  const { page } = opened;
+  await rows(page).first().waitFor();
+  assert(await rows(page).count() < 80, 'only the rows in sight are in the page');
+  const slowest = async (/** @type {() => Promise<unknown>} */ act) => {
+    await page.evaluate(() => {
+      const frames = /** @type {any} */ (window);
+      frames.longest = 0;
+      let before = performance.now();
+      const next = (/** @type {number} */ now) => {
+        frames.longest = Math.max(frames.longest, now - before);
+        before = now;
+        frames.frame = requestAnimationFrame(next);
+      };
+      frames.frame = requestAnimationFrame((now) => {
+        before = now;
+        frames.frame = requestAnimationFrame(next);
+      });
+    });
+    await act();
+    return page.evaluate(() => {
+      const frames = /** @type {any} */ (window);
+      cancelAnimationFrame(frames.frame);
+      return frames.longest;
+    });
+  };
+  const scrub = async () => {
+    for (let second = 1; second < 20; second += 1) await scrubber(page).fill(String(second * 3_000_000));
+  };
+  console.log(`# longest frame while scrubbing the timeline: ${Math.round(await slowest(scrub))} ms, bound ${FRAME_MS} on a quiet machine`);
+  await page.getByRole('link', { name: 'Topology', exact: true }).click();
+  await page.locator('#picture .group').first().waitFor();
+  console.log(`# longest frame while scrubbing the picture: ${Math.round(await slowest(scrub))} ms`);
+  const groups = page.getByRole('group', { name: 'Paths through the lab' }).getByRole('link', { name: /^group / });
+  assert(await groups.count() >= 3);
+  const boxes = await page.locator('#picture .box .shape').evaluateAll((shapes) => shapes.map((shape) => shape.getBoundingClientRect().toJSON()));
+  boxes.forEach((a, index) => boxes.slice(index + 1).forEach((b) =>
+    assert(a.right <= b.left + 1 || b.right <= a.left + 1 || a.bottom <= b.top + 1 || b.bottom <= a.top + 1, JSON.stringify([a, b]))));
+  await page.screenshot({ path: join(PICTURES, 'topology-crowd.png') });
+  await groups.first().click();
+  const members = page.getByRole('region', { name: /^Members of / });
+  await members.getByRole('searchbox').fill('agent-199');
+  await eventually('only those that match', PAGE_MS, async () => await members.getByRole('listitem').count() <= 1);
+  await accessible(page, 'crowd');
+  await closeClean(opened);
+});
+
+test('a misrouted agent cannot be missed', async () => {
+  const opened = await made({}, { agents: 12 });
+  const { page } = opened;
+  await page.getByRole('link', { name: 'Topology', exact: true }).click();
+  await page.getByText('agent/agent-7 through external').waitFor();
+  assert(await page.locator('#picture .edge.astray').count() > 0);
+  await page.screenshot({ path: join(PICTURES, 'topology-astray.png') });
+  await closeClean(opened);
+});
+
+test('a lab at an instant stands still, says so on every page, and goes back to live', { timeout: MESH_MS }, async () => {
+  const opened = await open(browser, `${lab.url}timeline`);
+  const { page } = opened;
+  await live(page);
+  await page.keyboard.press('Space');
+  await page.getByRole('status').filter({ hasText: 'looking at' }).first().waitFor();
+  const stand = await page.locator('#stand').textContent();
+  await page.getByRole('navigation').getByRole('link', { name: 'Doors and pool' }).click();
+  const now = (await (await fetch(`${lab.url}api/snapshot`)).json()).seq;
+  await eventually('the lab goes on', MESH_MS, async () => (await (await fetch(`${lab.url}api/snapshot`)).json()).seq > now + 5);
+  assert.equal(await page.locator('#stand').textContent(), stand);
+  await page.reload();
+  await page.getByRole('status').filter({ hasText: 'looking at' }).first().waitFor();
+  await eventually('the same instant', PAGE_MS, async () => await page.locator('#stand').textContent() === stand);
+  await page.getByRole('button', { name: 'Back to live' }).click();
+  await live(page);
+  await closeClean(opened);
+});
+
+test('an instant that is no longer held says so and leads to the oldest', async () => {
+  const opened = await open(browser, `${lab.url}timeline`);
+  const { page } = opened;
+  await live(page);
+  await page.route(/api\/snapshot\?at_us=/, (route) => route.fulfill({ status: 410, contentType: 'application/problem+json',
+    body: JSON.stringify({ type: 'about:blank', title: 'Gone', status: 410, detail: 'the journal begins at 1.000 s' }) }));
+  await page.goto(`${lab.url}topology?at=0.5`);
+  await page.getByRole('heading', { name: 'This instant cannot be shown' }).waitFor();
+  await page.getByText('the journal begins at 1.000 s').waitFor();
+  await accessible(page, 'gone');
+  await page.screenshot({ path: join(PICTURES, 'page-gone.png') });
+  assert.match(await page.getByRole('link', { name: /^Go to the oldest instant held/ }).getAttribute('href') ?? '', /^\/topology\?at=/);
+  await page.getByRole('button', { name: 'go back to live' }).click();
+  await live(page);
+  await page.getByRole('group', { name: 'Paths through the lab' }).waitFor();
+  await opened.close();
+});
+
+test('a run that was exported is opened again', { timeout: MESH_MS }, async () => {
+  const opened = await open(browser, `${lab.url}timeline`);
+  const { page } = opened;
+  await live(page);
+  const [file] = await Promise.all([page.waitForEvent('download'), page.getByRole('link', { name: 'Export this run' }).click()]);
+  const path = await file.path();
+  const [chooser] = await Promise.all([page.waitForEvent('filechooser'), page.getByRole('button', { name: 'Open a run…' }).click()]);
+  await chooser.setFiles(path);
+  await page.getByText('from a file: nothing here is live').waitFor();
+  await rows(page).first().waitFor();
+  await closeClean(opened);
+});

@@ -1,0 +1,244 @@
+// @ts-check
+// Where the state comes from: a lab over HTTP, or a bundle, which is a whole run in one object (a
+// file that was opened, or the report that this page is). Both answer the same questions; the
+// state at an instant was folded in Rust, never here.
+//
+//   source.follow(listener)          until source.close()
+//   await source.snapshotAt(us)      Snapshot; throws Refused with status 410 when no longer held
+//   await source.timeline({from_us, to_us})
+//   await source.why(node, us)       us null: now
+//   await source.request('user/alice', 7)
+
+/** @import {Bundle, Fact, Moved, Request, Snapshot, Timeline, Why} from './types.js' */
+
+import { Refused, ask } from './api.js';
+
+/** How the page stands with its source. @typedef {'loading' | 'live' | 'lost' | 'ended' | 'file'} Link */
+
+/**
+ * @typedef {object} Listener
+ * @property {(snapshot: Snapshot) => void} snapshot
+ * @property {(facts: Fact[]) => void} facts
+ * @property {() => void} overflow some facts were missed
+ * @property {(link: Link) => void} link
+ */
+
+/** @typedef {{from_us?: number | null, to_us?: number | null}} Span */
+/** @typedef {ApiSource | BundleSource} Source */
+
+/** How long to wait before a closed stream is asked for again. */
+const RETRY_MS = 1_500;
+
+/** How many facts before the snapshot are asked for, so that the log is not empty. */
+const LOOK_BACK = 5_000;
+
+/** @param {Record<string, string | number | null | undefined>} terms */
+function tail(terms) {
+  const known = Object.entries(terms).filter(([, value]) => value != null);
+  return known.length ? `?${new URLSearchParams(known.map(([name, value]) => [name, String(value)]))}` : '';
+}
+
+/** A lab that answers at this page's own address. */
+export class ApiSource {
+  kind = /** @type {const} */ ('lab');
+  name = '';
+  /** @type {Listener | null} */
+  #listener = null;
+  /** @type {EventSource | null} */
+  #stream = null;
+  #timer = 0;
+  /** The newest fact that was heard, and of which run: a new stream goes on after it. */
+  #seen = 0;
+  #run = '';
+
+  /** @param {Listener} listener */
+  follow(listener) {
+    this.#listener = listener;
+    document.addEventListener('visibilitychange', this.#see);
+    return this.#begin();
+  }
+
+  close() {
+    document.removeEventListener('visibilitychange', this.#see);
+    this.#listener = null;
+    this.#hush();
+  }
+
+  /** Asks once more, now. */
+  again() {
+    this.#hush();
+    return this.#begin();
+  }
+
+  // A hidden page holds no connection: browsers allow six to one host, and nobody looks.
+  #see = () => {
+    if (document.hidden) this.#hush();
+    else if (!this.#stream) this.#begin();
+  };
+
+  #hush() {
+    clearTimeout(this.#timer);
+    this.#stream?.close();
+    this.#stream = null;
+  }
+
+  async #begin() {
+    clearTimeout(this.#timer);
+    try {
+      /** @type {Snapshot} */
+      const snapshot = await ask('/api/snapshot');
+      if (!this.#listener || this.#stream || document.hidden) return;
+      const same = snapshot.run === this.#run && this.#seen > snapshot.seq - LOOK_BACK;
+      this.#run = snapshot.run;
+      this.#listener.snapshot(snapshot);
+      this.#subscribe(same ? this.#seen : Math.max(0, snapshot.seq - LOOK_BACK));
+    } catch {
+      this.#later('lost');
+    }
+  }
+
+  /** @param {Link} link */
+  #later(link) {
+    this.#listener?.link(link);
+    this.#hush();
+    if (this.#listener && !document.hidden) this.#timer = setTimeout(() => this.#begin(), RETRY_MS);
+  }
+
+  /** @param {number} since */
+  #subscribe(since) {
+    const stream = new EventSource(`/api/facts?since=${since}`);
+    this.#stream = stream;
+    let ended = false;
+    const on = (/** @type {string} */ name, /** @type {(data: any) => void} */ take) =>
+      stream.addEventListener(name, (event) => {
+        if (this.#stream === stream) take(event instanceof MessageEvent && event.data ? JSON.parse(event.data) : null);
+      });
+    on('open', () => this.#listener?.link('live'));
+    on('facts', (/** @type {Fact[]} */ facts) => {
+      this.#seen = facts.at(-1)?.seq ?? this.#seen;
+      this.#listener?.facts(facts);
+    });
+    on('snapshot', (snapshot) => this.#listener?.snapshot(snapshot));
+    // Facts are missing, or the lab is another one: begin anew.
+    on('overflow', () => {
+      this.#seen = 0;
+      this.#listener?.overflow();
+      this.again();
+    });
+    stream.addEventListener('ended', () => {
+      ended = true;
+      if (this.#stream === stream) this.#later('ended');
+    });
+    stream.addEventListener('error', () => {
+      if (ended || this.#stream !== stream) return;
+      // The browser tries again by itself with the last number that it saw, unless it gave up.
+      if (stream.readyState === EventSource.CLOSED) this.#later('lost');
+      else this.#listener?.link('lost');
+    });
+  }
+
+  /** @param {number} us @returns {Promise<Snapshot>} */
+  snapshotAt(us) {
+    return ask(`/api/snapshot${tail({ at_us: us })}`);
+  }
+
+  /** @param {Span} [part] @returns {Promise<Timeline>} */
+  timeline({ from_us = null, to_us = null } = {}) {
+    return ask(`/api/timeline${tail({ from_us, to_us })}`);
+  }
+
+  /** @param {string} node @param {number | null} us @returns {Promise<Why>} */
+  why(node, us) {
+    return ask(`/api/why${tail({ node, at_us: us })}`);
+  }
+
+  /** One visit of a user, or one dial of an agent. @param {string} node @param {number} number @returns {Promise<Request>} */
+  request(node, number) {
+    const [kind = '', name = ''] = node.split(/\/(.*)/s);
+    return ask(`/api/${kind === 'user' ? 'visits' : 'dials'}/${encodeURIComponent(name)}/${number}`);
+  }
+
+  /** What would change for a client in another network. @param {string} node @param {string} network @returns {Promise<Moved>} */
+  whatif(node, network) {
+    return ask('/api/whatif', { node, network });
+  }
+}
+
+/** A run that is over and wholly here. */
+export class BundleSource {
+  kind = /** @type {const} */ ('file');
+  /** @type {Bundle} */
+  #bundle;
+
+  /** @param {Bundle} bundle @param {string} [name] of the file */
+  constructor(bundle, name = bundle.run.name) {
+    this.#bundle = bundle;
+    this.name = name;
+  }
+
+  get bundle() {
+    return this.#bundle;
+  }
+
+  /** @param {Listener} listener */
+  async follow(listener) {
+    const last = this.#bundle.snapshots.at(-1);
+    if (last) listener.snapshot(last);
+    listener.facts(this.#bundle.facts);
+    listener.link('file');
+  }
+
+  close() {}
+
+  async again() {}
+
+  /** The newest of the states that were folded at or before an instant. @param {number} us */
+  async snapshotAt(us) {
+    const { snapshots } = this.#bundle;
+    const found = snapshots.findLast((snapshot) => snapshot.at_us <= us) ?? snapshots[0];
+    if (!found) throw new Refused('This run holds no state.', 410);
+    return found;
+  }
+
+  /** @param {Span} [part] @returns {Promise<Timeline>} */
+  async timeline({ from_us, to_us } = {}) {
+    const whole = this.#bundle.timeline;
+    const [from, to] = [from_us ?? whole.from_us, to_us ?? whole.to_us];
+    const inside = ({ at_us: at = 0 }) => at >= from && at <= to;
+    return { ...whole, from_us: from, to_us: to,
+      lanes: whole.lanes.map((lane) => ({ ...lane, marks: lane.marks.filter(inside) })) };
+  }
+
+  /** @param {string} node @param {number | null} _us @returns {Promise<Why>} */
+  async why(node, _us) {
+    const why = this.#bundle.whys[node];
+    if (!why) throw new Refused(`The run holds no chain of decisions of ${node}.`, 404);
+    return why;
+  }
+
+  /** @param {string} node @param {number} number @returns {Promise<Request>} */
+  async request(node, number) {
+    const found = this.#bundle.visits.find((visit) => visit.node === node && visit.number === number);
+    if (!found) throw new Refused(`The run does not hold request ${number} of ${node}.`, 410);
+    return found;
+  }
+
+  /** @returns {Promise<Moved>} */
+  async whatif() {
+    throw new Refused('This run is over: only a running lab can say what another network would change.', 409);
+  }
+}
+
+/** Reads a bundle; throws a sentence when it is none. @param {string} text @returns {Bundle} */
+export function readBundle(text) {
+  let bundle;
+  try {
+    bundle = JSON.parse(text);
+  } catch {
+    throw new Error('This file is not JSON; a run is exported on the page Timeline.');
+  }
+  if (bundle?.schema !== 'twodoors.bundle/1' || !Array.isArray(bundle.snapshots) || !bundle.snapshots.length) {
+    throw new Error('This file is not a run of twodoors (schema twodoors.bundle/1 with at least one state).');
+  }
+  return bundle;
+}

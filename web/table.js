@@ -1,0 +1,70 @@
+// @ts-check
+// A small table of texts: sortable by each column, and as a file of CSV or JSON that is made here.
+//
+//   const table = new Sorted('paths', 'Every line of the picture', ['from', 'to']);
+//   parent.append(table.element);  table.draw([{ key: 'a', cells: ['a', 'b'] }]);
+
+import { h, rows, set } from './dom.js';
+import { visible } from './format.js';
+
+/** @typedef {{key: string, cells: string[]}} Line */
+
+/** Numbers in texts count as numbers: proxy 2 before proxy 10. */
+const order = new Intl.Collator('en', { numeric: true });
+
+/** RFC 4180; what a spreadsheet would take for a formula is quoted. @param {string} text */
+export function csvCell(text) {
+  const safe = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
+  return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+}
+
+/** Gives a file to whoever reads. @param {string} name @param {string} type @param {string} text */
+export function save(name, type, text) {
+  const url = URL.createObjectURL(new Blob([text], { type }));
+  h('a', { href: url, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 1_000);
+}
+
+export class Sorted {
+  #body = h('tbody');
+  #by = -1;
+  #down = false;
+  /** @type {Line[]} */
+  #lines = [];
+  /** @type {HTMLElement[]} */
+  #heads;
+  element;
+
+  /** @param {string} name of the files @param {string} caption @param {string[]} columns */
+  constructor(name, caption, columns) {
+    this.#heads = columns.map((text, index) => {
+      const button = h('button', { type: 'button', class: 'sort' }, text);
+      button.addEventListener('click', () => {
+        this.#down = this.#by === index && !this.#down;
+        this.#by = index;
+        this.draw(this.#lines);
+      });
+      return h('th', { scope: 'col' }, button);
+    });
+    const csv = h('button', { type: 'button', class: 'small' }, 'CSV');
+    csv.addEventListener('click', () => save(`${name}.csv`, 'text/csv',
+      [columns, ...this.#lines.map(({ cells }) => cells)].map((line) => line.map(csvCell).join(',')).join('\r\n')));
+    const json = h('button', { type: 'button', class: 'small' }, 'JSON');
+    json.addEventListener('click', () => save(`${name}.json`, 'application/json',
+      JSON.stringify(this.#lines.map(({ cells }) => Object.fromEntries(cells.map((cell, index) => [columns[index] ?? '', cell]))), null, 1)));
+    this.element = h('div', {}, h('p', { class: 'files' }, csv, json),
+      h('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': caption },
+        h('table', { class: 'dense' }, h('caption', { class: 'unseen' }, caption), h('thead', {}, h('tr', {}, ...this.#heads)), this.#body)));
+  }
+
+  /** @param {Line[]} lines */
+  draw(lines) {
+    this.#lines = lines;
+    this.#heads.forEach((head, index) =>
+      set(head, { 'aria-sort': index === this.#by ? this.#down ? 'descending' : 'ascending' : null }));
+    const by = this.#by;
+    const sorted = by < 0 ? lines : [...lines].sort((a, b) =>
+      order.compare(a.cells[by] ?? '', b.cells[by] ?? '') * (this.#down ? -1 : 1));
+    rows(this.#body, sorted, ({ key }) => key, ({ cells }) => cells.map(visible));
+  }
+}

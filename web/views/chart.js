@@ -1,0 +1,84 @@
+// @ts-check
+// Lines over the last minute: one small one for a row, three below each other for a door.
+
+/** @import {Snapshot} from '../types.js' */
+
+import { h, s, say, set } from '../dom.js';
+import { span } from '../format.js';
+
+/** @typedef {(number | null)[]} Numbers oldest first */
+
+/** Points that a chart draws at most. */
+const POINTS = 300;
+
+/**
+ * The path of a line; it goes on over missing numbers.
+ * @param {Numbers} numbers
+ * @param {number} width
+ * @param {number} height
+ * @param {number} most
+ */
+export function path(numbers, width, height, most) {
+  const step = width / Math.max(1, numbers.length - 1);
+  const points = numbers.flatMap((number, index) =>
+    number === null ? [] : [`${round(index * step)} ${round(height - 1 - (height - 2) * number / (most || 1))}`]);
+  return points.length ? `M${points.join('L')}` : '';
+}
+
+/** @param {number} n */
+function round(n) {
+  return Math.round(n * 10) / 10;
+}
+
+/** The largest of the numbers, 0 without any. @param {Numbers} numbers */
+export function most(numbers) {
+  return numbers.reduce((/** @type {number} */ all, n) => Math.max(all, n ?? 0), 0);
+}
+
+/**
+ * A line as small as a word.
+ * @param {Numbers} numbers
+ * @param {string} what
+ */
+export function spark(numbers, what) {
+  const top = most(numbers);
+  const now = numbers.at(-1) ?? 0;
+  return h('span', { class: 'spark' },
+    s('svg', { viewBox: '0 0 72 16', width: 72, height: 16, role: 'img', 'aria-label': `${what}: ${now} now, ${top} at most` },
+      s('path', { d: path(numbers, 72, 16, top) })), h('span', { class: 'n' }, String(now)));
+}
+
+const STRIPS = /** @type {const} */ ([
+  ['flows', 'flows/s', (/** @type {number} */ n) => String(n)],
+  ['failures', 'failures/s', (/** @type {number} */ n) => String(n)],
+  ['latency_p95_us', 'answer p95', span],
+]);
+
+/** Rate, errors and latency of one door on one time axis. */
+export class DoorChart {
+  #strips = STRIPS.map(([field, title, word]) => {
+    const line = s('path', { class: 'line' });
+    const area = s('path', { class: 'area' });
+    const top = h('span', { class: 'top' });
+    const now = h('b', {});
+    const drawing = s('svg', { viewBox: '0 0 600 40', preserveAspectRatio: 'none', role: 'img' }, area, line);
+    return { field, title, word, line, area, top, now, drawing, element: h('figure', { class: `strip ${field}` },
+      h('figcaption', {}, `${title} `, now, ', most ', top), drawing) };
+  });
+  element = h('div', { class: 'charts' }, ...this.#strips.map(({ element }) => element));
+
+  /** @param {Snapshot} lab @param {string} door */
+  draw({ rates }, door) {
+    for (const { field, title, word, line, area, top, now, drawing } of this.#strips) {
+      const numbers = (rates[field][door] ?? []).slice(-POINTS);
+      const highest = most(numbers);
+      const newest = numbers.at(-1) ?? null;
+      const drawn = path(numbers, 600, 40, highest);
+      set(line, { d: highest > 0 ? drawn : '' });
+      set(area, { d: highest > 0 && !numbers.includes(null) ? `${drawn}L600 40L0 40Z` : '' });
+      say(now, newest === null ? '–' : word(newest));
+      say(top, numbers.length ? word(highest) : '–');
+      set(drawing, { 'aria-label': `${title} through ${door}: ${newest === null ? 'none' : word(newest)} now, ${word(highest)} at most` });
+    }
+  }
+}

@@ -1,0 +1,47 @@
+// @ts-check
+// A chain of decisions as a strip of cards, from the question to the resource; each card says what,
+// why, and where that is written.
+//
+//   const strip = whyStrip();  parent.append(strip.element);  strip.draw(why, snapshot);
+
+/** @import {Decision, Snapshot, Why} from './types.js' */
+
+import { h, redo } from './dom.js';
+import { instant, span, visible } from './format.js';
+import { term } from './glossary.js';
+import { laneOf, laneOfDoor, laneOfView, mark, nodeLink } from './views/parts.js';
+
+/** The tint of a step: that of the lane which it is in. @param {Snapshot} lab @param {Decision} step */
+function inkOf(lab, { node }) {
+  const [kind, name = ''] = (node ?? '').split(/\/(.*)/s);
+  if (kind === 'view') return laneOfView(lab, name);
+  if (kind === 'balancer') return laneOfDoor(lab, name);
+  const client = kind === 'agent' ? lab.agents.find((a) => a.name === name) : kind === 'user' ? lab.users.find((u) => u.name === name) : null;
+  return laneOf(lab, client?.network ?? null);
+}
+
+export function whyStrip() {
+  const title = h('p', { class: 'outcome' });
+  const list = h('ol', { class: 'strip-cards' });
+  const element = h('div', { class: 'why' }, title, list);
+  return {
+    element,
+    /** @param {Why} why @param {Snapshot} lab */
+    draw(why, lab) {
+      const words = JSON.stringify(why);
+      redo(title, words, () => [mark(why.ok ? 'up' : 'down'), h('strong', {}, visible(why.outcome)), ' ', h('span', { class: 'quiet' }, visible(why.title))]);
+      title.classList.toggle('is-bad', !why.ok);
+      redo(list, words, () => why.steps.map((step) => {
+        const { stage, node, text, why: reason, place, at_us: at, took_us: took, ok } = step;
+        const linked = node !== null && /^(agent|user|balancer|proxy)\//.test(node);
+        return h('li', { class: `why-card ${inkOf(lab, step)}${ok ? '' : ' is-wrong'}` },
+          h('p', { class: 'stage' }, term(stage), at === null ? null : h('time', {}, instant(at))),
+          h('p', { class: 'what' }, ok ? null : mark('down'), linked && node !== null ? nodeLink(node, text) : visible(text)),
+          h('p', { class: 'because' }, visible(reason)),
+          took === null ? null : h('p', { class: 'mono quiet' }, `took ${span(took)}`),
+          place === null ? null : h('p', { class: 'mono quiet place', title: visible(`${place.file}:${place.line}`) },
+            visible(`${place.file.split('/').slice(-2).join('/')}:${place.line}`)));
+      }));
+    },
+  };
+}
