@@ -353,6 +353,12 @@ test('a hidden page holds no stream, and takes up what it missed', { timeout: 60
   const opened = await open(browser, lab.url);
   const { page } = opened;
   await live(page);
+  // A page that has heard of no fact yet has nothing to take up.
+  const wire = await page.context().newCDPSession(page);
+  const heard = new Promise((resolve) => wire.on('Network.eventSourceMessageReceived',
+    ({ eventName }) => eventName === 'facts' && resolve(null)));
+  await wire.send('Network.enable');
+  await heard;
   /** @type {string[]} */
   const streams = [];
   page.on('request', (request) => request.url().includes('/api/facts') && streams.push(request.url()));
