@@ -19,8 +19,7 @@ use crate::closed::{Closed, OUTSTANDING, both_networks};
 use crate::data::{self, A, Draw, NXDOMAIN, ORIGIN, Questions};
 use crate::figures::{Goals, Table, largest, median, ratio};
 use crate::paced::{Fate, Stream, drive};
-use crate::process::Process;
-use crate::servers::{self, Data, Kind};
+use crate::servers::{self, Data, Kind, Server, Setting};
 use crate::throughput::reading;
 use crate::{Asked, Failed, check};
 
@@ -35,6 +34,9 @@ const ATTACK: f64 = 0.5;
 
 /// The honest client, of what the server can do.
 const HONEST: f64 = 0.02;
+
+/// The servers that are attacked: the peers show what the machine itself does to a client.
+const FLOODED: [Kind; 3] = [Kind::Twodoors, Kind::Nsd, Kind::Knot];
 
 /// Connections that the attacks over TCP hold open.
 const CONNECTIONS: usize = 5_000;
@@ -150,46 +152,129 @@ fn raise_descriptors() -> Result<(), Failed> {
     Ok(())
 }
 
-/// What the readings of this part share.
-struct Field<'a> {
-    server: SocketAddr,
-    process: &'a Process,
-    honest: &'a Questions,
+/// A server of this part, and at which rates it is asked: parts of what it can do itself.
+struct Field {
+    kind: Kind,
+    server: Server,
     honest_rate: f64,
     attack_rate: f64,
-    us: u64,
+    /// What it had in memory before the first attack, in MiB.
+    before: f64,
+    readings: Vec<Readings>,
 }
 
-impl Field<'_> {
-    /// Lets the honest client ask, beside an attack or alone; gives his fate and the memory's peak.
-    fn ask(&self, attack: Option<&Questions>) -> Result<(Fate, f64), Failed> {
-        let inside: Vec<Ipv4Addr> = (1..=4)
-            .map(|last| Ipv4Addr::new(127, 10, 1, last))
-            .collect();
-        let outside: Vec<Ipv4Addr> = (1..=4)
-            .map(|last| Ipv4Addr::new(127, 20, 1, last))
-            .collect();
-        let mut streams = vec![Stream::new(
-            self.server,
-            &inside,
-            self.honest_rate,
-            self.honest,
-        )?];
+/// What became of the honest client's questions, and what it cost.
+struct Seen {
+    honest: Fate,
+    /// Of the attack, the part that this client was too late to send.
+    unsent: f64,
+    /// The server's time, of the time that passed.
+    busy: f64,
+    /// The largest memory seen, in MiB.
+    peak: f64,
+}
+
+impl Field {
+    /// Starts a server and finds out what it can do.
+    fn start(
+        asked: &Asked,
+        setting: &Setting<'_>,
+        kind: Kind,
+        honest: &Questions,
+    ) -> Result<Self, Failed> {
+        let mut server = servers::start(setting, kind, Data::TwoViews)?;
+        check::two_views(&mut server, kind.views())?;
+        let mut client = Closed::new(server.address, &both_networks(), OUTSTANDING, honest)?;
+        let (tally, _) = reading(&mut client, &server.process, asked.reading)?;
+        let before = server.process.memory_mib();
+        Ok(Self {
+            kind,
+            server,
+            honest_rate: tally.rate() * HONEST,
+            attack_rate: tally.rate() * ATTACK,
+            before,
+            readings: ATTACKS.iter().map(|_| Readings::default()).collect(),
+        })
+    }
+
+    /// Lets the honest client ask for so many microseconds, beside an attack or alone.
+    fn ask(&self, honest: &Questions, attack: Option<&Questions>, us: u64) -> Result<Seen, Failed> {
+        let of = |net: u8| -> Vec<Ipv4Addr> {
+            (1..=4)
+                .map(|last| Ipv4Addr::new(127, net, 1, last))
+                .collect()
+        };
+        let address = self.server.address;
+        let mut streams = vec![Stream::new(address, &of(10), self.honest_rate, honest)?];
         if let Some(questions) = attack {
-            let stream = Stream::new(self.server, &outside, self.attack_rate, questions)?;
-            streams.push(stream);
+            streams.push(Stream::new(address, &of(20), self.attack_rate, questions)?);
         }
-        let mut peak: f64 = 0.0;
-        let mut looked = 0;
+        let (mut peak, mut looked) = (0.0_f64, 0);
+        let cpu = self.server.process.cpu_us()?;
         let done = |now: u64| {
             if now > looked + 100_000 {
                 looked = now;
-                peak = peak.max(self.process.memory_mib());
+                peak = peak.max(self.server.process.memory_mib());
             }
-            now > self.us
+            now > us
         };
         let fates = drive(&mut streams, done, &mut |_| {})?;
-        Ok((*fates.first().ok_or("nothing was asked")?, peak))
+        let unsent = fates
+            .get(1)
+            .map_or(0.0, |fate| fate.skipped / (fate.skipped + fate.sent as f64));
+        Ok(Seen {
+            honest: *fates.first().ok_or("nothing was asked")?,
+            unsent,
+            busy: (self.server.process.cpu_us()? - cpu) / us as f64,
+            peak,
+        })
+    }
+
+    /// Takes one reading: without an attack, then with it.
+    fn read(
+        &mut self,
+        place: usize,
+        honest: &Questions,
+        attack: Option<&Questions>,
+        us: u64,
+    ) -> Result<(), Failed> {
+        let quiet = self.ask(honest, None, us)?;
+        let (seen, opened) = if attack.is_some() {
+            (self.ask(honest, attack, us)?, 0)
+        } else {
+            let dribble = ATTACKS[place] == Attack::SlowTcp;
+            let connections = Connections::start(self.server.address, dribble);
+            let seen = self.ask(honest, None, us)?;
+            (seen, connections.opened.load(Ordering::Relaxed))
+        };
+        let readings = &mut self.readings[place];
+        let us_of = |fate: Fate| u32::try_from(fate.p99_us).map(f64::from);
+        readings.quiet.push(us_of(quiet.honest)?);
+        readings.p99.push(us_of(seen.honest)?);
+        readings.lost += seen.honest.lost;
+        readings.sent += seen.honest.sent;
+        readings.unsent.push(seen.unsent);
+        readings.busy.push(seen.busy);
+        readings.peak.push(seen.peak);
+        readings.opened += opened;
+        Ok(())
+    }
+
+    /// Adds the rows of this server to the table.
+    fn rows(&self, table: &mut Table) {
+        for (attack, readings) in ATTACKS.iter().zip(&self.readings) {
+            table.row(vec![
+                format!("{}, {}", self.kind.name(), attack.name()),
+                format!("{:.0}", median(&readings.quiet)),
+                format!("{:.0}", median(&readings.p99)),
+                format!("{:.2}", readings.over()),
+                format!("{} of {}", readings.lost, readings.sent),
+                format!("{:.0}", 100.0 * median(&readings.busy)),
+                format!("{:.0}", 100.0 * median(&readings.unsent)),
+                format!("{:.0}", largest(&readings.peak)),
+                readings.opened.to_string(),
+            ]);
+        }
     }
 }
 
@@ -200,14 +285,26 @@ struct Readings {
     p99: Vec<f64>,
     lost: u64,
     sent: u64,
+    unsent: Vec<f64>,
+    busy: Vec<f64>,
     peak: Vec<f64>,
     opened: usize,
 }
 
+impl Readings {
+    /// Gives the p99 under the attack, of that without.
+    fn over(&self) -> f64 {
+        ratio(&self.p99, &self.quiet)
+    }
+}
+
 pub(crate) fn measure(asked: &Asked, folder: &Path) -> Result<Goals, Failed> {
     let mut goals = Goals::default();
-    let Some(setting) = asked.alone(folder) else {
-        return Ok(goals);
+    let kinds = asked.servers(&FLOODED);
+    let setting = Setting {
+        folder,
+        twodoors: &asked.twodoors,
+        pinned: true,
     };
     raise_descriptors()?;
     servers::write_zones(folder, Data::TwoViews)?;
@@ -219,91 +316,71 @@ pub(crate) fn measure(asked: &Asked, folder: &Path) -> Result<Goals, Failed> {
         let label = format!("r{:08x}{:08x}", draw.below(u32::MAX), draw.below(u32::MAX));
         random.ask(&format!("{label}.{ORIGIN}"), A, NXDOMAIN);
     }
-    let mut server = servers::start(&setting, Kind::Twodoors, Data::TwoViews)?;
-    check::two_views(&mut server, Kind::Twodoors.views())?;
-    let mut client = Closed::new(server.address, &both_networks(), OUTSTANDING, &honest)?;
-    let (tally, _) = reading(&mut client, &server.process, asked.reading)?;
-    drop(client);
-    let field = Field {
-        server: server.address,
-        process: &server.process,
-        honest: &honest,
-        honest_rate: tally.rate() * HONEST,
-        attack_rate: tally.rate() * ATTACK,
-        us: asked.reading,
-    };
-    let before = server.process.memory_mib();
-    let mut all: Vec<Readings> = ATTACKS.iter().map(|_| Readings::default()).collect();
+    let mut fields = Vec::new();
+    for kind in kinds {
+        let field = Field::start(asked, &setting, kind, &honest)?;
+        println!(
+            "{}: {:.0} questions a second from the honest client, attacks over UDP at {:.0}; {:.0} \
+             MiB before",
+            kind.name(),
+            field.honest_rate,
+            field.attack_rate,
+            field.before,
+        );
+        fields.push(field);
+    }
     for _ in 0..asked.rounds {
-        let mut order = [0, 1, 2, 3];
+        let mut order: Vec<_> = (0..fields.len() * ATTACKS.len()).collect();
         draw.shuffle(&mut order);
-        for place in order {
-            let readings = &mut all[place];
-            let (quiet, _) = field.ask(None)?;
-            let attack = ATTACKS[place];
-            let (fate, peak) = match attack {
-                Attack::Malformed => field.ask(Some(&malformed))?,
-                Attack::RandomSubdomains => field.ask(Some(&random))?,
-                Attack::SlowTcp | Attack::IdleConnections => {
-                    let dribble = attack == Attack::SlowTcp;
-                    let connections = Connections::start(server.address, dribble);
-                    let asked = field.ask(None)?;
-                    readings.opened += connections.opened.load(Ordering::Relaxed);
-                    asked
-                }
+        for one in order {
+            let place = one % ATTACKS.len();
+            let questions = match ATTACKS[place] {
+                Attack::Malformed => Some(&malformed),
+                Attack::RandomSubdomains => Some(&random),
+                Attack::SlowTcp | Attack::IdleConnections => None,
             };
-            readings.quiet.push(f64::from(u32::try_from(quiet.p99_us)?));
-            readings.p99.push(f64::from(u32::try_from(fate.p99_us)?));
-            readings.lost += fate.lost;
-            readings.sent += fate.sent;
-            readings.peak.push(peak);
+            fields[one / ATTACKS.len()].read(place, &honest, questions, asked.reading)?;
         }
     }
-    // After all of it the answers are still right.
-    check::two_views(&mut server, Kind::Twodoors.views())?;
-    println!(
-        "{:.0} questions a second from the honest client, attacks over UDP at {:.0}; {before:.0} MiB \
-         before\n",
-        tally.rate() * HONEST,
-        tally.rate() * ATTACK,
-    );
     let mut table = Table::new(&[
-        "attack",
+        "server, attack",
         "p99 us quiet",
         "p99 us",
         "ratio",
         "lost",
-        "of",
+        "server busy %",
+        "attack unsent %",
         "peak MiB",
         "connections",
     ]);
-    for (attack, readings) in ATTACKS.iter().zip(&all) {
-        let (over, peak) = (
-            ratio(&readings.p99, &readings.quiet),
-            largest(&readings.peak),
-        );
-        table.row(vec![
-            attack.name().to_owned(),
-            format!("{:.0}", median(&readings.quiet)),
-            format!("{:.0}", median(&readings.p99)),
-            format!("{over:.2}"),
-            readings.lost.to_string(),
-            readings.sent.to_string(),
-            format!("{peak:.0}"),
-            readings.opened.to_string(),
-        ]);
-        let name = attack.name();
+    for field in &fields {
+        field.rows(&mut table);
+    }
+    println!("\n{}", table.text());
+    for field in fields {
+        // After all of it the answers are still right.
+        check::right(field.server.address, field.kind.views())
+            .map_err(|error| format!("{}: {error}", field.kind.name()))?;
+        if field.kind == Kind::Twodoors {
+            note(&field, &mut goals);
+        }
+        field.server.process.stop()?;
+    }
+    Ok(goals)
+}
+
+/// Holds the server under test against its goals.
+fn note(field: &Field, goals: &mut Goals) {
+    for (attack, readings) in ATTACKS.iter().zip(&field.readings) {
+        let (name, over) = (attack.name(), readings.over());
         goals.note(
             over <= P99_OVER_QUIET,
             format!("{name}: p99 {over:.2} of the quiet one, at most {P99_OVER_QUIET}"),
         );
-        let grown = peak - before;
+        let grown = largest(&readings.peak) - field.before;
         goals.note(
             grown <= GROWN_MIB,
             format!("{name}: {grown:.0} MiB more, at most {GROWN_MIB}"),
         );
     }
-    println!("{}", table.text());
-    server.process.stop()?;
-    Ok(goals)
 }
