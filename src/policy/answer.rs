@@ -15,6 +15,7 @@ mod faulty;
 mod homes;
 mod hosts;
 mod kept;
+mod left;
 mod reason;
 mod rules;
 mod scope;
@@ -22,8 +23,6 @@ mod section;
 #[cfg(test)]
 mod tests;
 mod tried;
-
-use std::cmp::Reverse;
 
 use hickory_proto::op::{OpCode, ResponseCode};
 use hickory_proto::rr::{DNSClass, RecordType};
@@ -34,11 +33,11 @@ use crate::model::id::Generation;
 use crate::model::time::Span;
 
 use self::hosts::{glue, hosts, targets};
+use self::left::{Asker, Order};
 use super::cookie::Worth;
 use super::name::{Key, Name};
 use super::view::{Selected, Selector};
 use super::zone::{Found, Node, Set, Zone, lookup};
-use crate::model::network::{Mode, Verdict, judge, judge_longest};
 use crate::model::topology::Miss;
 
 pub use self::diff::{CHANGES_MAX, Change, Contents, Difference, Fate, Group, Reach, Words, diff};
@@ -233,13 +232,6 @@ fn without_cookie(rules: &Rules, question: &Question) -> Option<(ResponseCode, S
     }
     // RFC 7873 section 5.4.
     (question.count == 0).then_some((ResponseCode::NoError, Step::CookieOnly))
-}
-
-/// Who asks, where another view may have to be found.
-#[derive(Clone, Copy, Debug)]
-struct Asker {
-    source: std::net::IpAddr,
-    destination: std::net::IpAddr,
 }
 
 impl<'r> Answer<'r> {
@@ -475,7 +467,11 @@ impl<'r> Answer<'r> {
     ) -> Option<(&'r View, &'r Zone)> {
         let next = match miss {
             Miss::Nxdomain => None,
-            Miss::Public => self.next_with(view, asker, key, record_type),
+            Miss::Public => {
+                let (views, selector) = (self.views, self.selector);
+                let order = Order { views, selector };
+                asker.and_then(|asker| order.next(view, asker, key, record_type))
+            }
             Miss::Refuse => {
                 self.rcode = ResponseCode::Refused;
                 self.authoritative = false;
@@ -491,55 +487,6 @@ impl<'r> Answer<'r> {
             next: next.map(|(next, _)| &next.name),
         });
         next
-    }
-
-    /// Finds the next view, in order, that lets the asker in and has a zone for a name.
-    fn next_with(
-        &self,
-        view: &'r View,
-        asker: Option<Asker>,
-        key: &Key,
-        record_type: RecordType,
-    ) -> Option<(&'r View, &'r Zone)> {
-        let asker = asker?;
-        let lets_in = |view: &View| {
-            let in_list = |list, address| matches!(judge(list, address), Verdict::Allowed(_));
-            in_list(&view.match_clients, asker.source)
-                && (view.match_destinations.is_empty()
-                    || in_list(&view.match_destinations, asker.destination.to_canonical()))
-        };
-        let place = self.views.iter().position(|one| std::ptr::eq(one, view))?;
-        if self.selector.mode() == Mode::LongestPrefix {
-            return self.next_wider(place, asker, key, record_type);
-        }
-        let later = self.views[place + 1..].iter();
-        let mut later = later.filter(|view| lets_in(view));
-        later.find_map(|view| Some((view, view.held_for(key, record_type)?.0)))
-    }
-
-    /// Finds the view of the next shorter prefix that lets the asker in and has a zone for a name;
-    /// the order of the file decides between equals, as it does for the first choice.
-    fn next_wider(
-        &self,
-        place: usize,
-        asker: Asker,
-        key: &Key,
-        record_type: RecordType,
-    ) -> Option<(&'r View, &'r Zone)> {
-        let lists = self.selector.lists().enumerate();
-        let open = lists.filter(|(_, lists)| lists.take(asker.destination));
-        let mut ranked: Vec<(Reverse<u8>, usize)> = open
-            .filter_map(|(view, lists)| {
-                let (verdict, length) = judge_longest(lists.clients, asker.source);
-                matches!(verdict, Verdict::Allowed(_)).then_some((Reverse(length), view))
-            })
-            .collect();
-        ranked.sort_unstable();
-        // A view that a fault chose may let in others only; then all are asked but itself.
-        let own = ranked.iter().position(|(_, view)| *view == place);
-        let later = ranked.into_iter().skip(own.map_or(0, |own| own + 1));
-        let mut later = later.filter_map(|(_, view)| self.views.get(view));
-        later.find_map(|view| Some((view, view.held_for(key, record_type)?.0)))
     }
 
     /// Fills the sections for the last name of a chain.

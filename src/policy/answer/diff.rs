@@ -4,8 +4,8 @@
 //! pair of zones that does not say the same the shortest list of client prefixes that are answered
 //! from it, with the record sets before and after. The text of the files is not compared: what
 //! answers the same is the same. A zone that is there twice is compared once, however many views
-//! share it. What a zone leaves to other views (`miss: public`) is not followed there: those views'
-//! own clients are told of their changes.
+//! share it. What a zone leaves to other views (`miss: public`) is followed there for each client:
+//! the zones that are asked in turn are compared as the one that they are to him.
 
 mod clients;
 mod contents;
@@ -25,7 +25,10 @@ use crate::policy::name::Key;
 use crate::policy::partition::cover;
 use crate::policy::zone::Zone;
 
+use super::left::{Asker, Order};
 use super::{Rules, View};
+
+use self::clients::Class;
 
 pub use self::contents::{CHANGES_MAX, Change, Contents, Fate, Reach, Words};
 
@@ -74,20 +77,37 @@ impl Difference {
         };
         let names = compared.names(old, new);
         let mut groups: Vec<Option<Clients>> = Vec::new();
-        // Pairs of views come back with every interval.
-        let mut pairs: BTreeMap<(Option<usize>, Option<usize>), Vec<usize>> = BTreeMap::new();
-        clients::classes(&old.selector, &new.selector, |first, last, from, to| {
-            let own = pairs.entry((from, to)).or_insert_with(|| {
-                let views = (from.map(|at| &old.views[at]), to.map(|at| &new.views[at]));
-                compared.views(views.0, views.1)
-            });
-            for place in own {
+        let mut add = |places: &[usize], class: Class| {
+            for place in places {
                 if groups.len() <= *place {
                     groups.resize_with(*place + 1, || None);
                 }
                 let clients = groups[*place].get_or_insert_default();
-                clients.views.insert((from, to));
-                clients.ranges.push((first, last));
+                clients.views.insert((class.from, class.to));
+                clients.ranges.push((class.first, class.last));
+            }
+        };
+        let orders = [Order::of(old), Order::of(new)];
+        let sources = clients::sources(&old.selector, &new.selector);
+        // Pairs of views come back with every interval.
+        let mut pairs: BTreeMap<(Option<usize>, Option<usize>), Vec<usize>> = BTreeMap::new();
+        clients::classes(&old.selector, &new.selector, |class| {
+            let from = class.from.map(|at| &old.views[at]);
+            let to = class.to.map(|at| &new.views[at]);
+            if [from, to].into_iter().flatten().any(View::leaves_names) {
+                for piece in clients::pieces(class, &sources) {
+                    let asker = Asker {
+                        source: piece.first,
+                        destination: piece.destination,
+                    };
+                    add(&compared.views(orders, [from, to], Some(asker)), piece);
+                }
+            } else {
+                let own = pairs.entry((class.from, class.to));
+                add(
+                    own.or_insert_with(|| compared.views(orders, [from, to], None)),
+                    class,
+                );
             }
         });
         let mut counted = Vec::new();
@@ -152,35 +172,51 @@ struct Clients {
     ranges: Vec<(IpAddr, IpAddr)>,
 }
 
-/// Two zones by where they are kept, 0 for none, and the key of the apex below which they are asked.
-type Pair = (usize, usize, Box<[u8]>);
+/// The zones asked in turn, by where they are kept, before and after, and the key of the apex below
+/// which they are asked.
+type Pair = (Vec<usize>, Vec<usize>, Box<[u8]>);
 
 /// Pairs of zones that were compared.
 struct Compared {
-    /// Which contents came of two zones below an apex; `None` when they say the same.
+    /// Which contents came of the zones below an apex; `None` when they say the same.
     zones: BTreeMap<Pair, Option<usize>>,
     contents: Vec<Contents>,
 }
 
 impl Compared {
-    /// Compares what two views serve; gives the places of what differs.
-    fn views(&mut self, old: Option<&View>, new: Option<&View>) -> Vec<usize> {
-        let both = [old, new].into_iter().flatten();
+    /// Compares what two views serve, and what they leave to others of what this client asks; gives
+    /// the places of what differs.
+    fn views(
+        &mut self,
+        orders: [Order<'_>; 2],
+        views: [Option<&View>; 2],
+        asker: Option<Asker>,
+    ) -> Vec<usize> {
+        let both = views.into_iter().flatten();
         let apexes: BTreeMap<&[u8], &Key> = both
             .flat_map(View::zones)
             .map(|zone| (zone.key().whole(), zone.key()))
             .collect();
         let apexes = apexes.into_values();
         apexes
-            .filter_map(|apex| self.zone(old, new, apex))
+            .filter_map(|apex| {
+                let zones = |side: usize| {
+                    let view = views[side];
+                    view.map_or_else(Vec::new, |view| orders[side].zones(view, asker, apex))
+                };
+                self.zones(&zones(0), &zones(1), apex)
+            })
             .collect()
     }
 
-    /// Compares what two views say at and below an apex.
-    fn zone(&mut self, old: Option<&View>, new: Option<&View>, apex: &Key) -> Option<usize> {
-        let (old, new) = (speaker(old, apex), speaker(new, apex));
-        let address = |zone: Option<&Zone>| zone.map_or(0, |zone| std::ptr::from_ref(zone).addr());
-        let key = (address(old), address(new), apex.whole().into());
+    /// Compares what zones say that are asked in turn, at and below an apex.
+    fn zones(&mut self, old: &[&Zone], new: &[&Zone], apex: &Key) -> Option<usize> {
+        let addresses = |zones: &[&Zone]| -> Vec<usize> {
+            let each = zones.iter();
+            each.map(|zone| std::ptr::from_ref::<Zone>(zone).addr())
+                .collect()
+        };
+        let key = (addresses(old), addresses(new), apex.whole().into());
         if key.0 == key.1 {
             return None;
         }
@@ -206,20 +242,17 @@ impl Compared {
             .map(|view| (find(old, &view.name), Some(view)))
             .chain(gone.map(|view| (Some(view), None)));
         let mut names = BTreeSet::new();
+        let orders = [Order::of(old), Order::of(new)];
         for (from, to) in pairs {
             let Some(view) = to.or(from) else { continue };
-            for place in self.views(from, to) {
+            // Of its own zones: names that it leaves to other views are told as theirs.
+            for place in self.views(orders, [from, to], None) {
                 let owners = self.contents[place].owners();
                 names.extend(owners.map(|owner| format!("{}/{owner}", view.name)));
             }
         }
         names
     }
-}
-
-/// Finds the zone of a view that speaks for a name.
-fn speaker<'r>(view: Option<&'r View>, apex: &Key) -> Option<&'r Zone> {
-    view?.zone_for(apex, hickory_proto::rr::RecordType::SOA)
 }
 
 /// Gives what chooses among the views and differs.

@@ -253,6 +253,11 @@ impl View {
         zones.map(|held| (held.zone.origin(), held.miss))
     }
 
+    /// Tells whether a zone of it leaves names that it lacks to other views.
+    pub(super) fn leaves_names(&self) -> bool {
+        self.zones.iter().any(|held| held.miss == Miss::Public)
+    }
+
     /// Gives the same view with another zone in the place of the one with the same apex.
     pub(super) fn with_zone(&self, zone: Arc<Zone>) -> Self {
         let mut view = self.clone();

@@ -7,13 +7,24 @@ use crate::model::topology::Share;
 use crate::policy::partition::{Partition, Stretch};
 use crate::policy::view::Selector;
 
+/// Clients who get the same view, before and after.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Class {
+    /// The first of them.
+    pub(super) first: IpAddr,
+    /// The last of them.
+    pub(super) last: IpAddr,
+    /// One of the addresses at which they ask.
+    pub(super) destination: IpAddr,
+    /// Their view before, by index.
+    pub(super) from: Option<usize>,
+    /// Their view now.
+    pub(super) to: Option<usize>,
+}
+
 /// Calls `each` with every range of clients and the views that answer it, before and after. Where
 /// the view depends on the destination, ranges come once for each combination of partitions.
-pub(super) fn classes(
-    old: &Selector,
-    new: &Selector,
-    mut each: impl FnMut(IpAddr, IpAddr, Option<usize>, Option<usize>),
-) {
+pub(super) fn classes(old: &Selector, new: &Selector, mut each: impl FnMut(Class)) {
     let mut seen: Vec<(*const Partition, *const Partition)> = Vec::new();
     for destination in destinations(old, new) {
         let both = old.partition(destination).zip(new.partition(destination));
@@ -24,21 +35,23 @@ pub(super) fn classes(
             continue;
         }
         seen.push(pair);
-        overlay(old, new, &mut each);
+        overlay(old, new, destination, &mut each);
     }
 }
 
-fn overlay(
-    old: &Partition,
-    new: &Partition,
-    each: &mut impl FnMut(IpAddr, IpAddr, Option<usize>, Option<usize>),
-) {
+fn overlay(old: &Partition, new: &Partition, destination: IpAddr, each: &mut impl FnMut(Class)) {
     let (mut old, mut new) = (old.stretches(), new.stretches());
     let (mut from, mut to): (Option<Stretch>, Option<Stretch>) = (old.next(), new.next());
     // Both hold every address once and in order, so they end together.
     while let (Some(a), Some(b)) = (from, to) {
         let last = a.last.min(b.last);
-        each(a.first.max(b.first), last, a.view, b.view);
+        each(Class {
+            first: a.first.max(b.first),
+            last,
+            destination,
+            from: a.view,
+            to: b.view,
+        });
         if a.last == last {
             from = old.next();
         }
@@ -46,6 +59,33 @@ fn overlay(
             to = new.next();
         }
     }
+}
+
+/// Gives the addresses at which some list lets in others than just before: those where a range
+/// begins, and where it has ended; sorted.
+pub(super) fn sources(old: &Selector, new: &Selector) -> Vec<IpAddr> {
+    let mut all = Vec::new();
+    for lists in old.lists().chain(new.lists()) {
+        edges(lists.clients, &mut all);
+    }
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+/// Cuts a class where lists begin and end, so that each piece gets the same next view.
+pub(super) fn pieces(class: Class, sources: &[IpAddr]) -> impl Iterator<Item = Class> {
+    let from = sources.partition_point(|edge| *edge <= class.first);
+    let to = sources.partition_point(|edge| *edge <= class.last);
+    let inner = sources.get(from..to).unwrap_or_default();
+    let firsts = std::iter::once(class.first).chain(inner.iter().copied());
+    let lasts = inner.iter().filter_map(|edge| before(*edge));
+    let lasts = lasts.chain(std::iter::once(class.last));
+    firsts.zip(lasts).map(move |(first, last)| Class {
+        first,
+        last,
+        ..class
+    })
 }
 
 /// Gives an address of each set of destinations that may choose other views: those where a range of
@@ -81,6 +121,14 @@ fn next(address: IpAddr) -> Option<IpAddr> {
     match address {
         IpAddr::V4(four) => Some(Ipv4Addr::from_bits(four.to_bits().checked_add(1)?).into()),
         IpAddr::V6(six) => Some(Ipv6Addr::from_bits(six.to_bits().checked_add(1)?).into()),
+    }
+}
+
+/// Gives the next lower address of the family.
+fn before(address: IpAddr) -> Option<IpAddr> {
+    match address {
+        IpAddr::V4(four) => Some(Ipv4Addr::from_bits(four.to_bits().checked_sub(1)?).into()),
+        IpAddr::V6(six) => Some(Ipv6Addr::from_bits(six.to_bits().checked_sub(1)?).into()),
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use hickory_proto::rr::RecordType;
 
 use crate::policy::name::{Key, Name};
-use crate::policy::zone::{Node, Set, Zone, data_words, type_word};
+use crate::policy::zone::{Found, Node, Set, Zone, data_words, lookup, type_word};
 
 /// How many changes of one pair of zones are kept; the rest is counted.
 pub const CHANGES_MAX: usize = 10_000;
@@ -113,10 +113,14 @@ impl Contents {
     }
 }
 
-/// Compares what two zones say at and below an apex, which one of them has; `None` when they say the
-/// same.
-pub(super) fn compare(old: Option<&Zone>, new: Option<&Zone>, apex: &Key) -> Option<Contents> {
-    let is_own = |zone: Option<&Zone>| zone.is_some_and(|zone| zone.key().whole() == apex.whole());
+/// Compares what zones say at and below an apex, which one of them has; `None` when they say the
+/// same. Before and after, the zones are those that are asked in turn: what one lacks is left to the
+/// next.
+pub(super) fn compare(old: &[&Zone], new: &[&Zone], apex: &Key) -> Option<Contents> {
+    let is_own = |zones: &[&Zone]| {
+        let own = zones.first();
+        own.is_some_and(|zone| zone.key().whole() == apex.whole())
+    };
     let mut comparison = Comparison {
         old,
         new,
@@ -155,8 +159,8 @@ pub(super) fn compare(old: Option<&Zone>, new: Option<&Zone>, apex: &Key) -> Opt
 }
 
 struct Comparison<'z> {
-    old: Option<&'z Zone>,
-    new: Option<&'z Zone>,
+    old: &'z [&'z Zone],
+    new: &'z [&'z Zone],
     apex: &'z Key,
     found: Vec<(Name, Change)>,
     more: usize,
@@ -166,22 +170,22 @@ struct Comparison<'z> {
 impl<'z> Comparison<'z> {
     fn run(&mut self) {
         let (old, new) = (self.old, self.new);
-        for (zone, other, is_old) in [(old, new, true), (new, old, false)] {
-            let Some(zone) = zone else { continue };
-            // A zone above the apex says more than what is asked here.
-            let is_wider = zone.key().whole() != self.apex.whole();
-            for node in zone.nodes() {
-                let name = node.name();
-                let key = Key::new(&name);
-                if is_wider && !key.is_under(self.apex) {
-                    continue;
-                }
-                let twin = other.and_then(|other| other.node(&key));
-                match (is_old, twin) {
-                    (true, twin) => self.names(&name, &key, Some(node), twin),
-                    (false, None) => self.names(&name, &key, None, Some(node)),
-                    // Compared from the other side.
-                    (false, Some(_)) => {}
+        for (zones, others, is_old) in [(old, new, true), (new, old, false)] {
+            for (place, zone) in zones.iter().enumerate() {
+                // A zone above the apex says more than what is asked here.
+                let is_wider = zone.key().whole() != self.apex.whole();
+                for node in zone.nodes() {
+                    let name = node.name();
+                    let key = Key::new(&name);
+                    if is_wider && !key.is_under(self.apex) || !reaches(&zones[..place], &key) {
+                        continue;
+                    }
+                    match (is_old, heard(others, &key)) {
+                        (true, twin) => self.names(&name, &key, Some(node), twin),
+                        (false, None) => self.names(&name, &key, None, Some(node)),
+                        // Compared from the other side.
+                        (false, Some(_)) => {}
+                    }
                 }
             }
         }
@@ -191,7 +195,7 @@ impl<'z> Comparison<'z> {
     fn names(&mut self, name: &Name, key: &Key, old: Option<Node<'z>>, new: Option<Node<'z>>) {
         if is_same(old, new) {
             let (before, after) = (old.is_some(), new.is_some());
-            let both_zones = self.old.is_some() && self.new.is_some();
+            let both_zones = !self.old.is_empty() && !self.new.is_empty();
             if before != after && both_zones {
                 let empty = |there: bool| there.then(Words::default);
                 self.add(name, key, None, (empty(before), empty(after)));
@@ -247,11 +251,11 @@ impl<'z> Comparison<'z> {
 
     fn reach(&self, name: &Name, key: &Key, record_type: Option<RecordType>) -> Reach {
         let at_apex = key.whole() == self.apex.whole();
-        let both = [self.old, self.new];
-        let cut = |zone: &Zone| zone.is_cut_off(key);
+        let both = || self.old.iter().chain(self.new);
+        let mut cut = both().map(|zone| zone.is_cut_off(key));
         if record_type == Some(RecordType::NS) && !at_apex {
             Reach::Delegation
-        } else if record_type != Some(RecordType::DS) && both.into_iter().flatten().any(cut) {
+        } else if record_type != Some(RecordType::DS) && cut.any(|cut| cut) {
             Reach::Glue
         } else if name.labels().next() == Some(b"*") {
             Reach::Wildcard
@@ -261,6 +265,30 @@ impl<'z> Comparison<'z> {
             Reach::Own
         }
     }
+}
+
+/// Finds what is heard of a name from zones that are asked in turn.
+fn heard<'z>(zones: &'z [&'z Zone], key: &Key) -> Option<Node<'z>> {
+    for (place, zone) in zones.iter().enumerate() {
+        if let Some(node) = zone.node(key) {
+            return Some(node);
+        }
+        // The last zone leaves nothing to anybody.
+        if place + 1 < zones.len() && !leaves(zone, key) {
+            return None;
+        }
+    }
+    None
+}
+
+/// Tells whether a question for a name gets past all of these zones.
+fn reaches(zones: &[&Zone], key: &Key) -> bool {
+    zones.iter().all(|zone| leaves(zone, key))
+}
+
+/// Tells whether a zone lacks a name: no record, nothing below it, no wildcard, cut or DNAME above.
+fn leaves(zone: &Zone, key: &Key) -> bool {
+    matches!(lookup(zone, key, RecordType::SOA), Found::NoName { .. })
 }
 
 /// Tells whether two names own the same; nearly all do, and in the same order.

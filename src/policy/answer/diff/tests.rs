@@ -37,7 +37,7 @@ fn element(text: &str) -> Element {
 }
 
 /// A view: its name, its list, and its zones by origin with the lines after the SOA, which begin
-/// with the serial.
+/// with the serial. A zone whose origin is followed by `public` leaves what it lacks to other views.
 type ViewOf<'a> = (&'a str, &'a [&'a str], &'a [(&'a str, &'a str)]);
 
 fn rules(views: &[ViewOf<'_>]) -> Rules {
@@ -51,6 +51,11 @@ fn rules(views: &[ViewOf<'_>]) -> Rules {
         zones: zones
             .iter()
             .map(|(origin, text)| {
+                let leaving = origin.strip_suffix(" public");
+                let (origin, miss) = match leaving {
+                    Some(origin) => (origin, Miss::Public),
+                    None => (*origin, Miss::Nxdomain),
+                };
                 // Equal zones are one file, as views that share a zone name it.
                 let text = format!("{origin} {text}");
                 let known = files.iter().find(|(known, _)| *known == text);
@@ -67,9 +72,9 @@ fn rules(views: &[ViewOf<'_>]) -> Rules {
                 );
                 texts.insert(file.clone(), text);
                 ZoneSource {
-                    origin: (*origin).to_owned(),
+                    origin: origin.to_owned(),
                     file,
-                    miss: Miss::Nxdomain,
+                    miss,
                 }
             })
             .collect(),
@@ -250,6 +255,55 @@ fn a_zone_that_views_share_is_compared_once() {
     assert_eq!(prefixes, ["10.0.0.0/11", "10.32.0.0/12", "10.48.0.0/15"]);
 }
 
+#[test]
+fn what_a_view_leaves_to_another_changes_for_its_clients_too() {
+    let views = |miss: &str, public: &str| {
+        let public = format!("1\n{public}");
+        rules(&[
+            (
+                "in",
+                &["10.0.0.0/9"],
+                &[(miss, "1\nwww A 10.0.0.1\n*.w A 10.0.0.2\n")],
+            ),
+            ("far", &["10.64.0.0/10"], &[("other.", "1\n")]),
+            ("out", &["!10.1.0.0/16", "any"], &[("example.", &public)]),
+        ])
+    };
+    let (public, own) = ("example. public", "example.");
+    let text = "www A 192.0.2.1\na.w A 192.0.2.2\nshop A 192.0.2.3\n";
+    let before = views(public, text);
+    // Who is not let into the view that is left with the name has no part in it; what the first
+    // view has, by a wildcard too, stays.
+    let moved = "www A 192.0.2.9\na.w A 192.0.2.9\nshop A 192.0.2.9\n";
+    let difference = Difference::between(&before, &views(public, moved));
+    let groups = told(&difference);
+    let shop = "shop.example. A: 300 192.0.2.3 became 300 192.0.2.9";
+    assert_eq!(groups.len(), 2, "{groups:?}");
+    assert!(
+        groups[0].starts_with("0.0.0.0/5 8.0.0.0/7 10.128.0.0/9 "),
+        "{groups:?}"
+    );
+    assert_eq!(
+        groups[1],
+        format!(
+            "10.0.0.0/16 10.2.0.0/15 10.4.0.0/14 10.8.0.0/13 10.16.0.0/12 10.32.0.0/11 10.64.0.0/10: example. Changed {shop}"
+        )
+    );
+    assert!(
+        groups[0].contains(shop) && groups[0].contains("a.w.example."),
+        "{groups:?}"
+    );
+    // The twin: a view that keeps what it lacks.
+    let difference = Difference::between(&views(own, text), &views(own, moved));
+    assert_eq!(told(&difference).len(), 1);
+    // To leave them or not makes names come and go, and counts.
+    let difference = Difference::between(&views(own, text), &before);
+    let groups = told(&difference);
+    assert_eq!(groups.len(), 1, "{groups:?}");
+    assert!(groups[0].ends_with("example. Changed shop.example. A: none became 300 192.0.2.3"));
+    assert_eq!(difference.four.to_string(), "0.193787%");
+}
+
 /// What a client is told, without the serial.
 fn asked(rules: &Rules, client: IpAddr, name: &str, record_type: RecordType) -> String {
     let question = Question {
@@ -323,7 +377,8 @@ fn drawn(seed: u64, purpose: &str) -> Rules {
     let parts: Vec<_> = (0..count as u64)
         .map(|n| {
             let zone = ZONES[draw(2 * n + 2, ZONES.len())];
-            (LISTS[draw(2 * n + 1, LISTS.len())], [("example.", zone)])
+            let origin = ["example.", "example. public"][draw(n + 100, 2)];
+            (LISTS[draw(2 * n + 1, LISTS.len())], [(origin, zone)])
         })
         .collect();
     let views: Vec<ViewOf<'_>> = names
