@@ -257,7 +257,6 @@ impl Builder {
 
     /// Puts the records of one node into sets.
     fn fill(&mut self, node: u32, own: &[u32], waiting: &[Waiting]) {
-        self.store.begin_sets(node);
         if let [only] = own {
             let only = &waiting[*only as usize];
             self.store

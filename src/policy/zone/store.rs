@@ -6,6 +6,7 @@
 //! and line take about seventy bytes each.
 
 mod node;
+mod table;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,17 +15,13 @@ use hickory_proto::rr::RecordType;
 
 use crate::policy::name::{Key, Name};
 
+use self::table::{Free, Hash, Table};
+
 pub(super) use self::node::Above;
 pub use self::node::{Item, Node, Set};
 
 /// No node: above the apex.
 const NONE: u32 = u32::MAX;
-
-/// How full the table of nodes is at most, in eighths.
-const FULL_EIGHTHS: usize = 6;
-
-/// How many places the table has at first; always a power of two.
-const TABLE_MIN: usize = 64;
 
 /// The node has NS records and is not the apex.
 pub(super) const CUT: u8 = 1;
@@ -36,6 +33,11 @@ pub(super) const DNAME: u8 = 4;
 const CASED: u8 = 8;
 /// The data of its first set is an address, and stands in the set itself.
 const ADDRESS: u8 = 16;
+/// Its label stands in the node itself.
+const SHORT: u8 = 32;
+
+/// How many octets a label in its node has at most.
+const SHORT_MAX: usize = 8;
 
 /// The tables.
 #[derive(Debug, Default)]
@@ -43,16 +45,14 @@ pub(super) struct Store {
     nodes: Vec<NodeEntry>,
     sets: Vec<SetEntry>,
     records: Vec<RecordEntry>,
-    /// A length, the label in lower case, and as it was written where that differs.
+    /// Of nodes that are not [`SHORT`]: a length, the label in lower case, and as it was written where
+    /// that differs.
     labels: Vec<u8>,
     /// A length of two octets, and the data in wire form.
     data: Vec<u8>,
     files: Vec<Arc<Path>>,
-    /// Nodes by the hash of parent and label; open addressing.
-    table: Vec<u32>,
-    /// Seven bits of the hash of each node in the table and a bit that is set, or 0 where none is:
-    /// nearly every look at a node that is not the one is spared.
-    tags: Vec<u8>,
+    /// Nodes by parent and label.
+    table: Table,
 }
 
 /// A name. What most answers need of it is here: half a line of the processor's cache, while each
@@ -61,13 +61,31 @@ pub(super) struct Store {
 #[repr(align(32))]
 struct NodeEntry {
     parent: u32,
-    label: u32,
-    /// Where its sets begin but for the first.
-    sets: u32,
+    /// With [`SHORT`] its label. Otherwise where the label is, and where its sets begin but for the
+    /// first, four octets each.
+    text: [u8; SHORT_MAX],
+    /// How long a [`SHORT`] label is.
+    length: u8,
+    /// How many sets it has.
     count: u8,
     flags: u8,
     /// Its first set, if it has one.
     set: SetEntry,
+}
+
+impl NodeEntry {
+    /// Gives where its label is, and where its sets begin but for the first.
+    fn places(&self) -> (usize, usize) {
+        let [a, b, c, d, rest @ ..] = self.text;
+        let place = |octets| u32::from_ne_bytes(octets) as usize;
+        (place([a, b, c, d]), place(rest))
+    }
+
+    fn set_places(&mut self, label: u32, sets: u32) {
+        let (first, second) = self.text.split_at_mut(SHORT_MAX / 2);
+        first.copy_from_slice(&label.to_ne_bytes());
+        second.copy_from_slice(&sets.to_ne_bytes());
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -90,11 +108,7 @@ pub(super) struct RecordEntry {
 impl Store {
     /// Makes a store with the apex as its first node.
     pub(super) fn new() -> Self {
-        let mut store = Self {
-            table: vec![NONE; TABLE_MIN],
-            tags: vec![0; TABLE_MIN],
-            ..Self::default()
-        };
+        let mut store = Self::default();
         store.push(NONE, &[]);
         store
     }
@@ -104,25 +118,12 @@ impl Store {
         self.probe(parent, label).ok()
     }
 
-    /// Finds a node, or the place in the table where it belongs and its tag.
-    fn probe(&self, parent: u32, label: &[u8]) -> Result<u32, (usize, u8)> {
-        let mask = self.tags.len() - 1;
-        let (hash, tag) = hash(parent, label);
-        let mut at = hash & mask;
-        loop {
-            let found = self.tags[at];
-            if found == 0 {
-                return Err((at, tag));
-            }
-            if found == tag {
-                let index = self.table[at];
-                let node = &self.nodes[index as usize];
-                if node.parent == parent && self.label(node) == label {
-                    return Ok(index);
-                }
-            }
-            at = (at + 1) & mask;
-        }
+    /// Finds a node, or the place in the table where it belongs.
+    fn probe(&self, parent: u32, label: &[u8]) -> Result<u32, Free> {
+        self.table.find(Hash::new(parent, label), |index| {
+            let node = &self.nodes[index as usize];
+            node.parent == parent && self.label(node) == label
+        })
     }
 
     /// Finds or makes the child of a node; `label` is as it was written.
@@ -131,7 +132,7 @@ impl Store {
         let lower = &mut lower[..label.len()];
         lower.copy_from_slice(label);
         lower.make_ascii_lowercase();
-        let (at, tag) = match self.probe(parent, lower) {
+        let free = match self.probe(parent, lower) {
             Ok(index) => return index,
             Err(free) => free,
         };
@@ -139,65 +140,85 @@ impl Store {
         if *lower == *b"*" {
             self.nodes[parent as usize].flags |= WILD;
         }
-        self.table[at] = index;
-        self.tags[at] = tag;
-        if (self.nodes.len() + 1) * 8 > self.table.len() * FULL_EIGHTHS {
-            self.grow();
+        self.table.put(free, index);
+        if self.table.is_full(self.nodes.len() + 1) {
+            let mut table = std::mem::take(&mut self.table);
+            let nodes = (0..).zip(&self.nodes).skip(1);
+            table.grow(nodes.map(|(index, node)| {
+                let hash = Hash::new(node.parent, self.label(node));
+                (index, hash)
+            }));
+            self.table = table;
         }
         index
     }
 
     fn push(&mut self, parent: u32, label: &[u8]) -> u32 {
         let index = place(self.nodes.len());
-        let start = place(self.labels.len());
-        self.labels.push(u8::try_from(label.len()).unwrap_or(63));
-        self.labels.extend(label.iter().map(u8::to_ascii_lowercase));
         let cased = label.iter().any(u8::is_ascii_uppercase);
-        if cased {
-            self.labels.extend(label);
-        }
-        self.nodes.push(NodeEntry {
+        let mut node = NodeEntry {
             parent,
-            label: start,
-            sets: 0,
+            text: [0; SHORT_MAX],
+            length: 0,
             count: 0,
             flags: if cased { CASED } else { 0 },
             set: SetEntry::default(),
-        });
+        };
+        match node.text.get_mut(..label.len()) {
+            Some(text) if !cased => {
+                text.copy_from_slice(label);
+                node.length = u8::try_from(label.len()).unwrap_or(0);
+                node.flags |= SHORT;
+            }
+            _ => {
+                let start = self.keep_label(label);
+                node.set_places(start, 0);
+            }
+        }
+        self.nodes.push(node);
         index
     }
 
-    fn grow(&mut self) {
-        let size = self.table.len() * 2;
-        // The old ones go first, so that there are never two.
-        self.table = Vec::new();
-        self.tags = Vec::new();
-        self.table = vec![NONE; size];
-        self.tags = vec![0; size];
-        for (index, node) in (0..).zip(&self.nodes).skip(1) {
-            let (hash, tag) = hash(node.parent, self.label(node));
-            let mut at = hash & (size - 1);
-            while self.tags[at] != 0 {
-                at = (at + 1) & (size - 1);
-            }
-            self.table[at] = index;
-            self.tags[at] = tag;
+    /// Keeps a label outside its node; gives its place.
+    fn keep_label(&mut self, label: &[u8]) -> u32 {
+        let start = place(self.labels.len());
+        self.labels.push(u8::try_from(label.len()).unwrap_or(63));
+        self.labels.extend(label.iter().map(u8::to_ascii_lowercase));
+        if label.iter().any(u8::is_ascii_uppercase) {
+            self.labels.extend(label);
         }
+        start
     }
 
-    fn label(&self, node: &NodeEntry) -> &[u8] {
-        let start = node.label as usize;
+    /// Makes room for the place of the sets of a node that gets a second one.
+    fn begin_sets(&mut self, node: u32) {
+        let entry = self.nodes[node as usize];
+        let label = if entry.flags & SHORT != 0 {
+            self.keep_label(&entry.text[..usize::from(entry.length)])
+        } else {
+            place(entry.places().0)
+        };
+        let entry = &mut self.nodes[node as usize];
+        entry.flags &= !SHORT;
+        entry.set_places(label, place(self.sets.len()));
+    }
+
+    fn label<'a>(&'a self, node: &'a NodeEntry) -> &'a [u8] {
+        if node.flags & SHORT != 0 {
+            return &node.text[..usize::from(node.length)];
+        }
+        let (start, _) = node.places();
         let length = usize::from(self.labels[start]);
         &self.labels[start + 1..start + 1 + length]
     }
 
     /// Gives the label as it was written.
-    fn written(&self, node: &NodeEntry) -> &[u8] {
+    fn written<'a>(&'a self, node: &'a NodeEntry) -> &'a [u8] {
         let lower = self.label(node);
         if node.flags & CASED == 0 {
             return lower;
         }
-        let start = node.label as usize + 1 + lower.len();
+        let start = node.places().0 + 1 + lower.len();
         &self.labels[start..start + lower.len()]
     }
 
@@ -235,12 +256,7 @@ impl Store {
             .map_or_else(|| Path::new(""), AsRef::as_ref)
     }
 
-    /// Begins the sets of a node.
-    pub(super) fn begin_sets(&mut self, node: u32) {
-        self.nodes[node as usize].sets = place(self.sets.len());
-    }
-
-    /// Adds a set to the node whose sets were begun last, and gives what its records go into.
+    /// Adds a set to a node with its records. The sets of a node are added one after another.
     pub(super) fn add_set(&mut self, node: u32, (kind, ttl): (u16, u32), records: &[RecordEntry]) {
         let record_type = RecordType::from(kind);
         let data = records.first().map_or(0, |record| record.data);
@@ -248,6 +264,9 @@ impl Store {
         let address = is_address.then(|| self.kept(data).try_into().ok());
         let address: Option<[u8; 4]> = address.flatten();
         let first = place(self.records.len());
+        if self.nodes[node as usize].count == 1 {
+            self.begin_sets(node);
+        }
         let entry = &mut self.nodes[node as usize];
         if record_type == RecordType::NS && node > 0 {
             entry.flags |= CUT;
@@ -315,31 +334,4 @@ impl Store {
 /// Places are counted with 32 bits; the reader refuses zones before they get there.
 fn place(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(NONE - 1)
-}
-
-/// Hashes a parent and a label, eight octets at a time; gives where to begin to look, and the tag.
-fn hash(parent: u32, label: &[u8]) -> (usize, u8) {
-    const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
-    let mix = |state: u64, word: u64| {
-        let wide = u128::from(state ^ word) * u128::from(FACTOR);
-        let low = u64::try_from(wide & u128::from(u64::MAX)).unwrap_or(0);
-        let high = u64::try_from(wide >> 64).unwrap_or(0);
-        low ^ high
-    };
-    let mut state = mix(FACTOR, u64::from(parent) | (label.len() as u64) << 32);
-    let mut words = label.chunks_exact(8);
-    for word in &mut words {
-        let word = word.try_into().map_or(0, u64::from_le_bytes);
-        state = mix(state, word);
-    }
-    let rest = words.remainder();
-    if !rest.is_empty() {
-        let mut word = [0; 8];
-        word[..rest.len()].copy_from_slice(rest);
-        state = mix(state, u64::from_le_bytes(word));
-    }
-    // Once more, so that each octet reaches the bits that are used.
-    state = mix(state, FACTOR);
-    let [tag, ..] = state.to_be_bytes();
-    (usize::try_from(state).unwrap_or(0), tag | 0x80)
 }

@@ -149,7 +149,7 @@ impl<'z> Set<'z> {
         let node = &self.store.nodes[self.node as usize];
         match usize::from(self.place).checked_sub(1) {
             None => &node.set,
-            Some(further) => &self.store.sets[node.sets as usize + further],
+            Some(further) => &self.store.sets[node.places().1 + further],
         }
     }
 
