@@ -30,7 +30,7 @@
 
 import { hasToken, takeToken } from './api.js';
 import { byId, h, redo, say, set } from './dom.js';
-import { instant, plural, visible } from './format.js';
+import { instant, visible } from './format.js';
 import { TERMS, explain } from './glossary.js';
 import { listen } from './keys.js';
 import { followLinks, embedded, go, href, onAddress, pageNow, query } from './router.js';
@@ -38,6 +38,7 @@ import { ApiSource, BundleSource, readBundle } from './source.js';
 import { Store } from './store.js';
 import { TimeBar, atAsked, atText, look } from './timebar.js';
 import { offerTour } from './tour.js';
+import { worst } from './worst.js';
 import { drawFaults } from './views/faults.js';
 import { mark } from './views/parts.js';
 import * as dns from './views/dns.js';
@@ -182,29 +183,15 @@ function noticeOf({ snapshot, link, now }) {
   return mistakes.length ? tell(`The last reload was refused and the old rules stay: ${mistakes.map(visible).join('; ')}`) : null;
 }
 
-/** Name, mode, and the worst health rather than a count of what is well. @param {Snapshot} now */
+/** Name, mode, and what is worst now, which leads to its place. @param {Snapshot} now */
 function drawHead(now) {
   say(byId('scenario'), visible(now.name));
   document.title = `${VIEWS[pageNow()][0]} – ${visible(now.name)} – twodoors`;
   say(byId('mode'), now.mode === 'virtual' ? 'virtual time' : '');
-  const worst = worstOf(now);
+  const { state: word, text, page, terms } = worst(now);
   const place = byId('worst');
-  set(place, { class: `worst-health is-${worst.state}` });
-  redo(place, worst.text, () => [mark(worst.state === 'up' ? 'up' : worst.state === 'down' ? 'down' : 'change'), worst.text]);
-}
-
-/** @param {Snapshot} now @returns {{state: 'up' | 'falling' | 'down', text: string}} */
-function worstOf(now) {
-  const failed = (now.expectations ?? []).filter(({ state }) => state === 'failed').length;
-  if (failed) return { state: 'down', text: `${plural(failed, 'expectation')} failed` };
-  const healths = now.balancers.flatMap(({ backends }) => backends.map(({ health }) => health));
-  const down = healths.filter((health) => health === 'down').length;
-  if (down) return { state: 'down', text: `${down} of ${healths.length} down` };
-  const stopped = [...now.balancers, ...now.proxies].filter(({ admin }) => admin !== 'ready').length;
-  if (stopped) return { state: 'falling', text: `${stopped} not in service` };
-  const odd = healths.filter((health) => health !== 'up').length;
-  if (odd) return { state: 'falling', text: `${odd} of ${healths.length} not up` };
-  return { state: 'up', text: healths.length ? 'all up' : 'nothing to check' };
+  set(place, { class: `worst-health is-${word}`, href: href(page, terms), title: text });
+  redo(place, text, () => [mark(word === 'up' ? 'up' : word === 'down' ? 'down' : 'change'), h('span', {}, text)]);
 }
 
 /** @type {('system' | 'light' | 'dark')[]} */

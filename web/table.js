@@ -25,6 +25,24 @@ export function save(name, type, text) {
   setTimeout(() => URL.revokeObjectURL(url), 1_000);
 }
 
+/**
+ * Buttons that give a table as CSV and as JSON, made here of the texts that it shows.
+ * @param {string} name of the files
+ * @param {string[]} columns
+ * @param {() => string[][]} lines
+ */
+export function savers(name, columns, lines) {
+  const button = (/** @type {string} */ text, /** @type {() => void} */ act) => {
+    const made = h('button', { type: 'button', class: 'small', 'aria-label': `${name} as ${text}` }, text);
+    made.addEventListener('click', act);
+    return made;
+  };
+  return h('p', { class: 'files' },
+    button('CSV', () => save(`${name}.csv`, 'text/csv', [columns, ...lines()].map((line) => line.map(csvCell).join(',')).join('\r\n'))),
+    button('JSON', () => save(`${name}.json`, 'application/json',
+      JSON.stringify(lines().map((line) => Object.fromEntries(line.map((cell, index) => [columns[index] ?? '', cell]))), null, 1))));
+}
+
 export class Sorted {
   #body = h('tbody');
   #by = -1;
@@ -46,13 +64,7 @@ export class Sorted {
       });
       return h('th', { scope: 'col' }, button);
     });
-    const csv = h('button', { type: 'button', class: 'small' }, 'CSV');
-    csv.addEventListener('click', () => save(`${name}.csv`, 'text/csv',
-      [columns, ...this.#lines.map(({ cells }) => cells)].map((line) => line.map(csvCell).join(',')).join('\r\n')));
-    const json = h('button', { type: 'button', class: 'small' }, 'JSON');
-    json.addEventListener('click', () => save(`${name}.json`, 'application/json',
-      JSON.stringify(this.#lines.map(({ cells }) => Object.fromEntries(cells.map((cell, index) => [columns[index] ?? '', cell]))), null, 1)));
-    this.element = h('div', {}, h('p', { class: 'files' }, csv, json),
+    this.element = h('div', {}, savers(name, columns, () => this.#lines.map(({ cells }) => cells)),
       h('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': caption },
         h('table', { class: 'dense' }, h('caption', { class: 'unseen' }, caption), h('thead', {}, h('tr', {}, ...this.#heads)), this.#body)));
   }

@@ -5,7 +5,7 @@
 /** @import {State} from './store.js' */
 /** @import {Timeline} from './types.js' */
 
-import { byId, redo, s, say, set } from './dom.js';
+import { byId, h, redo, s, say, set } from './dom.js';
 import { instant, plural, visible } from './format.js';
 import { query } from './router.js';
 
@@ -140,14 +140,15 @@ export class TimeBar {
     set(this.#scrub, { min: low, max: high, step: 1_000, 'aria-valuetext': at === null && link !== 'file' ? 'live' : told(here, timeline) });
     this.#scrub.value = String(here);
     const live = this.#isLive();
-    say(byId('clock'), at === null ? instant(now.at_us) : `${instant(at)} of ${instant(now.at_us)}`);
+    redo(byId('clock'), `${at} ${now.at_us}`, () => [instant(at ?? now.at_us), at === null ? null : h('span', { class: 'roomy' }, ` of ${instant(now.at_us)}`)]);
     const word = at === null ? live ? 'Pause' : 'Play' : this.#playing ? 'Pause' : 'Play';
     const play = byId('play');
     say(play, word);
     set(play, { 'aria-pressed': String(at === null ? live : this.#playing > 0) });
     const back = byId('live');
     back.hidden = at === null;
-    say(back, live ? 'Back to live' : 'To the end');
+    set(back, { 'aria-label': live ? 'Back to live' : 'To the end' });
+    redo(back, String(live), () => (live ? [h('span', { class: 'roomy' }, 'Back to '), 'live'] : [h('span', { class: 'roomy' }, 'To the '), 'end']));
     document.body.classList.toggle('past', at !== null);
     say(byId('stand'), `${plural((state.snapshot ?? now).seq, 'fact')} · rules ${(state.snapshot ?? now).generation}`);
     if (timeline) this.#draw(timeline, low, high);

@@ -119,7 +119,7 @@
 
 /** @typedef {{node: string, text: string, why: string | null, from_us: number, to_us: number | null, seq: number}} Hop */
 
-/** @typedef {Query & {place: Place | null, took_us: number | null, dig: string}} QueryRow */
+/** @typedef {Query & {place: Place | null, dig: string}} QueryRow */
 /** @typedef {{queries: QueryRow[], matched: number, held: number}} Queries */
 /** @typedef {{node: string[], act: Act, sentences: string[], severity: Gravity}} Consequences */
 
@@ -218,6 +218,7 @@
  * @property {string} rcode
  * @property {string[]} answer
  * @property {string} why
+ * @property {number | null} took_us
  */
 
 /**
@@ -434,7 +435,7 @@
  *   | {kind: 'dns_counted', view: string | null, rule: string | null, rcode: string, count: number}
  *   | {kind: 'dns_answered', client: string, asker: string | null, subnet: string | null,
  *      transport: string, name: string, rtype: string, view: string | null, rule: string | null,
- *      rcode: string, answer: string[], why: string}
+ *      rcode: string, answer: string[], why: string, took_us: number | null}
  *   | {kind: 'flow_opened', flow: number, client: string, network: string | null,
  *      listener: string}
  *   | {kind: 'client_refused', client: string, network: string | null, listener: string,

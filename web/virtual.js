@@ -16,6 +16,9 @@ import { each, fill, h, set } from './dom.js';
 /** Rows beyond the edges of the box, so that scrolling shows no gap. */
 const SPARE = 8;
 
+/** What the bar of time takes of the window, in pixels. */
+const BAR = 64;
+
 /** Rows at first, until the box has its height. */
 const FIRST = 40;
 
@@ -147,6 +150,17 @@ export class VirtualBody {
     if (to === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
     this.focus(Math.min(last, Math.max(0, to)));
+  }
+
+  /** Brings a row near the top of the box, below two others, unless it is in sight. @param {number} index */
+  reveal(index) {
+    const top = index * this.#height;
+    const box = this.#box;
+    const head = this.#table.tHead?.offsetHeight ?? 0;
+    const end = head + top - box.scrollTop + this.#height;
+    if (top >= box.scrollTop && end <= Math.min(box.clientHeight, innerHeight - BAR - box.getBoundingClientRect().top)) return;
+    box.scrollTop = Math.max(0, top - 2 * this.#height);
+    this.draw();
   }
 
   /** Brings a row into sight and goes there. @param {number} index */

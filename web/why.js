@@ -9,6 +9,7 @@
 import { h, redo } from './dom.js';
 import { instant, span, visible } from './format.js';
 import { term } from './glossary.js';
+import { astray } from './worst.js';
 import { laneOf, laneOfDoor, laneOfView, mark, nodeLink } from './views/parts.js';
 
 /** The tint of a step: that of the lane which it is in. @param {Snapshot} lab @param {Decision} step */
@@ -20,6 +21,13 @@ function inkOf(lab, { node }) {
   return laneOf(lab, client?.network ?? null);
 }
 
+/** Lets a long name break after its dots, slashes and colons rather than anywhere. @template {HTMLElement} E @param {E} element */
+function broken(element) {
+  const parts = (element.textContent ?? '').split(/(?<=[./:])(?=\S)/);
+  element.replaceChildren(...parts.flatMap((part, index) => (index ? [h('wbr'), part] : [part])));
+  return element;
+}
+
 export function whyStrip() {
   const title = h('p', { class: 'outcome' });
   const list = h('ol', { class: 'strip-cards' });
@@ -29,14 +37,17 @@ export function whyStrip() {
     /** @param {Why} why @param {Snapshot} lab */
     draw(why, lab) {
       const words = JSON.stringify(why);
-      redo(title, words, () => [mark(why.ok ? 'up' : 'down'), h('strong', {}, visible(why.outcome)), ' ', h('span', { class: 'quiet' }, visible(why.title))]);
-      title.classList.toggle('is-bad', !why.ok);
+      const wrong = astray(lab).find(({ node }) => node === why.node);
+      redo(title, `${words} ${JSON.stringify(wrong)}`, () => [mark(why.ok && !wrong ? 'up' : 'down'), h('strong', {}, visible(why.outcome)), ' ',
+        wrong ? h('strong', {}, `– misrouted: it is in network ${visible(wrong.network)}, and door ${visible(wrong.door)} is not meant for its kind `) : null,
+        h('span', { class: 'quiet' }, visible(why.title))]);
+      title.classList.toggle('is-bad', !why.ok || wrong !== undefined);
       redo(list, words, () => why.steps.map((step) => {
         const { stage, node, text, why: reason, place, at_us: at, took_us: took, ok } = step;
         const linked = node !== null && /^(agent|user|balancer|proxy)\//.test(node);
         return h('li', { class: `why-card ${inkOf(lab, step)}${ok ? '' : ' is-wrong'}` },
           h('p', { class: 'stage' }, term(stage), at === null ? null : h('time', {}, instant(at))),
-          h('p', { class: 'what' }, ok ? null : mark('down'), linked && node !== null ? nodeLink(node, text) : visible(text)),
+          h('p', { class: 'what' }, ok ? null : mark('down'), linked && node !== null ? broken(nodeLink(node, text)) : broken(h('span', {}, visible(text)))),
           h('p', { class: 'because' }, visible(reason)),
           took === null ? null : h('p', { class: 'mono quiet' }, `took ${span(took)}`),
           place === null ? null : h('p', { class: 'mono quiet place', title: visible(`${place.file}:${place.line}`) },

@@ -180,6 +180,9 @@ pub struct Query {
     pub answer: Vec<String>,
     /// The step that gave it.
     pub why: String,
+    /// From the question read to the answer sent, a fault's delay included; null where that was not
+    /// measured: a fault took the answer away, or other servers were asked.
+    pub took_us: Option<u64>,
 }
 
 /// A door.

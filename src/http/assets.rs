@@ -78,6 +78,7 @@ assets![
     "views/zones.js",
     "virtual.js",
     "why.js",
+    "worst.js",
 ];
 
 /// The pages: each path shows the same document, which draws what the path says.

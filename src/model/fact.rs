@@ -612,6 +612,9 @@ pub struct DnsAnswered {
     pub answer: Vec<String>,
     /// The step that gave the answer, in words: `exact match`, `wildcard *.example.com.`.
     pub why: String,
+    /// From the question read to the answer sent, a fault's delay included; `None` where there is
+    /// nothing to measure: a fault took the answer away, or other servers were asked.
+    pub took: Option<Span>,
 }
 
 /// One answer of a resolver.

@@ -207,21 +207,27 @@ impl World<'_> {
     ) -> Option<(Reply, Span)> {
         let rules = std::sync::Arc::clone(&self.rules);
         let answer = answer::decide(&rules, question);
-        self.count(question, &answer, asker);
-        if answer.dropped {
-            return None;
-        }
-        let delay = self.delay(answer.latency, answer.jitter);
-        Some((Reply::from(&answer), delay))
+        let delay = match answer.dropped {
+            true => None,
+            false => Some(self.delay(answer.latency, answer.jitter)),
+        };
+        self.count(question, &answer, asker, delay);
+        Some((Reply::from(&answer), delay?))
     }
 
     /// Counts an answer before it is sent, and shows it whole when it is one of the sample.
-    fn count(&mut self, question: &Question, answer: &Answer<'_>, asker: Option<&Node>) {
+    fn count(
+        &mut self,
+        question: &Question,
+        answer: &Answer<'_>,
+        asker: Option<&Node>,
+        took: Option<Span>,
+    ) {
         if self.dns.counts.is_empty() {
             let at = self.now + FLUSH_EVERY;
             self.queue.push(at, Id::Dns, Event::FlushDns);
         }
-        if let Some(sample) = self.dns.add(question, answer, asker) {
+        if let Some(sample) = self.dns.add(question, answer, asker, took) {
             self.emit(&Node::Dns, vec![sample]);
         }
     }
@@ -244,7 +250,7 @@ impl World<'_> {
         let rules = std::sync::Arc::clone(&self.rules);
         let answer = answer::decide(&rules, &question);
         let asker = topology.client_at(check.from);
-        self.count(&question, &answer, asker.as_ref());
+        self.count(&question, &answer, asker.as_ref(), None);
         let data = answer.records();
         let data = data.filter(|shown| shown.record_type == question.record_type);
         let probed = Probed {
@@ -275,6 +281,7 @@ impl Counts {
         question: &Question,
         answer: &Answer<'_>,
         asker: Option<&Node>,
+        took: Option<Span>,
     ) -> Option<Kind> {
         let view = answer.view.map(|view| view.name.clone());
         let rule = answer.rule().cloned();
@@ -298,6 +305,7 @@ impl Counts {
             rcode: rcode.into(),
             answer: records.map(|shown| shown.typed_words()).collect(),
             why: answer.reason.to_string(),
+            took,
         })))
     }
 

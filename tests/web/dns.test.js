@@ -116,6 +116,20 @@ test('the log is live, filtered by the lab, and says where a filter is wrong', {
   await closeClean(opened);
 });
 
+test('how long an answer took is measured, and stands in both files', { timeout: MESH_MS }, async () => {
+  const opened = await open(browser, `${lab.url}dns`);
+  const { page } = opened;
+  await live(page);
+  await rows(page).first().waitFor({ timeout: MESH_MS });
+  for (const text of await rows(page).locator('.took').allTextContents()) assert.match(text, /^\d+(\.\d+)? (µs|ms)$/);
+  const json = await (await fetch(`${lab.url}api/queries.json?limit=5`)).json();
+  for (const one of json) assert(Number.isInteger(one.took_us), JSON.stringify(one));
+  const [head = '', line = ''] = (await (await fetch(`${lab.url}api/queries.csv?limit=1`)).text()).split('\r\n');
+  assert(head.split(',').includes('took_us'));
+  assert.match(line, /,\d+,/);
+  await closeClean(opened);
+});
+
 test('a paused log stands still and counts what it holds back; an open row pauses it', { timeout: MESH_MS }, async () => {
   const opened = await open(browser, `${lab.url}dns`, {}, stand);
   const { page } = opened;
@@ -212,6 +226,10 @@ test('a reload says first who would get another answer', { timeout: MESH_MS }, a
     await reload.click();
     await dialog.getByRole('button', { name: 'Put in force' }).click();
     await page.getByRole('status').filter({ hasText: /^Generation \d+ is in force: changed/ }).waitFor();
+    const zones = page.getByRole('region', { name: 'Zones' });
+    assert.equal(await zones.getByText('are those of now').count(), 0);
+    await page.goto(withToken('dns?at=1'));
+    await zones.getByText(/^Rules of generation 1 were in force at this instant; the zones below are those of now, of generation \d+\./).waitFor();
   } finally {
     writeFileSync(zone, text);
   }

@@ -97,6 +97,15 @@ test('what will break is said before it is done; then the worst stands first', {
   await page.getByRole('status').filter({ hasText: 'proxy/3: stop asked for' }).waitFor();
   await instances(page).getByText('stopped').waitFor();
   await allUp(page, 2);
+  // What is worst is told on every page, without a click, and leads to its place.
+  const line = page.getByRole('banner').getByRole('link', { name: /^proxy 3 stopped/ });
+  for (const name of ['Topology', 'DNS', 'Timeline', 'Scenarios']) {
+    await page.getByRole('navigation').getByRole('link', { name, exact: true }).click();
+    await line.waitFor();
+  }
+  await line.click();
+  assert.match(page.url(), /\/pool\?filter=configured(:|%3A)stopped$/);
+  await page.getByRole('searchbox', { name: 'filter' }).fill('');
   const worst = page.getByRole('list', { name: 'Health of all instances' }).getByRole('listitem');
   await worst.first().filter({ hasText: /down.*2\/6/ }).waitFor({ timeout: MESH_MS });
   await worst.first().getByRole('button').click();
@@ -129,6 +138,36 @@ test('a drain shows what is left', { timeout: 2 * MESH_MS }, async () => {
   await page.getByRole('button', { name: 'start proxy/1' }).first().click();
   await page.getByRole('dialog', { name: 'Start proxy/1?' }).getByRole('button', { name: 'Start' }).click();
   await eventually('all are ready', MESH_MS, async () => await instances(page).getByText('ready').count() === 3);
+  await closeClean(opened);
+});
+
+test('each column sorts by keyboard, and the address keeps the order', { timeout: MESH_MS }, async () => {
+  const opened = await open(browser, `${lab.url}pool`, {}, stand);
+  const { page } = opened;
+  await live(page);
+  await allUp(page, 3);
+  const names = () => instances(page).locator('tbody').getByRole('rowheader').allTextContents();
+  assert.deepEqual(await names(), ['1', '2', '3']);
+  const head = instances(page).getByRole('columnheader', { name: 'instance' });
+  await head.getByRole('button').focus();
+  await page.keyboard.press('Enter');
+  assert.equal(await head.getAttribute('aria-sort'), 'ascending');
+  await page.keyboard.press('Enter');
+  await eventually('the last is first', PAGE_MS, async () => (await names()).join() === '3,2,1');
+  assert.equal(await head.getAttribute('aria-sort'), 'descending');
+  assert.equal(await head.getByRole('button').evaluate((button) => button === document.activeElement), true, 'focus stays');
+  assert.equal(new URL(page.url()).searchParams.get('sort.pool'), '-instance');
+  await page.reload();
+  await live(page);
+  await eventually('the order is kept', PAGE_MS, async () => (await names()).join() === '3,2,1');
+  await head.getByRole('button').click();
+  await eventually('the order of the lab', PAGE_MS, async () => (await names()).join() === '1,2,3');
+  assert.equal(await head.getAttribute('aria-sort'), null);
+  // Numbers begin with the largest, and the doors sort apart.
+  const total = door(page, 'internal').getByRole('columnheader', { name: 'total' });
+  await total.getByRole('button').click();
+  assert.equal(await total.getAttribute('aria-sort'), 'descending');
+  assert.equal(await door(page, 'external').locator('[aria-sort]').count(), 0);
   await closeClean(opened);
 });
 

@@ -198,7 +198,7 @@ test('what another network would change is told before it is tried', async () =>
   const { page } = opened;
   await live(page);
   await page.getByRole('combobox', { name: 'network' }).selectOption('external');
-  await page.getByRole('button', { name: 'tell me' }).click();
+  await page.getByRole('button', { name: 'What would change?' }).click();
   await page.getByText(/internal → external/).first().waitFor();
   await closeClean(opened);
 });

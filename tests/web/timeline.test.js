@@ -92,6 +92,25 @@ test('every page shows a run in a file at the instant that is chosen', async () 
   await closeClean(opened);
 });
 
+test('the table goes to the instant that is chosen', async () => {
+  const opened = await made({ viewport: { width: 1280, height: 800 } });
+  const { page } = opened;
+  await rows(page).first().waitFor();
+  assert.equal(await page.locator('tr.is-here').count(), 0);
+  for (const us of [12_000_000, 30_000_000]) {
+    await scrubber(page).fill(String(us));
+    const here = page.locator('tr.is-here');
+    await here.waitFor();
+    await eventually('the row is in sight of its box', PAGE_MS, () => here.evaluate((row) => {
+      const [own, box] = [row.getBoundingClientRect(), /** @type {Element} */ (row.closest('.scroll')).getBoundingClientRect()];
+      return own.top >= box.top && own.bottom <= box.bottom;
+    }));
+    const [minutes = 0, seconds = 0] = (await here.locator('.when').textContent() ?? '').split(':').map(Number);
+    assert(minutes * 60 + seconds <= us / 1e6, `${minutes}:${seconds}`);
+  }
+  await closeClean(opened);
+});
+
 test('a drag looks closer, a click looks at an instant, keys zoom and move', async () => {
   const opened = await made();
   const { page } = opened;

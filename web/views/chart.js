@@ -11,8 +11,11 @@ import { span } from '../format.js';
 /** Points that a chart draws at most. */
 const POINTS = 300;
 
+/** So far apart, two numbers have no line between them. */
+const GAP = 6;
+
 /**
- * The path of a line; it goes on over missing numbers.
+ * The path of a line; where numbers are long missing there is none, and one alone is a point.
  * @param {Numbers} numbers
  * @param {number} width
  * @param {number} height
@@ -20,9 +23,15 @@ const POINTS = 300;
  */
 export function path(numbers, width, height, most) {
   const step = width / Math.max(1, numbers.length - 1);
-  const points = numbers.flatMap((number, index) =>
-    number === null ? [] : [`${round(index * step)} ${round(height - 1 - (height - 2) * number / (most || 1))}`]);
-  return points.length ? `M${points.join('L')}` : '';
+  let last = -GAP;
+  return numbers.map((number, index) => {
+    if (number === null) return '';
+    const point = `${round(index * step)} ${round(height - 1 - (height - 2) * number / (most || 1))}`;
+    const joined = index - last < GAP;
+    last = index;
+    if (joined) return `L${point}`;
+    return `M${point}${numbers.slice(index + 1, index + GAP).every((next) => next === null) ? 'h.1' : ''}`;
+  }).join('');
 }
 
 /** @param {number} n */
@@ -50,7 +59,7 @@ export function spark(numbers, what) {
 
 const STRIPS = /** @type {const} */ ([
   ['flows', 'flows/s', (/** @type {number} */ n) => String(n)],
-  ['failures', 'failures/s', (/** @type {number} */ n) => String(n)],
+  ['failures', 'refused or cut/s', (/** @type {number} */ n) => String(n)],
   ['latency_p95_us', 'answer p95', span],
 ]);
 
@@ -77,7 +86,7 @@ export class DoorChart {
       set(line, { d: highest > 0 ? drawn : '' });
       set(area, { d: highest > 0 && !numbers.includes(null) ? `${drawn}L600 40L0 40Z` : '' });
       say(now, newest === null ? '–' : word(newest));
-      say(top, numbers.length ? word(highest) : '–');
+      say(top, numbers.some((number) => number !== null) ? word(highest) : '–');
       set(drawing, { 'aria-label': `${title} through ${door}: ${newest === null ? 'none' : word(newest)} now, ${word(highest)} at most` });
     }
   }

@@ -10,7 +10,7 @@ import { each, fill, h, redo, rows, say, set } from '../dom.js';
 import { bytes, count, instant, plural, span, visible } from '../format.js';
 import { askAct } from './acts.js';
 import { DoorChart, spark } from './chart.js';
-import { boxed, files, still, tokenHint } from './forms.js';
+import { Order, boxed, files, still, tokenHint } from './forms.js';
 import { Agents, Proxies, Users } from './members.js';
 import { cell, laneOf, mark, nodeLink, plain, state as pillOf } from './parts.js';
 
@@ -18,8 +18,11 @@ import { cell, laneOf, mark, nodeLink, plain, state as pillOf } from './parts.js
 const WORST = ['down', 'falling', 'rising', 'unknown', 'up'];
 
 /** Columns of a door's table. */
-const COLUMNS = /** @type {import('./forms.js').Heads} */ ([['instance'], ['configured'], ['health'], ['share', 'n'], ['open', 'n'],
-  ['total', 'n'], ['failed', 'n'], ['bytes', 'n'], ['connect p50', 'n'], ['p95', 'n'], ['since', 'n'], ['last check'], ['flows/s, 60 s']]);
+const COLUMNS = /** @type {import('./forms.js').Column<Backend>[]} */ ([['instance', '', ({ proxy }) => proxy], ['configured', '', ({ admin }) => admin],
+  ['health', '', ({ health }) => WORST.indexOf(health)], ['share', 'n', ({ total }) => total], ['open', 'n', ({ open }) => open],
+  ['total', 'n', ({ total }) => total], ['connects failed', 'n', ({ failed }) => failed], ['bytes', 'n', (one) => one.bytes_up + one.bytes_down],
+  ['connect p50', 'n', (one) => one.connect_p50_us], ['p95', 'n', (one) => one.connect_p95_us], ['since', 'n', (one) => one.since_us],
+  ['last check', '', ({ checks }) => checks.at(-1)?.text ?? null], ['flows/s, 60 s']]);
 
 /** @typedef {{field: string, value: string, not: boolean}} Term */
 
@@ -213,6 +216,8 @@ class Door {
   #acts = h('span', { class: 'acts' });
   #chart;
   #files;
+  /** @type {Order<Backend>} */
+  #order;
   element;
   /** @type {Set<string>} instances whose checks are open */
   #open = new Set();
@@ -222,11 +227,12 @@ class Door {
     this.#page = page;
     this.#files = files(page.context, 'backends', { door: door.name });
     this.#chart = new DoorChart();
+    this.#order = new Order(page.context, door.name);
     const id = `door-${door.name}`;
     set(this.#title, { id });
     this.element = h('article', { class: 'door', 'aria-labelledby': id },
       h('header', {}, this.#title, this.#numbers, this.#acts, this.#files.element),
-      boxed(id, `Door ${visible(door.name)}: each instance as it sees it`, page.mayChange ? [...COLUMNS, ['']] : COLUMNS, this.#body,
+      boxed(id, `Door ${visible(door.name)}: each instance as it sees it`, this.#order.element, this.#body,
         h('tfoot', {}, this.#foot)),
       this.#chart.element);
   }
@@ -238,7 +244,8 @@ class Door {
    * @param {number | null} at
    */
   draw(lab, door, wanted, at) {
-    const shown = door.backends.filter((one) => matches(wanted, { door: door.name, instance: one.proxy, proxy: one.proxy,
+    this.#order.draw(this.#page.mayChange ? [...COLUMNS, ['']] : COLUMNS);
+    const shown = this.#order.sort(door.backends).filter((one) => matches(wanted, { door: door.name, instance: one.proxy, proxy: one.proxy,
       health: one.health, admin: one.admin, configured: one.admin, cause: one.cause }));
     const lane = laneOf(lab, door.network);
     set(this.element, { class: `door ${lane}` });

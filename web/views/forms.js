@@ -5,7 +5,7 @@
 /** @import {Place} from '../types.js' */
 
 import { table } from '../calls.js';
-import { h, say, set } from '../dom.js';
+import { h, redo, say, set } from '../dom.js';
 import { visible } from '../format.js';
 import { mark } from './parts.js';
 
@@ -58,6 +58,11 @@ export function place({ file, line }) {
   return visible(`${file}:${line}`);
 }
 
+/** The same by its last two parts; the whole on hover. @param {Place} where @param {string} [before] */
+export function nearby({ file, line }, before = '') {
+  return h('span', { class: 'under', title: visible(`${file}:${line}`) }, before, visible(`${file.split('/').slice(-2).join('/')}:${line}`));
+}
+
 /** Where the token comes from, for those who came without; nothing for those who have it. @param {Context} context */
 export function tokenHint({ mayChange, source }) {
   if (mayChange() || source.kind === 'file') return null;
@@ -94,15 +99,93 @@ export function section(id, title, beside, ...parts) {
  */
 export function boxed(by, caption, heads, body, foot = null) {
   return h('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-labelledby': by }, h('table', { class: 'dense' },
-    h('caption', { class: 'unseen' }, caption), heads instanceof HTMLElement ? heads : h('thead', {}, columns(heads)), body, foot));
+    h('caption', { class: 'unseen' }, caption), heads instanceof HTMLElement ? heads : h('thead', {}, columnsOf(heads)), body, foot));
 }
 
 /** Text and class of each column; a text of nothing is the column of acts. @typedef {[string, string?][]} Heads */
 
 /** @param {Heads} heads */
-export function columns(heads) {
+export function columnsOf(heads) {
   return h('tr', {}, ...heads.map(([text, name]) =>
-    h('th', { scope: 'col', class: name ?? null }, text ? visible(text) : h('span', { class: 'unseen' }, 'acts'))));
+    h('th', { scope: 'col', class: name || null }, text ? visible(text) : h('span', { class: 'unseen' }, 'acts'))));
+}
+
+/** How names and words stand in order: proxy 2 before proxy 10. */
+const words = new Intl.Collator('en', { numeric: true });
+
+/**
+ * Text, class, and what a column is sorted by; without that it is not.
+ * @template T
+ * @typedef {[string, string?, ((item: T) => string | number | null)?]} Column
+ */
+
+/**
+ * The head of a table, and the order of its rows: by the column that whoever reads pressed, which
+ * stands in the address. Numbers begin with the largest; the third press gives the lab's own order.
+ * @template T
+ */
+export class Order {
+  #context;
+  #term;
+  /** @type {Column<T>[]} */
+  #columns = [];
+  element = h('thead');
+
+  /** @param {Context} context @param {string} table @param {Column<T>[]} [columns] */
+  constructor(context, table, columns = []) {
+    this.#context = context;
+    this.#term = `sort.${table}`;
+    this.draw(columns);
+  }
+
+  /** @param {Column<T>[]} columns */
+  draw(columns) {
+    this.#columns = columns;
+    redo(this.element, columns.map(([text]) => text).join('\n'), () => {
+      const row = columnsOf(columns.map(([text, name = '']) => [text, name]));
+      columns.forEach(([text, , by], index) => {
+        const head = row.children[index];
+        if (!by || !head) return;
+        const button = h('button', { type: 'button', class: 'sort' }, visible(text));
+        button.addEventListener('click', () => this.#press(index));
+        head.replaceChildren(button);
+      });
+      return [row];
+    });
+    const { text, down } = this.#asked();
+    columns.forEach(([own, , by], index) => {
+      const head = this.element.firstElementChild?.children[index];
+      if (head) set(head, { 'aria-sort': by && own === text ? down ? 'descending' : 'ascending' : null });
+    });
+  }
+
+  #asked() {
+    const asked = this.#context.query.get(this.#term) ?? '';
+    return asked.startsWith('-') ? { text: asked.slice(1), down: true } : { text: asked, down: false };
+  }
+
+  /** @param {number} index */
+  #press(index) {
+    const [own = '', name] = this.#columns[index] ?? [];
+    const { text, down } = this.#asked();
+    const first = name === 'n';
+    const next = text !== own ? first : down === first ? !first : null;
+    this.#context.query.set({ [this.#term]: next === null ? null : next ? `-${own}` : own });
+  }
+
+  /** @param {readonly T[]} items @returns {readonly T[]} */
+  sort(items) {
+    const { text, down } = this.#asked();
+    const by = this.#columns.find(([own]) => own === text)?.[2];
+    if (!by) return items;
+    // What has no number comes last, whichever way.
+    return [...items].sort((a, b) => {
+      const [one, other] = [by(a), by(b)];
+      if (one === null || other === null) return Number(one === null) - Number(other === null);
+      const order = typeof one === 'number' && typeof other === 'number' ? one - other : words.compare(String(one), String(other));
+      return down ? -order : order;
+    });
+  }
 }
 
 /**

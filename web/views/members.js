@@ -5,16 +5,18 @@
 /** @import {Cell} from '../dom.js' */
 /** @import {DoorsPage, Term} from './doors.js' */
 
-import { h, redo, rows, say } from '../dom.js';
+import { fill, h, rows, say } from '../dom.js';
 import { count, plural, span, visible } from '../format.js';
 import { matches } from './doors.js';
-import { boxed, columns, files } from './forms.js';
+import { Order, boxed, files } from './forms.js';
 import { cell, laneOf, laneOfDoor, nodeLink, pill, plain, state as pillOf } from './parts.js';
 
 /** What the three have in common. @template T */
 class Members {
-  #head = h('thead');
+  /** @type {Order<T>} */
+  #order;
   #body = h('tbody');
+  #foot = h('tr');
   #count = h('span', { class: 'quiet' });
   #files;
   page;
@@ -23,25 +25,28 @@ class Members {
   constructor(page, id, title, caption, about) {
     this.page = page;
     this.#files = files(page.context, id);
+    this.#order = new Order(page.context, id);
     this.element = h('section', { 'aria-labelledby': `${id}-title` },
       h('header', {}, h('h2', { id: `${id}-title` }, title), this.#count, this.#files.element),
-      boxed(`${id}-title`, caption, this.#head, this.#body),
+      boxed(`${id}-title`, caption, this.#order.element, this.#body, h('tfoot', {}, this.#foot)),
       about ? h('p', { class: 'about' }, about) : null);
   }
 
   /**
    * @param {readonly T[]} all
    * @param {readonly T[]} shown
-   * @param {[string, string?][]} heads
+   * @param {import('./forms.js').Column<T>[]} heads
    * @param {number | null} at
    * @param {(item: T) => Cell[]} cells
    * @param {(item: T) => string} name
+   * @param {Cell[]} foot what all that are shown come to
    */
-  table(all, shown, heads, at, cells, name) {
+  table(all, shown, heads, at, cells, name, foot) {
     this.#files.at(at);
-    redo(this.#head, heads.join('\n'), () => [columns(heads)]);
+    this.#order.draw(heads);
     say(this.#count, shown.length === all.length ? count(all.length) : `${count(shown.length)} of ${count(all.length)}`);
-    rows(this.#body, shown, name, cells);
+    rows(this.#body, this.#order.sort(shown), name, cells);
+    fill(this.#foot, foot);
     this.element.hidden = shown.length === 0;
     return shown.length > 0;
   }
@@ -51,7 +56,7 @@ class Members {
     return this.page.mayChange ? [cell(`${admin} ${this.page.mayAct}`, () => this.page.buttons(node, admin), 'acts')] : [];
   }
 
-  /** @returns {[string, string?][]} */
+  /** @returns {import('./forms.js').Column<T>[]} */
   get actsHead() {
     return this.page.mayChange ? [['']] : [];
   }
@@ -73,12 +78,14 @@ export class Proxies extends Members {
   draw({ proxies, balancers }, wanted, at) {
     const healths = (/** @type {Proxy} */ one) => balancers.map((door) => door.backends.find(({ proxy }) => proxy === one.name)?.health ?? '').join(' ');
     const shown = proxies.filter((one) => matches(wanted, { instance: one.name, proxy: one.name, admin: one.admin, configured: one.admin, health: healths(one), listen: one.listen }));
-    return this.table(proxies, shown, [['instance'], ['configured'], ['listens'], ['tunnels', 'n'], ['active', 'n'], ['routed', 'n'],
-      ['no tunnel', 'n'], ['cut', 'n'], ['refused', 'n'], ...this.actsHead], at, (one) => [
+    return this.table(proxies, shown, [['instance', '', ({ name }) => name], ['configured', '', ({ admin }) => admin], ['listens', '', ({ listen }) => listen],
+      ['tunnels', 'n', ({ tunnels }) => tunnels], ['active', 'n', ({ active }) => active], ['routed', 'n', ({ routed }) => routed],
+      ['no tunnel', 'n', (one) => one.no_tunnel], ['cut', 'n', ({ cut }) => cut], ['refused', 'n', ({ refused }) => refused], ...this.actsHead], at, (one) => [
       this.name(`proxy/${one.name}`, one.name), cell(one.admin, () => [pillOf(one.admin)]), plain(visible(one.listen), 'mono quiet'),
       plain(count(one.tunnels), 'n'), plain(count(one.active), 'n'), plain(count(one.routed), 'n'),
       odd(one.no_tunnel), odd(one.cut), odd(one.refused), ...this.acts(`proxy/${one.name}`, one.admin),
-    ], ({ name }) => name);
+    ], ({ name }) => name, ['all', '', '', ...[shown.map(({ tunnels }) => tunnels), shown.map(({ active }) => active), shown.map(({ routed }) => routed),
+      shown.map((one) => one.no_tunnel), shown.map(({ cut }) => cut), shown.map(({ refused }) => refused)].map(total)]);
   }
 }
 
@@ -94,16 +101,18 @@ export class Agents extends Members {
   draw(lab, wanted, at) {
     const shown = lab.agents.filter((one) => matches(wanted, { agent: one.name, network: one.network, admin: one.admin, configured: one.admin,
       door: one.tunnels.map(({ balancer }) => balancer ?? '').join(' '), address: one.address, error: one.last_error ?? '' }));
-    return this.table(lab.agents, shown, [['agent'], ['configured'], ['network'], ...lab.proxies.map(({ name }) => /** @type {[string]} */ ([`to ${name}`])),
-      ['verified'], ['failed', 'n'], ['last failure'], ...this.actsHead], at, (one) => {
+    return this.table(lab.agents, shown, [['agent', '', ({ name }) => name], ['configured', '', ({ admin }) => admin], ['network', '', ({ network }) => network],
+      ...lab.proxies.map(({ name }, index) => /** @type {import('./forms.js').Column<Agent>} */ ([`tunnel to ${name}`, '', ({ tunnels }) => wordOf(tunnels[index])])),
+      ['name verified'], ['failed', 'n', ({ failures }) => failedOf(failures)], ['last failure', '', (one) => one.last_error], ...this.actsHead], at, (one) => {
       const names = [...new Set(one.tunnels.flatMap(({ up, verified }) => up && verified !== null ? [verified] : []))].sort().join(' ');
       return [
         this.name(`agent/${one.name}`, one.name), cell(one.admin, () => [pillOf(one.admin)]),
         cell(one.network, () => [pill(one.network, laneOf(lab, one.network))]),
         ...one.tunnels.map((tunnel) => tunnelCell(lab, tunnel)), plain(visible(names), 'mono'),
-        odd(one.failures.reduce((all, { count: n }) => all + n, 0)), clamped(one.last_error), ...this.acts(`agent/${one.name}`, one.admin),
+        odd(failedOf(one.failures)), clamped(one.last_error), ...this.acts(`agent/${one.name}`, one.admin),
       ];
-    }, ({ name }) => name);
+    }, ({ name }) => name, ['all', '', '', ...lab.proxies.map((_, index) => `${shown.filter(({ tunnels }) => tunnels[index]?.up).length}/${shown.length} up`), '',
+      total(shown.map(({ failures }) => failedOf(failures)))]);
   }
 }
 
@@ -118,19 +127,36 @@ export class Users extends Members {
   draw(lab, wanted, at) {
     const shown = lab.users.filter((one) => matches(wanted, { user: one.name, network: one.network, admin: one.admin, configured: one.admin,
       door: one.doors.map(({ balancer }) => balancer).join(' '), address: one.address, error: one.last_error ?? '' }));
-    return this.table(lab.users, shown, [['user'], ['configured'], ['network'], ['answered', 'n'], ['failed', 'n'], ['last answer'], ['took', 'n'], ['door'],
-      ['instance'], ['last failure'], ...this.actsHead], at, (one) => {
+    return this.table(lab.users, shown, [['user', '', ({ name }) => name], ['configured', '', ({ admin }) => admin], ['network', '', ({ network }) => network],
+      ['answered', 'n', ({ answered }) => answered], ['failed', 'n', ({ failures }) => failedOf(failures)], ['last answer', '', ({ last }) => last?.app ?? null],
+      ['took', 'n', ({ last }) => last?.took_us ?? null], ['door', '', ({ last }) => last?.balancer ?? null], ['instance', '', ({ last }) => last?.proxy ?? null],
+      ['last failure', '', (one) => one.last_error], ...this.actsHead], at, (one) => {
       const { last } = one;
       return [
         this.name(`user/${one.name}`, one.name), cell(one.admin, () => [pillOf(one.admin)]),
         cell(one.network, () => [pill(one.network, laneOf(lab, one.network))]), plain(count(one.answered), 'n'),
-        odd(one.failures.reduce((all, { count: n }) => all + n, 0)), plain(last ? `${visible(last.app)} ${last.status}` : 'not yet', last ? '' : 'quiet'),
+        odd(failedOf(one.failures)), plain(last ? `${visible(last.app)} ${last.status}` : 'not yet', last ? '' : 'quiet'),
         plain(last ? span(last.took_us) : '', 'n'),
         last?.balancer == null ? '' : cell(last.balancer, () => [pill(last.balancer ?? '', laneOfDoor(lab, last.balancer))]),
         visible(last?.proxy ?? ''), clamped(one.last_error), ...this.acts(`user/${one.name}`, one.admin),
       ];
-    }, ({ name }) => name);
+    }, ({ name }) => name, ['all', '', '', total(shown.map(({ answered }) => answered)), total(shown.map(({ failures }) => failedOf(failures)))]);
   }
+}
+
+/** @param {{count: number}[]} failures */
+function failedOf(failures) {
+  return failures.reduce((all, { count: n }) => all + n, 0);
+}
+
+/** @param {number[]} numbers @returns {Cell} */
+function total(numbers) {
+  return plain(count(numbers.reduce((all, n) => all + n, 0)), 'n');
+}
+
+/** How a tunnel stands. @param {Tunnel | undefined} tunnel */
+function wordOf(tunnel) {
+  return tunnel?.up ? 'up' : tunnel?.made ? 'lost' : 'none';
 }
 
 /** A number that should be 0. @param {number} n */
@@ -146,7 +172,7 @@ function clamped(text) {
 
 /** @param {Snapshot} lab @param {Tunnel} tunnel */
 function tunnelCell(lab, tunnel) {
-  const word = tunnel.up ? 'up' : tunnel.made ? 'lost' : 'none';
+  const word = wordOf(tunnel);
   return cell(JSON.stringify([word, tunnel.balancer, tunnel.gap_us, tunnel.after_rise_us]), () => {
     if (word === 'none') return [h('span', { class: 'quiet' }, 'not yet')];
     const gap = tunnel.up && tunnel.gap_us !== null

@@ -40,13 +40,15 @@ export class Panel {
   #busy = false;
   #asked = 0;
   #node = '';
+  /** For which node the page was brought to its reasons. */
+  #led = '';
 
   /** @param {Context} context */
   constructor(context) {
     this.#context = context;
     this.#close.addEventListener('click', () => this.#context.query.set({ node: null }, true));
     this.#hops.addEventListener('toggle', () => this.#unfold());
-    this.#if.append('If it were in ', this.#select, h('button', {}, 'tell me'));
+    this.#if.append('If it moved to network ', this.#select, h('button', {}, 'What would change?'));
     this.#if.addEventListener('submit', (event) => {
       event.preventDefault();
       this.#whatif();
@@ -59,7 +61,7 @@ export class Panel {
     const known = node === null || !snapshot ? undefined : find(snapshot, node);
     this.element.hidden = !known && node === null;
     if (node === null || !snapshot) {
-      this.#node = '';
+      this.#node = this.#led = '';
       return;
     }
     const client = /^(agent|user)\//.test(node);
@@ -97,6 +99,7 @@ export class Panel {
       if (this.#node === node) {
         this.#strip.element.hidden = false;
         this.#strip.draw(why, lab);
+        this.#lead(node);
         this.#number = why.number;
         this.#hops.hidden = why.number === null;
         this.#unfold();
@@ -110,6 +113,13 @@ export class Panel {
     }
     this.#busy = false;
     if (this.#node !== node) this.#context.redraw();
+  }
+
+  /** Brings the reasons into sight, once for each choice. @param {string} node */
+  #lead(node) {
+    if (this.#led === node) return;
+    this.#led = node;
+    (this.#if.hidden ? this.#strip.element : this.#if).scrollIntoView({ block: 'nearest' });
   }
 
   async #unfold() {
@@ -130,7 +140,9 @@ export class Panel {
       const source = this.#context.source;
       if (source.kind !== 'lab') return;
       const moved = await source.whatif(node, network);
-      if (this.#node === node) this.#moved.replaceChildren(movedOf(moved));
+      if (this.#node !== node) return;
+      this.#moved.replaceChildren(movedOf(moved));
+      this.#moved.scrollIntoView({ block: 'nearest' });
     } catch (error) {
       this.#moved.replaceChildren(h('p', { class: 'is-bad' }, error instanceof Error ? error.message : ''));
     }

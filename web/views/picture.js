@@ -8,6 +8,7 @@ import { each, h, s, say, set } from '../dom.js';
 import { count, plural, short, span, visible } from '../format.js';
 import { RESOURCES_FROM, layout, viewsSeen } from './layout.js';
 import { icon } from './parts.js';
+import { astray } from '../worst.js';
 
 /** How many dots travel at once; more say no more. */
 const DOTS_MAX = 40;
@@ -43,26 +44,6 @@ export function rate(numbers) {
 /** `0.4/s` @param {number} n */
 export function perSecond(n) {
   return `${n >= 10 ? count(Math.round(n)) : n.toFixed(1)}/s`;
-}
-
-/**
- * Clients that go through the door of another network than their own, now.
- * @param {Snapshot} lab
- * @returns {{node: string, network: string, door: string}[]}
- */
-export function astray(lab) {
-  const wrong = (/** @type {string | null | undefined} */ name, /** @type {string} */ network, /** @type {string} */ role) => {
-    const door = lab.balancers.find((b) => b.name === name);
-    return door?.network != null && door.network !== network && door.meant_for !== role;
-  };
-  return [
-    ...lab.agents.flatMap(({ name, network, tunnels }) => {
-      const tunnel = tunnels.find(({ up, balancer }) => up && wrong(balancer, network, 'agents'));
-      return tunnel?.balancer ? [{ node: `agent/${name}`, network, door: tunnel.balancer }] : [];
-    }),
-    ...lab.users.flatMap(({ name, network, last }) =>
-      (last?.balancer && wrong(last.balancer, network, 'users') ? [{ node: `user/${name}`, network, door: last.balancer }] : [])),
-  ];
 }
 
 /**
@@ -219,7 +200,9 @@ export class Picture {
       const { mood } = edgeState(edge, lab);
       const ink = mood === 'bad' || mood === 'astray' ? 'is-bad' : edge.lane === null ? 'ink-none' : `ink-${edge.lane % 4}`;
       const dim = near !== null && !(near.has(edge.from) && near.has(edge.to));
-      set(label, { x: edge.middle[0], y: edge.middle[1] - 7, class: `edge-label ${edge.to.startsWith('balancer/') ? 'in-lane ' : ''}${ink}${dim ? ' dim' : ''}` });
+      // A misrouted line is steep and thick: its name stands beside it.
+      const beside = mood === 'astray';
+      set(label, { x: edge.middle[0] - (beside ? 14 : 0), y: edge.middle[1] - (beside ? -4 : 7), class: `edge-label ${beside ? 'beside ' : edge.to.startsWith('balancer/') ? 'in-lane ' : ''}${ink}${dim ? ' dim' : ''}` });
       say(label, text);
     });
   }
@@ -293,6 +276,9 @@ export class Picture {
     const dot = bad
       ? s('path', { class: 'dot bad', d: 'M-4 -4 L4 4 M4 -4 L-4 4' })
       : s('circle', { class: `dot ink-${lane % 4}`, r: 3.5 });
+    // Where it begins: a frame may be drawn before the first step.
+    const { x, y } = /** @type {SVGPathElement} */ (hops[0]).getPointAtLength(0);
+    set(dot, { transform: `translate(${x.toFixed(1)} ${y.toFixed(1)})` });
     this.#dots.append(dot);
     this.#moving.push({ node: dot, hops, from: performance.now(), bad });
     if (this.#moving.length === 1) requestAnimationFrame((now) => this.#step(now));
@@ -329,6 +315,8 @@ function anchors(places, lab, target) {
   const [one, other] = target.split(/ <?-> /);
   const boxesOf = (/** @type {string | undefined} */ end) => {
     if (end === undefined) return [];
+    // The DNS server is drawn as its views.
+    if (end === 'dns') return [...places.boxes.values()].filter(({ kind }) => kind === 'view').map(({ id }) => id);
     const network = end.startsWith('network/') ? lab.networks.findIndex(({ name }) => `network/${name}` === end) : -1;
     if (network >= 0) return [`lane/${network}`];
     const ids = [end.replace(/^agent\//, 'dial/'), end];
@@ -338,7 +326,7 @@ function anchors(places, lab, target) {
   const [from, to] = [boxesOf(one), boxesOf(other)];
   const edge = places.edges.find((e) => (from.includes(e.from) && to.includes(e.to)) || (to.includes(e.from) && from.includes(e.to)));
   if (edge && !places.turned) return [{ x: edge.middle[0], y: edge.middle[1] }];
-  return [from, to].flatMap((ids) => ids.slice(0, 1)).flatMap((id) => {
+  return [from, to].flatMap((ids) => (target === 'dns' ? ids : ids.slice(0, 1))).flatMap((id) => {
     const lane = id.startsWith('lane/') ? places.lanes[Number(id.slice(5))] : undefined;
     if (lane) return [{ x: lane.x + lane.w - 100, y: lane.y + 14 }];
     const box = places.boxes.get(id);
@@ -578,7 +566,7 @@ function edgeLabel(edge, lab, places) {
   if (!from || !to) return '';
   const room = to.x - from.x - from.w;
   const { mood, words } = edgeState(edge, lab);
-  if (to.kind === 'balancer' && mood === 'astray') return `✕ ${words.replace(/^misrouted: | from .*/g, '')} astray`;
+  if (to.kind === 'balancer' && mood === 'astray') return `✕ ${words.replace(/^misrouted: | from .*/g, '')} misrouted`;
   if (to.kind === 'balancer' && mood === 'strayed') return '';
   if (to.kind === 'balancer' && room > 78) {
     const door = lab.balancers.find((b) => b.name === to.name);

@@ -31,7 +31,7 @@ const HELP = /** @type {[string, string][]} */ ([
 export class Queries {
   #context;
   #filter = h('input', { type: 'search', autocomplete: 'off', spellcheck: 'false', 'aria-describedby': 'filter-said',
-    placeholder: 'client:orders type:A rcode!=NOERROR', class: 'long mono', 'data-filter': true });
+    placeholder: 'client:orders rcode!=NOERROR', class: 'mono', 'data-filter': true });
   #pause = h('button', { type: 'button', 'aria-pressed': 'false' }, 'Pause the log');
   #count = h('output', { class: 'quiet' });
   #said = h('div', { id: 'filter-said' });
@@ -127,7 +127,7 @@ export class Queries {
     this.#tools.hidden = link === 'file';
     if (link === 'file') {
       // A run that is over holds the last answers of each instant; there is no one to filter more.
-      this.#list = snapshot.dns.queries.map((query) => ({ place: null, took_us: null, dig: '', ...query })).reverse();
+      this.#list = snapshot.dns.queries.map((query) => ({ place: null, dig: '', ...query })).reverse();
       this.#count.dataset['of'] = plural(this.#list.length, 'answer');
       this.#show();
       return;
@@ -196,7 +196,7 @@ export class Queries {
     if (fresh) [this.#list, this.#held] = [queries, []];
     else if (this.#paused) this.#held = [...queries, ...this.#held].slice(0, HELD);
     else this.#take(queries);
-    this.#count.dataset['of'] = filter.trim() ? `${count(matched)} of ${count(held)} match` : plural(held, 'answer');
+    this.#count.dataset['of'] = filter.trim() ? `${count(matched)} of ${count(held)} match` : this.#at === null ? plural(held, 'answer') : `${plural(this.#list.length, 'answer')} until this instant`;
     this.#show();
   }
 

@@ -8,10 +8,11 @@
 import * as calls from '../calls.js';
 import { each, h, redo, rows, say, set } from '../dom.js';
 import { instant, plural, span, visible } from '../format.js';
+import { savers } from '../table.js';
 import { atText } from '../timebar.js';
 import { FaultCards } from './faultcards.js';
-import { boxed, failure, field, files, place, section, still, tokenHint, turn } from './forms.js';
-import { cell, mark, plain, state as pillOf } from './parts.js';
+import { Order, boxed, failure, field, files, nearby, section, still, tokenHint, turn } from './forms.js';
+import { cell, mark, nodeLink, plain, state as pillOf } from './parts.js';
 
 /** How often runs are asked for while one goes on. */
 const EVERY_MS = 400;
@@ -48,6 +49,10 @@ class ScenariosPage {
   #runs = h('tbody');
   #others = h('div', { class: 'others' });
   #findings = h('ul', { class: 'findings' });
+  /** @type {Order<Run>} */
+  #order;
+  /** @type {Run[]} */
+  #list = [];
   #files;
   #foundFiles;
   #runsBox;
@@ -73,8 +78,10 @@ class ScenariosPage {
     this.#mode.addEventListener('change', () => {
       this.#seed.disabled = this.#mode.value === 'live';
     });
-    this.#runsBox = section('runs', 'Runs', null, boxed('runs-title', 'Runs, the newest first',
-      [['scenario'], ['mode'], ['seed'], ['state'], ['outcome'], ['expectations'], ['']], this.#runs));
+    this.#order = new Order(context, 'runs', RUNS);
+    this.#runsBox = section('runs', 'Runs', savers('runs', ['scenario', 'mode', 'seed', 'state', 'at_us', 'outcome'], () => this.#list.map((one) =>
+      [one.scenario, one.mode, String(one.seed ?? ''), one.state, String(one.at_us), one.outcome ?? ''])),
+    boxed('runs-title', 'Runs, the newest first', this.#order.element, this.#runs));
     this.#othersBox = section('others', 'Other scenarios', null, this.#others);
     root.append(h('div', { class: 'scenes' },
       h('div', {}, section('current', 'The scenario that runs', null, this.#about, this.#form, this.#hint, this.#said),
@@ -128,6 +135,7 @@ class ScenariosPage {
     this.#drawExpectations(lab.expectations);
     this.#drawFindings(lab);
     this.#drawSteps(timeline?.steps ?? []);
+    this.#drawRuns(this.#list);
   }
 
   /** @param {Scenarios} known */
@@ -167,7 +175,7 @@ class ScenariosPage {
     each(this.#steps, steps, ({ index }) => String(index), () => h('li', {}), (item, step) => {
       set(item, { class: `is-${step.state}` });
       redo(item, JSON.stringify(step), () => [turn(step.state), this.#instant(step.at_us),
-        h('span', { class: 'text' }, visible(step.text), step.place ? h('span', { class: 'under mono' }, place(step.place)) : null)]);
+        h('span', { class: 'text' }, visible(step.text), step.place ? nearby(step.place) : null)]);
     });
   }
 
@@ -180,16 +188,18 @@ class ScenariosPage {
   #expectation(one, here) {
     return [turn(one.state), here || one.at_us === null ? this.#instant(one.at_us) : h('time', {}, instant(one.at_us)), h('span', { class: 'text' }, visible(one.text),
       one.why ? h('span', { class: 'under' }, visible(one.why)) : null,
-      h('span', { class: 'under' }, [one.measured ? visible(one.measured) : plural(one.evidence, 'fact'), one.place ? place(one.place) : ''].filter(Boolean).join(' · ')))];
+      one.place ? nearby(one.place, `${measured(one)} · `) : h('span', { class: 'under' }, measured(one)))];
   }
 
   /** @param {Run[]} runs */
   #drawRuns(runs) {
     this.#runsBox.hidden = runs.length === 0;
-    rows(this.#runs, runs, ({ id }) => id, (one) => {
+    this.#list = runs;
+    this.#order.draw(RUNS);
+    rows(this.#runs, this.#order.sort(runs), ({ id }) => id, (one) => {
       const met = one.verdicts.filter(({ state }) => state === 'met' || state === 'holding').length;
       return [
-        plain(visible(one.scenario), ''), plain(one.mode, ''), plain(String(one.seed ?? ''), 'mono'),
+        plain(visible(one.scenario), ''), plain(one.mode, ''), plain(String(one.seed ?? ''), 'n mono'),
         cell(`${one.state} ${one.progress}`, () => one.state === 'running'
           ? [h('progress', { max: 1, value: one.progress, 'aria-label': `run ${one.id}` }), ` ${instant(one.at_us)}`]
           : [`${one.state} at ${instant(one.at_us)}`]),
@@ -256,6 +266,14 @@ class ScenariosPage {
   }
 }
 
+const RUNS = /** @type {import('./forms.js').Column<Run>[]} */ ([['scenario', '', ({ scenario }) => scenario], ['mode', '', ({ mode }) => mode], ['seed', 'n', ({ seed }) => seed],
+  ['state', '', ({ state }) => state], ['outcome', '', ({ outcome }) => outcome], ['expectations'], ['']]);
+
+/** @param {Expectation} one */
+function measured(one) {
+  return one.measured ? visible(one.measured) : plural(one.evidence, 'fact');
+}
+
 /** @param {Scenario} one */
 function lesson({ question, lesson: text }) {
   return [question ? h('p', { class: 'question' }, visible(question)) : null, text ? h('p', { class: 'quiet' }, visible(text)) : null]
@@ -265,8 +283,8 @@ function lesson({ question, lesson: text }) {
 /** @param {Found} one */
 function finding({ id, severity, node, detail, cure, place: where, text }) {
   return h('li', { class: `is-${severity}` }, mark('finding'), h('div', {},
-    h('p', {}, h('strong', {}, `${severity}: ${visible(id)}`), node === null ? null : ` ${visible(node)}`, ` – ${visible(detail)}`,
-      where ? h('span', { class: 'mono quiet' }, ` ${place(where)}`) : null),
+    h('p', {}, h('strong', {}, `${severity}: ${visible(id)}`), ' ', node === null ? null : node.includes('/') ? nodeLink(node, node) : visible(node), ` – ${visible(node !== null && detail.startsWith(`${node}: `) ? detail.slice(node.length + 2) : detail)}`,
+      where ? nearby(where) : null),
     cure ? h('p', {}, h('b', {}, 'Cure: '), visible(cure)) : null,
     text ? h('details', {}, h('summary', {}, 'More'), h('p', { class: 'about pre' }, visible(text))) : null));
 }

@@ -10,6 +10,7 @@ import { h, redo, say, set } from '../dom.js';
 import { count, instant, plural, visible } from '../format.js';
 import { readBundle } from '../source.js';
 import { isTraffic } from '../store.js';
+import { savers } from '../table.js';
 import { atText } from '../timebar.js';
 import { VirtualBody } from '../virtual.js';
 import { pan, zoom } from './axis.js';
@@ -69,6 +70,12 @@ class TimelinePage {
   #asked = 0;
   #wait = 0;
   #drawn = '';
+  /** @type {Row[]} */
+  #shown = [];
+  /** The newest row of the instant that is looked at. @type {string | null} */
+  #here = null;
+  /** @type {number | null} */
+  #at = null;
   /** @type {string | null} */
   #open = null;
   /** @type {Map<string, Node>} */
@@ -87,7 +94,7 @@ class TimelinePage {
     this.#box.append(table);
     this.#body = new VirtualBody(this.#box, table, {
       key: (row) => row.key, cells: (row) => this.#cells(row), detail: (row) => this.#detail(row),
-      attributes: ({ bad }) => ({ class: bad ? 'is-odd' : null }),
+      attributes: ({ bad, key }) => ({ class: [bad ? 'is-odd' : '', key === this.#here ? 'is-here' : ''].join(' ').trim() || null }),
     });
     table.addEventListener('click', (event) => {
       const button = event.target instanceof Element ? event.target.closest('button[data-key]') : null;
@@ -108,7 +115,8 @@ class TimelinePage {
     h('section', { 'aria-labelledby': 'decisions-title' },
       h('header', {}, h('h2', { id: 'decisions-title' }, 'Decisions'), this.#count,
         h('label', { class: 'wide' }, h('span', { class: 'unseen' }, 'filter the decisions'), this.#filter),
-        h('label', {}, this.#traffic, ' traffic too')), this.#box, this.#none));
+        h('label', {}, this.#traffic, ' traffic too'),
+        savers('decisions', ['at_us', 'node', 'text', 'bad'], () => this.#shown.map((row) => [String(row.at), row.node, row.text, String(row.bad)]))), this.#box, this.#none));
   }
 
   escape() {
@@ -181,7 +189,7 @@ class TimelinePage {
     }
     say(this.#said, '');
     this.#lanes.draw(timeline, window, at ?? now.at_us);
-    this.#table(timeline, window, state.facts);
+    this.#table(timeline, window, state.facts, at);
   }
 
   /** Asks for a chosen window, again while it grows. @param {Window} window @param {number} now */
@@ -201,11 +209,11 @@ class TimelinePage {
     this.#context.redraw();
   }
 
-  /** @param {Timeline} timeline @param {Window} window @param {Fact[]} facts */
-  #table(timeline, window, facts) {
+  /** @param {Timeline} timeline @param {Window} window @param {Fact[]} facts @param {number | null} at */
+  #table(timeline, window, facts, at) {
     const terms = this.#filter.value.toLowerCase().split(/\s+/).filter(Boolean);
     const traffic = this.#traffic.checked;
-    const key = JSON.stringify([window, terms, traffic, timeline.to_us, timeline.lanes.map(({ marks }) => [marks.length, marks.at(-1)?.seq]), traffic ? facts.at(-1)?.seq : 0]);
+    const key = JSON.stringify([at, window, terms, traffic, timeline.to_us, timeline.lanes.map(({ marks }) => [marks.length, marks.at(-1)?.seq]), traffic ? facts.at(-1)?.seq : 0]);
     if (key === this.#drawn) return;
     this.#drawn = key;
     /** @type {Map<string, Row>} */
@@ -233,7 +241,12 @@ class TimelinePage {
     this.#box.hidden = !shown.length;
     this.#none.hidden = shown.length > 0;
     say(this.#none, inside.length ? 'Nothing matches this filter.' : 'Nothing was decided in this window.');
+    this.#shown = shown;
+    const here = at === null ? -1 : shown.findIndex((row) => row.at <= at);
+    this.#here = shown[here]?.key ?? null;
     this.#body.show(shown);
+    if (at !== this.#at && here >= 0) this.#body.reveal(here);
+    this.#at = at;
   }
 
   /** @param {Row} row */

@@ -11,8 +11,9 @@ import { decisions, lines } from './facts.js';
 import { drawFindings } from './findings.js';
 import { path } from './chart.js';
 import { Members, Panel } from './node.js';
-import { Picture, astray, edgeState, perSecond, rate } from './picture.js';
+import { Picture, edgeState, perSecond, rate } from './picture.js';
 import { Sorted } from '../table.js';
+import { astray } from '../worst.js';
 
 /** @import {Layout} from './layout.js' */
 /** @import {Snapshot} from '../types.js' */

@@ -1,15 +1,19 @@
 // @ts-check
 // The zones of each view, and their reload with its blast radius before it happens.
 
-/** @import {Change, Preview, Snapshot} from '../types.js' */
+/** @import {Change, Preview, Zone} from '../types.js' */
 /** @import {Context, State} from '../main.js' */
 
 import * as calls from '../calls.js';
-import { h, rows, say } from '../dom.js';
+import { h, rows, say, set } from '../dom.js';
 import { count, plural, visible } from '../format.js';
 import { ask } from './acts.js';
-import { boxed, columns, failure, files, still, tokenHint } from './forms.js';
+import { Order, boxed, columnsOf, failure, files, still, tokenHint } from './forms.js';
 import { cell, laneOfView, pill, plain } from './parts.js';
+
+const COLUMNS = /** @type {import('./forms.js').Column<Zone>[]} */ ([['view', '', ({ view }) => view], ['origin', '', ({ origin }) => origin],
+  ['serial', 'n', ({ serial }) => serial], ['records', 'n', ({ records }) => records], ['generation', 'n', ({ generation }) => generation],
+  ['file', '', ({ file }) => file]]);
 
 export class Zones {
   #body = h('tbody');
@@ -18,16 +22,18 @@ export class Zones {
   #about = h('p', { class: 'about' });
   #mistakes = h('div', {});
   #files;
+  #order;
   #drawn = '';
 
   /** @param {HTMLElement} root @param {Context} context */
   constructor(root, context) {
     this.#files = files(context, 'zones');
+    this.#order = new Order(context, 'zones', COLUMNS);
     this.#button.addEventListener('click', () => this.#preview());
     root.append(h('section', { 'aria-labelledby': 'zones-title' },
       h('header', {}, h('h2', { id: 'zones-title' }, 'Zones'), context.mayChange() ? this.#button : null, this.#files.element),
       this.#about, this.#mistakes, this.#said,
-      boxed('zones-title', 'Each zone of each view', [['view'], ['origin'], ['serial', 'n'], ['records', 'n'], ['generation', 'n'], ['file']], this.#body),
+      boxed('zones-title', 'Each zone of each view', this.#order.element, this.#body),
       tokenHint(context)));
   }
 
@@ -38,14 +44,18 @@ export class Zones {
     const why = still(state);
     this.#button.disabled = why !== null;
     this.#files.at(state.at);
-    say(this.#about, `Rules of generation ${snapshot.generation}.${why ? ` ${why}` : ''}`);
+    const newer = snapshot.zones.find(({ generation }) => generation !== snapshot.generation)?.generation;
+    say(this.#about, [newer === undefined ? `Rules of generation ${snapshot.generation}.`
+      : `Rules of generation ${snapshot.generation} were in force at this instant; the zones below are those of now, of generation ${newer}.`, why].filter(Boolean).join(' '));
+    set(this.#about, { class: newer === undefined ? 'about' : 'notice is-warn' });
     const refused = JSON.stringify(snapshot.reload_mistakes);
     if (refused !== this.#drawn) {
       this.#drawn = refused;
       this.#mistakes.replaceChildren(...snapshot.reload_mistakes.length
         ? [failure({ text: 'The last reload was refused; the old rules stay in force.', mistakes: snapshot.reload_mistakes })] : []);
     }
-    rows(this.#body, snapshot.zones, ({ view, origin }) => `${view} ${origin}`, (zone) => [
+    this.#order.draw(COLUMNS);
+    rows(this.#body, this.#order.sort(snapshot.zones), ({ view, origin }) => `${view} ${origin}`, (zone) => [
       cell(zone.view, () => [pill(zone.view, laneOfView(snapshot, zone.view))]),
       plain(visible(zone.origin), 'mono'), plain(String(zone.serial ?? ''), 'n mono'), plain(count(zone.records), 'n'),
       plain(count(zone.generation), 'n'), plain(visible(zone.file ?? 'carried in the binary'), 'mono quiet'),
@@ -84,7 +94,7 @@ function radius(preview) {
       ...groups.map(({ prefixes, prefixes_more: others, changes, more: rest }) => h('table', { class: 'dense' },
         h('caption', {}, h('b', {}, 'clients '), h('span', { class: 'mono' }, visible(prefixes.join(' '))),
           others ? ` and ${plural(others, 'prefix', 'prefixes')} more` : null, rest ? `; ${plural(rest, 'change')} more` : null),
-        h('thead', {}, columns([['view'], ['name'], ['type'], ['before'], ['after']])),
+        h('thead', {}, columnsOf([['view'], ['name'], ['type'], ['before'], ['after']])),
         h('tbody', {}, ...changes.map(change))))) : null,
     more ? h('p', { class: 'about' }, `and ${plural(more, 'group')} more`) : null,
     changed.length ? h('p', { class: 'about' }, 'Changed: ', h('span', { class: 'mono' }, visible(changed.join(', ')))) : null,

@@ -440,6 +440,7 @@ fn dns_answered(answered: &DnsAnswered) -> Value {
         "rcode": answered.rcode.to_string(),
         "answer": answered.answer,
         "why": answered.why,
+        "took_us": answered.took.map(Span::as_us),
     })
 }
 

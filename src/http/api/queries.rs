@@ -54,8 +54,6 @@ pub struct QueryRow {
     pub query: Query,
     /// Where the first record of the answer stands; null when there is none, or another by now.
     pub place: Option<Place>,
-    /// How long the server took; null where that was not measured.
-    pub took_us: Option<u64>,
     /// The command that asks the same again.
     pub dig: String,
 }
@@ -113,7 +111,6 @@ impl QueryRow {
         Self {
             query: Query::new(&query),
             place: rules.and_then(|rules| place(rules, source, answered)),
-            took_us: None,
             dig: dig(source, answered),
         }
     }

@@ -343,12 +343,9 @@ fn summary(answer: &Answer<'_>) -> (String, BTreeSet<Words>) {
     (answer.code().to_owned(), records)
 }
 
+/// Says the step, after the faults that act on it.
 fn step(answer: &Answer<'_>) -> String {
-    let mut text = format!("{} ({})", answer.reason, answer.reason.step.rfc());
-    for acting in &answer.reason.faults {
-        text.push_str(&format!("; {acting}"));
-    }
-    text
+    format!("{} ({})", answer.reason, answer.reason.step.rfc())
 }
 
 /// Says why this view, without a final stop.

@@ -117,6 +117,7 @@ impl Query {
             rcode: answered.rcode.to_string(),
             answer: answered.answer.clone(),
             why: answered.why.clone(),
+            took_us: answered.took.map(Span::as_us),
         }
     }
 }

@@ -363,7 +363,7 @@ fn logged(row: &QueryRow) -> Vec<Value> {
     cells.extend([
         json!(row.place.as_ref().map(|place| &place.file)),
         json!(row.place.as_ref().map(|place| place.line)),
-        json!(row.took_us),
+        json!(row.query.took_us),
         json!(row.dig),
     ]);
     cells

@@ -291,9 +291,21 @@ impl Why {
             outcome,
             ok: ok.unwrap_or(false),
             number: Some(journey.number),
-            steps: timed(steps, journey.began),
+            steps: timed(door_first(steps), journey.began),
         }
     }
+}
+
+/// Puts the door before the instances that it chose: a client tells of the door that it used when
+/// its connection stands, which is after the choice.
+fn door_first(mut steps: Vec<Decision>) -> Vec<Decision> {
+    let place = |stage| steps.iter().position(|step| step.stage == stage);
+    if let (Some(door), Some(instance)) = (place("door"), place("instance"))
+        && instance < door
+    {
+        steps[instance..=door].rotate_right(1);
+    }
+    steps
 }
 
 /// Says how long each decision came after the one before.
@@ -543,4 +555,42 @@ fn of_last(journey: &Journey, fact: &Fact) -> bool {
     let mut last = journey.facts.iter().rev();
     last.find(|fact| chosen(fact))
         .is_some_and(|last| last.seq == fact.seq)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Decisions of these stages.
+    fn steps(stages: &[&'static str]) -> Vec<Decision> {
+        let step = |stage: &&'static str| Decision {
+            stage,
+            node: None,
+            text: String::new(),
+            why: String::new(),
+            place: None,
+            at_us: None,
+            took_us: None,
+            seq: None,
+            ok: true,
+        };
+        stages.iter().map(step).collect()
+    }
+
+    #[test]
+    fn the_door_stands_before_every_instance_that_it_tried() {
+        let check = |told: &[&'static str], stages: &[&str]| {
+            let sorted = door_first(steps(told));
+            let sorted: Vec<_> = sorted.iter().map(|step| step.stage).collect();
+            assert_eq!(sorted, stages);
+        };
+        let sorted = ["ask", "record", "door", "instance", "instance", "tunnel"];
+        check(
+            &["ask", "record", "instance", "instance", "door", "tunnel"],
+            &sorted,
+        );
+        check(&sorted, &sorted);
+        check(&["ask", "instance"], &["ask", "instance"]);
+        check(&["ask", "door"], &["ask", "door"]);
+    }
 }

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::model::fact::{DnsAnswered, DnsTraffic, Kind};
 use crate::model::id::{Name, Node};
+use crate::model::time::Span;
 use crate::model::topology::Topology;
 use crate::policy::answer::{Answer, Question};
 use crate::policy::zone::type_word;
@@ -134,9 +135,17 @@ impl Counts {
     }
 
     /// Gives an answer whole when it is one of the sample.
-    pub(super) fn sample(&self, question: &Question, answer: &Answer<'_>) -> Option<Kind> {
+    pub(super) fn sample(
+        &self,
+        question: &Question,
+        answer: &Answer<'_>,
+        took: Option<Span>,
+    ) -> Option<Kind> {
         let before = self.sampled.fetch_add(1, Ordering::Relaxed);
-        (before < SAMPLE_MAX).then(|| Kind::DnsAnswered(Box::new(self.whole(question, answer))))
+        (before < SAMPLE_MAX).then(|| {
+            let whole = self.whole(question, answer);
+            Kind::DnsAnswered(Box::new(DnsAnswered { took, ..whole }))
+        })
     }
 
     /// Takes what was counted, as facts.
@@ -179,6 +188,7 @@ impl Counts {
             rcode: rcode.into(),
             answer: records.map(|shown| shown.typed_words()).collect(),
             why: answer.reason.to_string(),
+            took: None,
         }
     }
 

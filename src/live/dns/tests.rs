@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 use hickory_proto::op::{Edns as HickoryEdns, Message, MessageType, OpCode, Query, ResponseCode};
@@ -14,10 +14,11 @@ use super::counts::Counts;
 use super::worker::{From, Outcome, Read, Shared, Worker};
 use super::writer::{Head, write};
 use crate::journal::Journal;
+use crate::model::fact::Kind;
 use crate::model::id::Generation;
 use crate::model::mistake::Files;
 use crate::model::network::{Element, Matcher};
-use crate::model::time::Time;
+use crate::model::time::{Span, Time};
 use crate::model::topology::{self, Topology, ZoneSource};
 use crate::policy::answer::{Answer, Edns, PAYLOAD_MAX, Rrset, Rules, Transport, decide, records};
 use crate::policy::testing;
@@ -380,3 +381,41 @@ fn what_was_written_dies_with_its_rules() {
 }
 
 mod shared;
+
+#[test]
+fn the_clock_is_read_for_what_is_shown_whole_only() {
+    let topology = topology();
+    let reads = Arc::new(AtomicU64::new(0));
+    let shared = shared(&topology, rules(&topology, ""));
+    let mut shared = Arc::into_inner(shared).expect("nobody else has it");
+    let counted = Arc::clone(&reads);
+    shared.now = Arc::new(move || Time::from_us(41 * counted.fetch_add(1, Ordering::Relaxed)));
+    let shared = Arc::new(shared);
+    let mut worker = Worker::new(&shared);
+    let question = asked_for("www.example.test.", RecordType::A);
+    let ask_all = |worker: &mut Worker| {
+        let from = from("10.0.0.1", Transport::Udp);
+        for id in 0..200 {
+            let asked = asked(&question, id, None, false);
+            ask(worker, &asked, from, &mut Vec::new());
+        }
+    };
+    ask_all(&mut worker);
+    let shown = shared.journal.held().facts;
+    let took = shown.iter().map(|fact| {
+        let Kind::DnsAnswered(answered) = &fact.kind else {
+            panic!("{fact:?}")
+        };
+        answered.took
+    });
+    let took: Vec<_> = took.collect();
+    assert!(!took.is_empty() && took.len() < 200, "{}", took.len());
+    assert_eq!(took, vec![Some(Span::from_us(41)); took.len()]);
+    assert_eq!(reads.load(Ordering::Relaxed), 2 * took.len() as u64);
+    // The twin: once the counts are taken, answers are shown whole again, and measured.
+    ask_all(&mut worker);
+    assert_eq!(reads.load(Ordering::Relaxed), 2 * took.len() as u64);
+    drop(shared.counts.take());
+    ask_all(&mut worker);
+    assert_eq!(reads.load(Ordering::Relaxed), 4 * took.len() as u64);
+}

@@ -223,6 +223,8 @@ impl Worker {
     ) -> Outcome {
         let (shared, rules) = (&*self.shared, &*self.current);
         let question = question(asked, from);
+        // The clock is read for what is shown whole only.
+        let began = shared.counts.wants_sample().then(|| (shared.now)());
         let answer = decide(rules, &question);
         let counted = Word::of(answer.code()).map(|word| Counted {
             word,
@@ -236,17 +238,11 @@ impl Worker {
             let counter = counter.or_insert_with_key(|label| shared.counts.counter(label.clone()));
             counter.add();
         }
-        // Before the answer is sent, so that what the client does with it comes after.
-        if shared.counts.wants_sample()
-            && let Some(sample) = shared.counts.sample(&question, &answer)
-        {
-            let now = (shared.now)();
-            shared.journal.add(now, &Node::Dns, [sample]);
-        }
         if answer.is_forwarded()
             && !answer.dropped
             && let Some(view) = answer.view
         {
+            show(shared, (&question, &answer), began, None);
             // Written, and logged, when the answer is there.
             return Outcome::Forward(view.name.clone());
         }
@@ -270,9 +266,11 @@ impl Worker {
                 self.traffic.unlogged.add();
             }
         }
-        if answer.dropped {
+        let delay = (!answer.dropped).then(|| delay(shared, &answer));
+        show(shared, (&question, &answer), began, delay);
+        let Some(delay) = delay else {
             return Outcome::Nothing;
-        }
+        };
         if let (Some((wanted, _)), Some(counted)) = (wanted, counted)
             && !cut
             && answer.is_for_its_class()
@@ -280,7 +278,7 @@ impl Worker {
         {
             self.rendered.put(wanted, out, counted);
         }
-        match delay(shared, &answer) {
+        match delay {
             Span::ZERO => Outcome::Now,
             delay => Outcome::Later(delay),
         }
@@ -290,6 +288,22 @@ impl Worker {
     #[cfg(test)]
     pub(super) fn fresh(&mut self, asked: &Read<'_>, from: From, out: &mut Vec<u8>) -> Outcome {
         self.decide(asked, from, None, out)
+    }
+}
+
+/// Shows an answer whole, if it is one of the sample: before it is sent, so that what the client does
+/// with it comes after. `delay` is how much later it goes out, `None` when it does not go out yet.
+fn show(
+    shared: &Shared,
+    (question, answer): (&Question, &Answer<'_>),
+    began: Option<Time>,
+    delay: Option<Span>,
+) {
+    let Some(began) = began else { return };
+    let now = (shared.now)();
+    let took = delay.map(|delay| now.since(began) + delay);
+    if let Some(sample) = shared.counts.sample(question, answer, took) {
+        shared.journal.add(now, &Node::Dns, [sample]);
     }
 }
 

@@ -206,6 +206,7 @@ pub(super) fn answered(asker: &Node, client: &str, name: &str, view: &str) -> Ki
         rcode: "NOERROR".into(),
         answer: vec![format!("A {address}")],
         why: String::from("exact match"),
+        took: Some(Span::from_us(41)),
     }))
 }
 

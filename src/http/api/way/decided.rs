@@ -165,6 +165,7 @@ fn answered(source: &Source, state: &Snapshot, node: &Node, host: &str) -> Optio
         rcode: answer.code().into(),
         answer: answer.records().map(|shown| shown.typed_words()).collect(),
         why: answer.reason.to_string(),
+        took: None,
     })
 }
 
