@@ -12,6 +12,7 @@ pub mod guard;
 mod look;
 pub mod metrics;
 pub mod openapi;
+mod patient;
 pub mod report;
 mod routes;
 mod runs;
@@ -43,6 +44,7 @@ use crate::model::fact::Act;
 use crate::model::id::{FaultId, Generation, Node};
 use crate::policy::answer::Difference;
 use guard::{Allowed, Token};
+use patient::Patient;
 use source::Source;
 
 /// How many connections are served at once: 32 readers of facts, and browsers open six each.
@@ -50,6 +52,9 @@ pub const CONNECTIONS_MAX: usize = 256;
 
 /// How long a client may take for the head of a request, and may idle between two.
 const TIMEOUT_HEADERS: Duration = Duration::from_secs(5);
+
+/// The largest head of a request: a browser sends a few hundred bytes, a long filter some more.
+const HEAD_MAX: usize = 64 * 1024;
 
 /// How long open answers may go on after the stop signal; the lab itself waits about as long.
 const GRACE: Duration = Duration::from_secs(1);
@@ -335,8 +340,9 @@ async fn connection(
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
-        .header_read_timeout(TIMEOUT_HEADERS);
-    let served = builder.serve_connection(TokioIo::new(stream), service);
+        .header_read_timeout(TIMEOUT_HEADERS)
+        .max_buf_size(HEAD_MAX);
+    let served = builder.serve_connection(TokioIo::new(Patient::new(stream)), service);
     tokio::pin!(served);
     tokio::select! {
         _ended = served.as_mut() => return,

@@ -95,8 +95,12 @@ function route() {
   store.touch();
 }
 
+/** Whether the page was made for one who may change the lab. */
+let offered = false;
+
 function remount() {
   view?.unmount();
+  offered = context.mayChange();
   shown = pageNow();
   view = VIEWS[shown][1];
   root.replaceChildren();
@@ -129,6 +133,8 @@ function draw(state, fresh) {
   if (!snapshot || standing) return;
   drawHead(snapshot);
   drawFaults(snapshot);
+  // Only its first state tells of a lab that it is shown and not changed.
+  if (offered !== context.mayChange()) remount();
   view?.draw(state, fresh);
 }
 

@@ -495,6 +495,22 @@
  */
 
 /** @typedef {QueryRow} Asked */
+/** @typedef {{id: number, text: string}} FaultSet */
+/** @typedef {{lifted: number}} Lifted */
+/** @typedef {{text: string | null}} Refusal */
+
+/**
+ * @typedef {object} Given
+ * @property {string | null} certificate
+ * @property {string | null} key
+ * @property {string} user
+ * @property {string} from
+ * @property {string} dns
+ * @property {string} proxy
+ * @property {[string, string][]} moved
+ */
+
+/** The columns of each table, by its name. @typedef {Record<string, string[]>} Tables */
 
 /**
  * @typedef {object} ResolveAs
@@ -535,6 +551,7 @@
 
 /**
  * @typedef {object} Rec
+ * @property {string} text
  * @property {string} owner
  * @property {number} ttl
  * @property {string} rtype

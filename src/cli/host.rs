@@ -4,6 +4,7 @@
 //! that makes changes for the page. What happens when is the verbs' own affair.
 
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -41,6 +42,7 @@ pub(super) fn token(http: SocketAddr, file: Option<&Path>) -> Result<Token, Stri
     match file {
         Some(file) => {
             let shown = file.display();
+            private(file).map_err(|why| format!("the token in {shown}: {why}"))?;
             let text = std::fs::read_to_string(file);
             let text = text.map_err(|error| format!("the token in {shown}: {error}"))?;
             Token::read(&text).map_err(|why| format!("the token in {shown}: {why}"))
@@ -51,6 +53,18 @@ pub(super) fn token(http: SocketAddr, file: Option<&Path>) -> Result<Token, Stri
              address of 127.0.0.0/8"
         )),
     }
+}
+
+/// Tells whether nobody but its owner may read or write a file; a pipe is whose it is.
+fn private(file: &Path) -> Result<(), String> {
+    let about = std::fs::metadata(file).map_err(|error| error.to_string())?;
+    let mode = about.permissions().mode() & 0o777;
+    if about.is_file() && mode & 0o077 != 0 {
+        return Err(format!(
+            "others may open the file (its mode is {mode:o}); close it with chmod 600"
+        ));
+    }
+    Ok(())
 }
 
 /// Prints mistakes, and gives the exit code for them.
@@ -260,5 +274,57 @@ impl Control for Hand {
             proxy: access.proxy,
             moved: access.moved,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn beyond_loopback_a_token_must_be_chosen() {
+        for loopback in ["127.0.0.1:0", "127.9.9.9:80", "[::1]:0"] {
+            token(loopback.parse().unwrap(), None).unwrap();
+        }
+        for open in [
+            "0.0.0.0:80",
+            "[::]:80",
+            "192.0.2.1:80",
+            "[::ffff:127.0.0.1]:80",
+        ] {
+            let why = token(open.parse().unwrap(), None).unwrap_err();
+            assert!(why.contains("--token-file FILE"), "{open}: {why}");
+        }
+    }
+
+    #[test]
+    fn a_token_comes_from_a_file_that_nobody_else_may_open() {
+        let name = format!("twodoors-token-{}", std::process::id());
+        let file = std::env::temp_dir().join(name);
+        let http = "0.0.0.0:80".parse().unwrap();
+        let read = |text: &str, mode: u32| {
+            std::fs::write(&file, text).unwrap();
+            std::fs::set_permissions(&file, PermissionsExt::from_mode(mode)).unwrap();
+            token(http, Some(&file))
+        };
+        for mode in [0o600, 0o400] {
+            let own = read("0123456789abcdef\n", mode).unwrap();
+            assert!(own.matches("0123456789abcdef"));
+            std::fs::remove_file(&file).unwrap();
+        }
+        for mode in [0o644, 0o640, 0o604, 0o620] {
+            let why = read("0123456789abcdef\n", mode).unwrap_err();
+            assert!(
+                why.contains("chmod 600") && why.contains(&format!("{mode:o}")),
+                "{why}"
+            );
+        }
+        for (text, told) in [("", "at least 16"), ("two words that are long", "one word")] {
+            let why = read(text, 0o600).unwrap_err();
+            assert!(why.contains(told), "{why}");
+        }
+        std::fs::remove_file(&file).unwrap();
+        let why = token(http, Some(&file)).unwrap_err();
+        assert!(why.contains("twodoors-token"), "{why}");
     }
 }

@@ -12,10 +12,12 @@ use super::App;
 use super::api::bundle::Bundle;
 use super::api::consequences::{Consequences, NODES_MAX};
 use super::api::queries::{self, Queries, Wanted};
+use super::api::runs::Scenarios;
 use super::api::tables::{self, Table};
 use super::api::way::{Request, Why};
 use super::api::{self, Problem};
 use super::filter::Filter;
+use super::runs::stage;
 use super::source::Source;
 use crate::journal::{At, Gone, Moment};
 use crate::model::fact::Act;
@@ -333,8 +335,9 @@ pub(super) async fn table(
 ) -> Result<Response<Body>, Problem> {
     let missing = || {
         let detail = format!(
-            "there is no table {file}: a table is NAME.csv or NAME.json with a NAME of {}",
-            tables::TABLES.join(", ")
+            "there is no table {file}: a table is NAME.csv or NAME.json with a NAME of {}, {}",
+            tables::TABLES.join(", "),
+            tables::LISTS.join(", ")
         );
         Problem::new(StatusCode::NOT_FOUND, detail)
     };
@@ -343,6 +346,13 @@ pub(super) async fn table(
         Some((name, "json")) => (name.to_owned(), Form::Json),
         _ => return Err(missing()),
     };
+    if tables::LISTS.contains(&name.as_str()) {
+        Asked::new(pairs, &[])?;
+        let stage = stage(&app)?;
+        let made =
+            blocking(move || Ok(Table::of_scenarios(&name, &Scenarios::new(&stage)))).await?;
+        return Ok(written(&made.ok_or_else(missing)?, form));
+    }
     if !tables::TABLES.contains(&name.as_str()) {
         return Err(missing());
     }

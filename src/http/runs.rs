@@ -29,7 +29,8 @@ impl From<Refused> for Problem {
     }
 }
 
-fn stage(app: &App) -> Result<Arc<Stage>, Problem> {
+/// Gives what plays scenarios.
+pub(super) fn stage(app: &App) -> Result<Arc<Stage>, Problem> {
     app.control.stage().ok_or_else(|| {
         let detail = "nothing can be played from here: no lab runs";
         Problem::new(StatusCode::CONFLICT, detail)

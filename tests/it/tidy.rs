@@ -435,3 +435,56 @@ fn there_is_one_crypto_back_end_and_no_crate_twice_without_a_reason() {
         assert!(still, "{name} is there once now: take it out of TWICE");
     }
 }
+
+/// Complains of tests that SECURITY.md names and that are not there.
+fn names_tests(tests: &[(String, String)]) -> impl Fn(&str, &str) -> Vec<String> {
+    move |name: &str, text: &str| {
+        let rows = text.lines().filter(|line| line.starts_with("| "));
+        let cells = rows.filter_map(|line| line.rsplit('|').nth(1));
+        let named = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2));
+        let there = |test: &str| {
+            let forms = [
+                format!("fn {test}()"),
+                format!("test('{test}'"),
+                format!("test(`{test}`"),
+            ];
+            let all = tests.iter();
+            all.flat_map(|(_, text)| forms.iter().map(move |form| text.contains(form)))
+                .any(|found| found)
+        };
+        named
+            .filter(|test| !there(test))
+            .map(|test| format!("{name}: there is no test {test:?}: name the one that proves it"))
+            .collect()
+    }
+}
+
+#[test]
+fn every_threat_has_its_tests_and_every_attack_stands_in_the_page() {
+    let tests = files(&["src", "tests"], &[".rs", ".js"]);
+    let page = fs::read_to_string(root().join("SECURITY.md")).unwrap();
+    let rule = names_tests(&tests);
+    assert_eq!(rule("SECURITY.md", &page), [""; 0]);
+    let named = page.matches('`').count() / 2;
+    assert!(named > 40, "SECURITY.md was not understood: {named} names");
+    let twin = "| a | b | `a_test_that_nobody_wrote` |\n";
+    assert_eq!(rule("SECURITY.md", twin).len(), 1);
+    for (name, text) in &tests {
+        let attacks =
+            name.starts_with("tests/it/http/security/") || name == "tests/web/security.test.js";
+        let lines = text.lines().filter(|_| attacks);
+        for line in lines {
+            let rust = line
+                .strip_prefix("async fn ")
+                .and_then(|rest| rest.strip_suffix("() {"));
+            let words = line.trim_start().strip_prefix("test(");
+            let words = words.and_then(|rest| rest[1..].split(rest.chars().next()?).next());
+            if let Some(test) = rust.or(words) {
+                assert!(
+                    page.contains(&format!("`{test}`")),
+                    "SECURITY.md lacks {test:?}"
+                );
+            }
+        }
+    }
+}

@@ -28,10 +28,10 @@ export const PAGE_MS = 20_000;
 /**
  * Starts a lab from files, so that it can be reloaded, and waits for its ready line.
  * @param {string} [http] address to listen on
- * @param {{networks?: string, edit?: (text: string) => string}} [options] how its networks begin, so
- *   that it runs beside others, and what is changed in its scenario
+ * @param {{networks?: string, edit?: (text: string) => string, more?: string[]}} [options] how its networks
+ *   begin, so that it runs beside others, what is changed in its scenario, and further arguments of `up`
  */
-export async function startLab(http = '127.0.0.1:0', { networks = '127.17', edit = (text) => text } = {}) {
+export async function startLab(http = '127.0.0.1:0', { networks = '127.17', edit = (text) => text, more = [] } = {}) {
   const state = mkdtempSync(join(tmpdir(), 'twodoors-web-'));
   const files = join(state, 'files');
   execFileSync(BIN, ['init', files], { stdio: 'ignore' });
@@ -39,7 +39,7 @@ export async function startLab(http = '127.0.0.1:0', { networks = '127.17', edit
   const scenario = join(files, 'scenarios', 'split-dns.yaml');
   writeFileSync(scenario, edit(readFileSync(scenario, 'utf8')));
   const child = spawn(BIN, ['up', scenario, '--http', http, '--dns', '127.0.0.1:0', '--state', join(state, 'state'),
-    ...WEB ? ['--web-dir', WEB] : []],
+    ...WEB ? ['--web-dir', WEB] : [], ...more],
     { stdio: ['ignore', 'pipe', 'inherit'] });
   const exited = new Promise((resolve) => child.once('exit', resolve));
   const lines = createInterface({ input: child.stdout });

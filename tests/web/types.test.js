@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
@@ -24,6 +24,18 @@ const SAMPLES = {
   reloaded: 'Reloaded',
   operated: 'Operated',
   problem: 'Problem',
+  resolution: 'Resolution',
+  moved: 'Moved',
+  catalogue: 'Catalogue',
+  preview: 'Preview',
+  scenarios: 'Scenarios',
+  run: 'Run',
+  bundle: 'Bundle',
+  set: 'FaultSet',
+  lifted: 'Lifted',
+  given: 'Given',
+  refusal: 'Refusal',
+  tables: 'Tables',
 };
 
 /** @param {...string} args */
@@ -56,6 +68,11 @@ test('the scripts are well typed', () => {
   assert.equal(status, 0, said);
 });
 
+test('every sample has its type', () => {
+  const samples = readdirSync(wire).filter((name) => name.endsWith('.json')).map((name) => name.replace('.json', ''));
+  assert.deepEqual(samples.sort(), Object.keys(SAMPLES).sort());
+});
+
 test('the types are those of the wire', () => {
   const { status, said } = check(Object.fromEntries(Object.entries(SAMPLES).map(([name, type]) => [sample(name), type])));
   assert.equal(status, 0, said);
@@ -66,7 +83,8 @@ test('a field more, a field less or another type would be found', () => {
   const less = sample('snapshot').replace('"generation": ', '"generations": ');
   const other = sample('facts').replace('"purpose": "tunnel"', '"purpose": 1');
   const kind = sample('facts').replace('"kind": "claimed"', '"kind": "claims"');
-  for (const [json, type] of [[more, 'Overflow'], [less, 'Snapshot'], [other, 'Fact[]'], [kind, 'Fact[]']]) {
+  const named = sample('resolution').replaceAll('"rcode": ', '"code": ');
+  for (const [json, type] of [[named, 'Resolution'], [more, 'Overflow'], [less, 'Snapshot'], [other, 'Fact[]'], [kind, 'Fact[]']]) {
     assert.notEqual(check({ [json ?? '']: type ?? '' }).status, 0, (json ?? '').slice(0, 60));
   }
 });

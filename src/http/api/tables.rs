@@ -1,11 +1,13 @@
 //! Every table of the page as CSV and as JSON: the same columns, the same rows.
 //!
 //! CSV is that of RFC 4180. Names come from the wire, and a spreadsheet takes a text that begins
-//! like a formula for one: such texts get a quote in front, which spreadsheets do not show.
+//! like a formula for one: such texts get a quote in front, which spreadsheets do not show. Some
+//! spreadsheets part cells at a semicolon or a tab, so a text with one of them stands in quotes too.
 
 use serde_json::{Map, Value, json};
 
 use super::queries::{Queries, QueryRow};
+use super::runs::Scenarios;
 use super::{Fact, Snapshot};
 use crate::http::source::Source;
 use crate::journal::Moment;
@@ -13,11 +15,24 @@ use crate::journal::Moment;
 /// How many rows a table has at most; of facts and answers the newest.
 pub const ROWS_MAX: usize = 20_000;
 
-/// The tables.
+macro_rules! table {
+    ($items:expr, $item:ident, { $($column:literal: $cell:expr),* $(,)? }) => {
+        Table {
+            columns: &[$($column),*],
+            rows: $items.map(|$item| vec![$(json!($cell)),*]).collect(),
+        }
+    };
+}
+
+mod lists;
+
+/// The tables of the lab.
 pub const TABLES: &[&str] = &[
     "agents",
     "answers",
     "backends",
+    "checks",
+    "decisions",
     "doors",
     "expectations",
     "facts",
@@ -26,10 +41,14 @@ pub const TABLES: &[&str] = &[
     "networks",
     "pool",
     "queries",
+    "steps",
     "tunnels",
     "users",
     "zones",
 ];
+
+/// The tables of what can be played in it.
+pub const LISTS: &[&str] = &["advice", "runs", "scenarios"];
 
 /// A table.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,6 +65,8 @@ impl Table {
             "agents" => agents(&state),
             "answers" => answers(&state),
             "backends" => backends(&state),
+            "checks" => lists::checks(&state),
+            "decisions" => lists::decisions(moment, source),
             "doors" => doors(&state),
             "expectations" => expectations(&state),
             "facts" => facts(moment, source),
@@ -54,6 +75,7 @@ impl Table {
             "networks" => networks(&state),
             "pool" => pool(&state),
             "queries" => Self::of_queries(&state),
+            "steps" => lists::steps(source),
             "tunnels" => tunnels(&state),
             "users" => users(&state),
             "zones" => zones(&state),
@@ -61,6 +83,16 @@ impl Table {
         };
         table.rows.truncate(ROWS_MAX);
         Some(table)
+    }
+
+    /// Makes a table of what can be played; `None` when there is none with this name.
+    pub fn of_scenarios(name: &str, scenarios: &Scenarios) -> Option<Self> {
+        match name {
+            "advice" => Some(lists::advice(scenarios)),
+            "runs" => Some(lists::runs(scenarios)),
+            "scenarios" => Some(lists::scenarios(scenarios)),
+            _ => None,
+        }
     }
 
     /// Makes the table of what was found in the query log.
@@ -113,7 +145,7 @@ fn line(text: &mut String, cells: impl Iterator<Item = String>) {
         if index > 0 {
             text.push(',');
         }
-        if cell.contains(['"', ',', '\r', '\n']) {
+        if cell.contains(['"', ',', ';', '\t', '\r', '\n']) {
             text.push('"');
             text.push_str(&cell.replace('"', "\"\""));
             text.push('"');
@@ -134,15 +166,6 @@ fn cell(value: &Value) -> String {
         }
         Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
     }
-}
-
-macro_rules! table {
-    ($items:expr, $item:ident, { $($column:literal: $cell:expr),* $(,)? }) => {
-        Table {
-            columns: &[$($column),*],
-            rows: $items.map(|$item| vec![$(json!($cell)),*]).collect(),
-        }
-    };
 }
 
 fn doors(state: &Snapshot) -> Table {
@@ -387,6 +410,9 @@ mod tests {
             ("a,b", "\"a,b\""),
             ("say \"a\"", "\"say \"\"a\"\"\""),
             ("two\nlines", "\"two\nlines\""),
+            // Where cells are parted at these, what follows would be a cell and could be a formula.
+            ("a;=1+1", "\"a;=1+1\""),
+            ("a\t=1+1", "\"a\t=1+1\""),
             ("", ""),
         ] {
             let expected = format!("name,count\r\n{written},-7\r\n");

@@ -22,7 +22,7 @@ use twodoors::scenario::embedded;
 use super::{Answer, FakeControl, Running, serve_on};
 
 /// Serves the embedded example, of which nothing runs, with these faults in force.
-async fn example(faults: Faults) -> Running {
+pub(super) async fn example(faults: Faults) -> Running {
     let loaded = load(Path::new(embedded::SCENARIO), &embedded::FILES).unwrap();
     let topology = Arc::new(loaded.topology);
     let journal = Journal::new(&topology);
@@ -50,13 +50,13 @@ async fn serve(source: Source, journal: Journal) -> Running {
     serve_on("127.0.0.1:0", server, journal, token).await
 }
 
-fn body(answer: &Answer) -> Value {
+pub(super) fn body(answer: &Answer) -> Value {
     assert_eq!(answer.status, 200, "{answer:?}");
     serde_json::from_str(&answer.body).unwrap()
 }
 
 /// Asks as one without the token.
-async fn post(lab: &Running, path: &str, body: &Value) -> Answer {
+pub(super) async fn post(lab: &Running, path: &str, body: &Value) -> Answer {
     let headers = ["Content-Type: application/json"];
     lab.ask(&format!("POST {path}"), &headers, &body.to_string())
         .await

@@ -142,6 +142,27 @@ async fn scenarios_are_listed_and_played_in_virtual_time() {
         "{found:?}"
     );
     assert_eq!(known["runs"], json!([]));
+    for (name, rows) in [("scenarios", 3), ("advice", found.len()), ("runs", 0)] {
+        let path = format!("GET /api/tables/{name}");
+        let json = body(&page.ask(&format!("{path}.json"), &[], "").await);
+        assert_eq!(json.as_array().unwrap().len(), rows, "{name}: {json}");
+        let csv = page.ask(&format!("{path}.csv"), &[], "").await;
+        assert!(csv.has("content-type: text/csv"), "{name}: {csv:?}");
+        let past = page.ask(&format!("{path}.csv?at_us=1"), &[], "").await;
+        assert_eq!(past.status, 400, "{name}: {past:?}");
+    }
+    // A scenario is one of the list: what it is called is no path.
+    for id in [
+        "../split-dns",
+        "/etc/passwd",
+        "split-dns.yaml",
+        "embedded/../x",
+        "",
+    ] {
+        let text = begin(id, "virtual", None);
+        let none = page.change_by("POST /api/runs", &text).await;
+        assert_eq!(none.status, 404, "{id}: {none:?}");
+    }
 
     let plain = ["Content-Type: application/json"];
     let text = begin("split-dns", "virtual", Some(7));

@@ -1,5 +1,9 @@
 //! Who may speak to the API, and how: each refusal beside its permitted twin.
 
+mod hostile;
+mod limits;
+mod targets;
+
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use twodoors::http::guard::{Token, is_host};

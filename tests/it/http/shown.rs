@@ -9,6 +9,11 @@ async fn a_lab_that_is_only_shown_changes_for_nobody() {
     let lab = start_read_only().await;
     for line in [
         "POST /api/reload",
+        "POST /api/reload/preview",
+        "POST /api/runs",
+        "POST /api/runs/1/stop",
+        "POST /api/runs/live/stop",
+        "POST /api/runs/live/step",
         "POST /api/nodes/proxy/1/stop",
         "POST /api/faults",
         "DELETE /api/faults",
@@ -23,6 +28,11 @@ async fn a_lab_that_is_only_shown_changes_for_nobody() {
     let state = lab.ask("GET /api/snapshot", &[], "").await;
     assert!(state.body.contains("\"read_only\":true"), "{state:?}");
     assert_eq!(lab.ask("GET /api/faults", &[], "").await.status, 200);
+    // What only asks is answered as before: that nothing runs here is another refusal.
+    let json = "Content-Type: application/json";
+    let question = "{\"as\":\"agent/orders\",\"name\":\"proxy.example.com\"}";
+    let answer = lab.ask("POST /api/resolve", &[json], question).await;
+    assert_eq!(answer.status, 409, "{answer:?}");
     lab.stop().await;
     // The twin: where changes are served, the same are made.
     let lab = start().await;

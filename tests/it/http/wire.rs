@@ -2,6 +2,8 @@
 //!
 //! `TWODOORS_BLESS=1 cargo test --test it wire` writes the files anew.
 
+mod asked;
+
 use std::path::Path;
 use std::sync::Arc;
 
