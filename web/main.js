@@ -34,7 +34,7 @@ import { instant, visible } from './format.js';
 import { TERMS, explain } from './glossary.js';
 import { listen } from './keys.js';
 import { followLinks, embedded, go, href, onAddress, pageNow, query } from './router.js';
-import { ApiSource, BundleSource, readBundle } from './source.js';
+import { ApiSource, BundleSource, readEmbedded } from './source.js';
 import { Store } from './store.js';
 import { TimeBar, atAsked, atText, look } from './timebar.js';
 import { offerTour } from './tour.js';
@@ -58,6 +58,9 @@ const VIEWS = {
 
 const LINKS = { loading: 'loading', live: 'live', lost: 'reconnecting', ended: 'ended', file: 'from a file' };
 
+/** How much older the state of a file may be than the instant without a word. */
+const COARSE_US = 1_500_000;
+
 const lab = new ApiSource();
 const root = byId('page');
 const time = new TimeBar();
@@ -68,8 +71,7 @@ let shown = null;
 
 takeToken();
 dressIn(localStorage.getItem('theme') ?? 'system');
-const given = document.getElementById('bundle')?.textContent;
-const store = new Store(embedded && given ? new BundleSource(readBundle(given)) : lab, draw);
+const store = new Store(embedded ? new BundleSource(readEmbedded(document.getElementById('bundle')?.textContent ?? '')) : lab, draw);
 
 /** @type {Context} */
 const context = {
@@ -116,8 +118,10 @@ function remount() {
 function draw(state, fresh) {
   const { snapshot, link, at } = state;
   const pill = byId('link');
-  set(pill, { class: `link is-${link === 'live' && at !== null ? 'paused' : link}` });
-  say(pill, link === 'live' && at !== null ? `looking at ${instant(at)}` : LINKS[link]);
+  set(pill, { class: `link is-${state.broken !== null ? 'lost' : link === 'live' && at !== null ? 'paused' : link === 'live' && state.now?.mode === 'virtual' ? 'file' : link}` });
+  const played = link === 'live' && state.now?.mode === 'virtual';
+  say(pill, state.broken !== null ? 'damaged' : link === 'live' && at !== null ? `looking at ${instant(at)}` : played ? 'played' : LINKS[link]);
+  document.body.classList.toggle('only-shown', state.now?.read_only === true);
   document.body.classList.toggle('stale', link === 'lost' || link === 'ended');
   for (const anchor of document.querySelectorAll('#nav a')) {
     set(anchor, { href: href(/** @type {PageName} */ (anchor.getAttribute('data-page'))) });
@@ -148,7 +152,10 @@ function button(text, act) {
 }
 
 /** What stands in place of the page when there is nothing to draw. @param {State} state @returns {Told | null} */
-function standingOf({ snapshot, link, gone, at }) {
+function standingOf({ snapshot, link, gone, at, broken }) {
+  if (broken !== null) {
+    return { words: `broken ${broken}`, parts: () => [h('h2', {}, 'This run cannot be shown'), h('p', { role: 'alert' }, broken)] };
+  }
   if (gone) {
     const { text, oldest } = gone;
     return { words: `gone ${text}`, parts: () => [
@@ -168,11 +175,13 @@ function standingOf({ snapshot, link, gone, at }) {
 }
 
 /** One sentence above the page. @param {State} state @returns {Told | null} */
-function noticeOf({ snapshot, link, now }) {
+function noticeOf({ snapshot, link, now, at }) {
   if (link === 'file') {
     const name = store.source.name;
-    return { words: `file ${name}`, parts: () => [
-      h('strong', {}, `Run ${visible(name)}`), embedded ? ', a report in one file. ' : ' from a file: nothing here is live. ',
+    // Between two states that a file holds nothing is known, and nobody should think otherwise.
+    const older = at !== null && snapshot && at - snapshot.at_us > COARSE_US ? `You see the state of ${instant(snapshot.at_us)}, the newest before ${instant(at)} that the file holds. ` : '';
+    return { words: `file ${name} ${older}`, parts: () => [
+      h('strong', {}, `Run ${visible(name)}`), embedded ? ', a report in one file. ' : ' from a file: nothing here is live. ', older,
       ...embedded ? [] : [button('Close it', () => {
         query.set({ at: null });
         store.use(lab);
@@ -182,6 +191,9 @@ function noticeOf({ snapshot, link, now }) {
   const tell = (/** @type {string} */ text) => ({ words: text, parts: () => [text] });
   if (link === 'lost') return tell('The lab does not answer. What you see is its last state; this page goes on by itself when it is back.');
   if (link === 'ended') return tell('The lab has ended. What you see is its last state; start it again with twodoors up.');
+  if (now?.mode === 'virtual') {
+    return tell(`This run was played in virtual time${now.ended_us === null ? '' : ` and ended at ${instant(now.ended_us)}${now.ended_why ? `: ${visible(now.ended_why)}` : ''}`}. Every instant that it holds can be looked at below; nothing in it can be changed.`);
+  }
   if (now?.ended_us != null) {
     return tell(`The run ended at ${instant(now.ended_us)}${now.ended_why ? `: ${visible(now.ended_why)}` : ''}. Every instant that it holds can be looked at below.`);
   }

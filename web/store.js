@@ -46,12 +46,13 @@ const FRESH_MAX = 200;
  * @property {Snapshot | null} now the newest state
  * @property {Timeline | null} timeline
  * @property {{text: string, oldest: number | null} | null} gone why the instant cannot be shown
+ * @property {string | null} broken why there is nothing to show at all
  */
 
 /** Holds the state and tells one drawer of changes, at most once a frame. */
 export class Store {
   /** @type {State} */
-  #now = { snapshot: null, facts: [], link: 'loading', at: null, now: null, timeline: null, gone: null };
+  #now = { snapshot: null, facts: [], link: 'loading', at: null, now: null, timeline: null, gone: null, broken: null };
   /** @type {Fact[]} */
   #fresh = [];
   #waiting = false;
@@ -83,12 +84,13 @@ export class Store {
     this.#source.close();
     this.#source = source;
     this.#ends = false;
-    this.#now = { ...this.#now, snapshot: null, now: null, facts: [], link: 'loading', timeline: null, gone: null };
+    this.#now = { ...this.#now, snapshot: null, now: null, facts: [], link: 'loading', timeline: null, gone: null, broken: null };
     source.follow({
       snapshot: (snapshot) => this.#takeSnapshot(snapshot),
       facts: (facts) => this.#takeFacts(facts),
       overflow: () => this.#change({ facts: [] }),
       link: (link) => this.#takeLink(link),
+      broken: (text) => this.#change({ broken: text }),
     });
     this.touch();
   }

@@ -638,8 +638,10 @@
  * @property {Snapshot[]} snapshots
  * @property {Fact[]} facts
  * @property {number} facts_more
- * @property {Record<string, Why>} whys
+ * @property {Record<string, Why>} whys at the end
+ * @property {Record<string, {at_us: number, why: Why}[]>} [earlier] at the states before; not in older files
  * @property {Request[]} visits
+ * @property {string[]} [left_out] what of the run is not in here; not in older files
  * @property {unknown} report
  */
 

@@ -31,7 +31,7 @@ pub(super) fn refuse(
 /// Writes a run that is over.
 pub(super) fn write(file: &Path, source: &Source, report: &Report) -> anyhow::Result<()> {
     let bundle = Bundle::new(source, Some(report.json()));
-    let json = serde_json::to_string(&bundle).context("the run as JSON")?;
-    let page = report::page(&json).context("the page")?;
+    let packed = bundle.packed().context("the run, packed")?;
+    let page = report::page(&packed).context("the page")?;
     std::fs::write(file, page).with_context(|| format!("the report {}", file.display()))
 }

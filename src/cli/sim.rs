@@ -5,6 +5,7 @@
 
 use std::fs::File;
 use std::io::BufReader;
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -13,6 +14,8 @@ use std::thread;
 
 use arc_swap::ArcSwap;
 use clap::Args as ClapArgs;
+
+mod serve;
 
 use super::html;
 use super::reports::{self, Outcome, Reports, Scenario, Where};
@@ -36,6 +39,7 @@ Examples:
   twodoors sim                                       the embedded example
   twodoors sim lab/scenarios/split-dns.yaml --seed 7
   twodoors sim lab/scenarios/*.yaml --seeds 1..100 --threads 4 --junit lab.xml
+  twodoors sim lab/scenarios/split-dns.yaml --serve  look at the run that was played
 
 Exit codes: 0 all expectations met, 1 one failed, 2 wrong scenario, 4 inconclusive,
 130 interrupted.";
@@ -60,8 +64,19 @@ pub struct Args {
 
     /// Hold the run to the order in which clients and checks reached each door in this recording
     /// of the same scenario (`run --record`), and compare what both decided.
-    #[arg(long, value_name = "RECORDING", conflicts_with_all = ["seed", "seeds"])]
+    #[arg(long, value_name = "RECORDING", conflicts_with_all = ["seed", "seeds", "html"])]
     pub follow: Option<PathBuf>,
+
+    /// Show the run that was played as `up` shows a lab, on a free port or this loopback address,
+    /// until Ctrl-C; the `ready` line names the address. Nothing can be changed there.
+    #[arg(
+        long,
+        value_name = "ADDR:PORT",
+        num_args = 0..=1,
+        default_missing_value = "127.0.0.1:0",
+        conflicts_with_all = ["seeds", "follow", "json"]
+    )]
+    pub serve: Option<SocketAddr>,
 
     /// How many seeds are played side by side; as many as there are processors by default.
     #[arg(long, value_name = "N", requires = "seeds")]
@@ -108,12 +123,16 @@ pub fn run(args: &Args, io: &mut Io<'_>) -> anyhow::Result<Exit> {
     )? {
         return Ok(exit);
     }
+    if let Some(exit) = serve::refuse(args.serve, &scenarios, io)? {
+        return Ok(exit);
+    }
     let interrupted = interrupts()?;
     if let Some(file) = &args.follow {
         return follow(file, &scenarios, (&args.to, &interrupted), io);
     }
     let mut reports = Reports::new(&args.to, scenarios.len());
     let mut broke = None;
+    let mut shown = None;
     for scenario in &scenarios {
         let outcome = match args.seeds {
             None => {
@@ -122,13 +141,15 @@ pub fn run(args: &Args, io: &mut Io<'_>) -> anyhow::Result<Exit> {
                     follow: None,
                 };
                 let before = memory("VmRSS:");
-                let mut report = match &args.to.html {
-                    None => play(scenario, given, &interrupted),
-                    Some(file) => {
-                        let (report, written) = play_shown(scenario, given, &interrupted, file);
-                        reports.take(written, io)?;
-                        report
+                let mut report = if args.to.html.is_none() && args.serve.is_none() {
+                    play(scenario, given, &interrupted)
+                } else {
+                    let (report, source) = play_shown(scenario, given, &interrupted);
+                    if let Some(file) = &args.to.html {
+                        reports.take(html::write(file, &source, &report), io)?;
                     }
+                    shown = Some(source);
+                    report
                 };
                 let grown = memory("VmHWM:").zip(before);
                 let grown = grown.map(|(most, before)| most.saturating_sub(before));
@@ -156,7 +177,14 @@ pub fn run(args: &Args, io: &mut Io<'_>) -> anyhow::Result<Exit> {
             break;
         }
     }
-    reports.finish(broke, io)
+    let exit = reports.finish(broke, io)?;
+    match (args.serve, shown) {
+        // Whoever interrupted the run does not want to look at it.
+        (Some(address), Some(source)) if exit != Exit::Interrupted => {
+            serve::serve(address, source, io)
+        }
+        _ => Ok(exit),
+    }
 }
 
 /// Gives a figure of this process's memory in bytes, where the system tells it.
@@ -233,13 +261,8 @@ fn play(scenario: &Scenario, given: Given, interrupted: &AtomicBool) -> Report {
     trial::simulate(loaded, (path, &**files), given, interrupted)
 }
 
-/// Plays a scenario and writes what the page shows of it.
-fn play_shown(
-    scenario: &Scenario,
-    given: Given,
-    interrupted: &AtomicBool,
-    file: &Path,
-) -> (Report, anyhow::Result<()>) {
+/// Plays a scenario and gives what the page shows of it.
+fn play_shown(scenario: &Scenario, given: Given, interrupted: &AtomicBool) -> (Report, Source) {
     let Scenario {
         path,
         files,
@@ -257,8 +280,7 @@ fn play_shown(
         rules: Some(Arc::new(ArcSwap::from_pointee(loaded.rules.clone()))),
         ..Source::of(journal, topology)
     };
-    let written = html::write(file, &source, &report);
-    (report, written)
+    (report, source)
 }
 
 /// Plays every seed, each by itself, on so many threads.

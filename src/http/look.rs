@@ -393,23 +393,39 @@ async fn log(app: Arc<App>, pairs: Pairs, form: Form) -> Result<Response<Body>, 
     Ok(written(&table, form))
 }
 
-/// `GET /api/export`: the run in one file.
-#[utoipa::path(get, path = "/api/export", responses(
-    (status = 200, body = Bundle, description = "The run"),
+/// `GET /api/export`: the run in one file, packed if `form=gz` asks for it.
+#[utoipa::path(get, path = "/api/export", params(("form" = Option<String>, Query, description = "json, or gz for a file that gzip has packed")), responses(
+    (status = 200, content((Bundle = "application/json"), (Vec<u8> = "application/gzip")), description = "The run"),
     (status = "default", body = Problem, content_type = "application/problem+json", description = "What is wrong, in words")
 ))]
 pub(super) async fn export(
     State(app): State<Arc<App>>,
     pairs: Pairs,
 ) -> Result<Response<Body>, Problem> {
-    Asked::new(pairs, &[])?;
+    let asked = Asked::new(pairs, &["form"])?;
+    let form = match asked.text("form") {
+        None | Some("json") => Download::Json,
+        Some("gz") => Download::Packed,
+        Some(_) => {
+            let detail = "form is json or gz";
+            return Err(Problem::new(StatusCode::BAD_REQUEST, detail));
+        }
+    };
     let source = app.source.clone();
-    download(&app, move || (source, None)).await
+    download(&app, form, move || (source, None)).await
+}
+
+/// How a run is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Download {
+    Json,
+    Packed,
 }
 
 /// Puts a run together in one file; `find` is asked on a thread that may be busy for a while.
 pub(super) async fn download(
     app: &App,
+    form: Download,
     find: impl FnOnce() -> (Source, Option<serde_json::Value>) + Send + 'static,
 ) -> Result<Response<Body>, Problem> {
     // One at a time: a bundle is a large answer.
@@ -419,17 +435,29 @@ pub(super) async fn download(
     };
     let made = blocking(move || {
         let (source, report) = find();
-        let text = api::text(&Bundle::new(&source, report));
+        let bundle = Bundle::new(&source, report);
+        let body = match form {
+            Download::Json => Ok(api::text(&bundle).into_bytes()),
+            Download::Packed => bundle.packed(),
+        };
         drop(slot);
-        Ok((source.topology.name.clone(), text))
+        let body = body.map_err(|error| {
+            let detail = format!("the run could not be packed: {error}");
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail)
+        })?;
+        Ok((source.topology.name.clone(), body))
     });
-    let (name, text) = made.await?;
+    let (name, body) = made.await?;
     let plain = |byte: &char| byte.is_ascii_alphanumeric() || *byte == '-';
     let name: String = name.chars().filter(plain).collect();
-    let file = format!("attachment; filename=\"{name}.twodoors.json\"");
+    let (media, end) = match form {
+        Download::Json => ("application/json", "json"),
+        Download::Packed => ("application/gzip", "json.gz"),
+    };
+    let file = format!("attachment; filename=\"{name}.twodoors.{end}\"");
     let head = [
-        (header::CONTENT_TYPE, String::from("application/json")),
+        (header::CONTENT_TYPE, String::from(media)),
         (header::CONTENT_DISPOSITION, file),
     ];
-    Ok((head, text).into_response())
+    Ok((head, body).into_response())
 }

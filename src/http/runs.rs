@@ -8,7 +8,7 @@ use axum::http::{Request, Response, StatusCode};
 
 use super::api::runs::{Begin, LIVE, Run, Scenarios};
 use super::api::{self, Problem};
-use super::look::{blocking, download};
+use super::look::{Download, blocking, download};
 use super::routes::{check_change, read_change};
 use super::{App, source::Source};
 use crate::lab::report::Report;
@@ -50,7 +50,9 @@ fn live(stage: &Stage) -> Result<Run, Problem> {
     (status = "default", body = Problem, content_type = "application/problem+json", description = "What is wrong, in words")
 ))]
 pub(super) async fn scenarios(State(app): State<Arc<App>>) -> Result<Response<Body>, Problem> {
-    let stage = stage(&app)?;
+    let Some(stage) = app.control.stage() else {
+        return Ok(api::json(&Scenarios::shown(&app.source)));
+    };
     Ok(api::json(
         &blocking(move || Ok(Scenarios::new(&stage))).await?,
     ))
@@ -128,7 +130,7 @@ pub(super) async fn bundle(
         return conflict("the run is being played; its bundle is there when it is over");
     }
     let find = move || (Source::played(&run), run.report().map(Report::json));
-    download(&app, find).await
+    download(&app, Download::Json, find).await
 }
 
 /// `POST /api/runs/{id}/stop`.

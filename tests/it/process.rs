@@ -12,6 +12,8 @@ use serde_json::Value;
 
 use crate::support::eventually;
 
+mod serve;
+
 /// Second octets of 127/8 that these tests take, three by three; no other test does.
 const OCTET: u32 = 40;
 const TRIPLES: u32 = 19;

@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const BIN = process.env['TWODOORS_BIN'] ?? join(ROOT, 'target/debug/twodoors');
+export const BIN = process.env['TWODOORS_BIN'] ?? join(ROOT, 'target/debug/twodoors');
 
 /** Whoever works on the page names its folder here, and needs no build. */
 const WEB = process.env['TWODOORS_WEB'];
@@ -78,7 +78,7 @@ export async function startLab(http = '127.0.0.1:0', { networks = '127.17', edit
  * @param {string} folder
  * @param {string} networks
  */
-function move(folder, networks) {
+export function move(folder, networks) {
   for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true })) {
     if (!entry.isFile()) continue;
     const path = join(entry.path, entry.name);

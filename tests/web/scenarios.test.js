@@ -2,6 +2,8 @@
 // The page Scenarios before a real lab: question and expectations, runs, findings, faults.
 
 import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { standIns } from './answers.js';
 import { accessible, closeClean, eventually, live, look } from './checks.js';
@@ -72,6 +74,34 @@ test('a run in virtual time ends, is judged and can be opened', { timeout: MESH_
   await row.getByText(/of 8 met/).click();
   assert.equal(await row.getByRole('listitem').count(), 8);
   await accessible(page, 'a run');
+  await closeClean(opened);
+});
+
+test('a virtual run is stopped in flight, and what was played is opened', { timeout: MESH_MS }, async () => {
+  const own = join(lab.files, 'scenarios', 'split-dns.yaml');
+  const text = readFileSync(own, 'utf8').replace(/^duration: 60s/m, 'duration: 24h').replace(/^name: split-dns/m, 'name: all-day');
+  assert.match(text, /^duration: 24h/m);
+  writeFileSync(join(lab.files, 'scenarios', 'all-day.yaml'), text);
+  // The list of scenarios stands for some seconds.
+  await eventually('the lab lists it', PAGE_MS, async () => (await (await fetch(`${lab.url}api/scenarios`)).text()).includes('"all-day"'));
+  const opened = await open(browser, withToken(), {}, stand);
+  const { page } = opened;
+  await live(page);
+  const others = region(page, 'Other scenarios');
+  await others.locator('summary').filter({ hasText: 'all-day' }).first().click();
+  await page.getByRole('button', { name: 'Run in virtual time: all-day' }).click();
+  const row = page.getByRole('table', { name: 'Runs, the newest first' }).locator('tbody tr').filter({ hasText: 'all-day' }).first();
+  await row.getByRole('progressbar').waitFor();
+  assert.equal(await row.getByRole('button', { name: /^Step/ }).count(), 0, 'a virtual run is stepped where it is shown');
+  await row.getByRole('button', { name: /^Stop run/ }).click();
+  await row.getByText(/^stopped at/).waitFor();
+  await accessible(page, 'a run that was stopped');
+  await row.getByRole('button', { name: /^Open run/ }).click();
+  await page.getByText('from a file: nothing here is live').waitFor();
+  await page.getByRole('heading', { level: 1, name: 'all-day' }).waitFor();
+  const clock = await page.locator('#clock').textContent();
+  await page.getByRole('button', { name: 'One decision back' }).click();
+  await eventually('one decision back', PAGE_MS, async () => page.url().includes('at=') && await page.locator('#clock').textContent() !== clock);
   await closeClean(opened);
 });
 

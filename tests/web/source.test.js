@@ -3,7 +3,8 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { BundleSource, readBundle } from '../../web/source.js';
+import { gzipSync } from 'node:zlib';
+import { BundleSource, FILE_BYTES_MAX, openRun, readBundle } from '../../web/source.js';
 import { csvCell } from '../../web/table.js';
 import { ENDS_US, bundle } from './bundle.js';
 
@@ -31,10 +32,33 @@ test('what a run does not hold is refused in a sentence', async () => {
   await assert.rejects(run.whatif(), /only a running lab/);
 });
 
+test('why is told as of an instant, and of an older file as of its end', async () => {
+  const made = bundle();
+  const why = made.whys['agent/agent-1'];
+  assert(why);
+  const told = new BundleSource({ ...made, earlier: { 'agent/agent-1': [
+    { at_us: 5_000_000, why: { ...why, outcome: 'failed' } }, { at_us: 20_000_000, why: { ...why, outcome: 'through the other door' } }] } });
+  const outcome = async (/** @type {number | null} */ us) => (await told.why('agent/agent-1', us)).outcome;
+  assert.deepEqual([await outcome(5_000_000), await outcome(19_999_999), await outcome(20_000_000), await outcome(null)],
+    ['failed', 'failed', 'through the other door', why.outcome]);
+  await assert.rejects(told.why('agent/agent-1', 4_999_999), /no dial or visit of agent\/agent-1 that ended before/);
+  assert.equal((await run.why('agent/agent-1', 1)).outcome, why.outcome);
+});
+
+test('a run is read as JSON, packed, and out of a report', async () => {
+  const text = JSON.stringify(bundle());
+  const packed = gzipSync(text);
+  for (const content of [text, packed, `<!doctype html><script type="application/gzip;base64" id="bundle">${packed.toString('base64')}</script>`]) {
+    assert.equal((await openRun(new Blob([content]))).run.name, 'made');
+  }
+  await assert.rejects(openRun(new Blob([packed.subarray(0, 99)])), /breaks off or is damaged/);
+  await assert.rejects(openRun(new Blob([new Uint8Array(FILE_BYTES_MAX + 1)])), /so it was not read/);
+});
+
 test('only a run is read', () => {
   assert.equal(readBundle(JSON.stringify(bundle())).run.name, 'made');
   assert.throws(() => readBundle('{'), /not JSON/);
-  for (const other of [null, [], { schema: 'twodoors.bundle/2' }, { schema: 'twodoors.bundle/1', snapshots: [] }]) {
+  for (const other of [null, [], { schema: 'twodoors.bundle/0' }, { schema: 'twodoors.bundle/__proto__' }, { schema: 'twodoors.bundle/1', snapshots: [] }]) {
     assert.throws(() => readBundle(JSON.stringify(other)), /not a run/);
   }
 });

@@ -2,8 +2,10 @@
 // The page Timeline and the bar of time: a run in a file, which is the same each time, and a lab.
 
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { gunzipSync, gzipSync } from 'node:zlib';
 import { ENDS_US, FAULT_US, bundle } from './bundle.js';
 import { accessible, closeClean, eventually, live, look } from './checks.js';
 import { MESH_MS, PAGE_MS, PICTURES, open, startBrowser, startLab } from './lab.js';
@@ -289,15 +291,97 @@ test('an instant that is no longer held says so and leads to the oldest', async 
   await opened.close();
 });
 
-test('a run that was exported is opened again', { timeout: MESH_MS }, async () => {
+/** Drops a file on the page, as from a folder. @param {Page} page @param {string} name @param {Buffer} content */
+async function drop(page, name, content) {
+  const data = await page.evaluateHandle(([file = '', base64 = '']) => {
+    const given = new DataTransfer();
+    given.items.add(new File([Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0))], file));
+    return given;
+  }, [name, content.toString('base64')]);
+  await page.dispatchEvent('#page', 'dragover', { dataTransfer: data });
+  await page.dispatchEvent('#page', 'drop', { dataTransfer: data });
+}
+
+test('a run that was exported is opened in another tab, looked at, filtered, and left again', { timeout: MESH_MS }, async () => {
+  const exported = await open(browser, `${lab.url}timeline`);
+  await live(exported.page);
+  const [file] = await Promise.all([exported.page.waitForEvent('download'), exported.page.getByRole('link', { name: 'Export this run' }).click()]);
+  assert.match(file.suggestedFilename(), /\.json\.gz$/);
+  const content = readFileSync(await file.path());
+  const run = JSON.parse(gunzipSync(content).toString());
+  assert.equal(run.schema, 'twodoors.bundle/1');
   const opened = await open(browser, `${lab.url}timeline`);
   const { page } = opened;
   await live(page);
-  const [file] = await Promise.all([page.waitForEvent('download'), page.getByRole('link', { name: 'Export this run' }).click()]);
-  const path = await file.path();
+  const box = () => page.getByText('from a file: nothing here is live');
+  // By the button, packed; then dropped, as the plain JSON that programs get.
   const [chooser] = await Promise.all([page.waitForEvent('filechooser'), page.getByRole('button', { name: 'Open a run…' }).click()]);
-  await chooser.setFiles(path);
-  await page.getByText('from a file: nothing here is live').waitFor();
+  await chooser.setFiles({ name: 'mine.json.gz', mimeType: 'application/gzip', buffer: content });
+  await box().waitFor();
+  await page.getByText('Run mine.json.gz').waitFor();
+  await drop(page, 'dropped.json', gunzipSync(content));
+  await page.getByText('Run dropped.json').waitFor();
+  await rows(page).first().waitFor();
+  const middle = run.snapshots[Math.floor(run.snapshots.length / 2)];
+  await scrubber(page).fill(String(Math.ceil(middle.at_us / 1000) * 1000));
+  await eventually('that state', PAGE_MS, async () => (await page.locator('#stand').textContent() ?? '').replace(/\D.*/su, '') !== ''
+    && page.url().includes('at='));
+  await page.getByRole('searchbox', { name: 'filter the decisions' }).fill('dns');
+  await eventually('fewer rows', PAGE_MS, async () => (await rows(page).allTextContents()).every((text) => /dns/i.test(text)));
+  await page.getByRole('button', { name: 'Close it' }).click();
+  await live(page);
+  assert.doesNotMatch(page.url(), /[?&]at=/);
+  await page.getByRole('link', { name: 'Export this run' }).waitFor();
+  await closeClean(opened);
+  await closeClean(exported);
+});
+
+test('what is no run is refused in a sentence, and the page stays as it is', { timeout: MESH_MS }, async () => {
+  const opened = await open(browser, `${lab.url}timeline`);
+  const { page } = opened;
+  await live(page);
+  await rows(page).first().waitFor();
+  const text = JSON.stringify(bundle());
+  const whole = gzipSync(text);
+  for (const [name, content, words] of /** @type {[string, Buffer, RegExp][]} */ ([
+    ['newer.json', Buffer.from(text.replace('twodoors.bundle/1', 'twodoors.bundle/2')), /newer twodoors \(its schema is 2, this page reads up to 1\)/],
+    ['other.json', Buffer.from('{"name":"package"}'), /is not a run of twodoors/],
+    ['letter.txt', Buffer.from('Dear all,'), /is not JSON/],
+    ['cut.json', Buffer.from(text.slice(0, text.length / 2)), /breaks off or is damaged/],
+    ['cut.json.gz', whole.subarray(0, whole.length / 2), /breaks off or is damaged/],
+    ['holes.json', Buffer.from(JSON.stringify({ ...bundle(), snapshots: [{}] })), /This run is damaged/],
+    ['bomb.gz', gzipSync(Buffer.alloc((256 << 20) + 1, 32), { level: 9 }), /unpacks to more than 256 MiB/],
+    ['<img src=x onerror=alert(1)>.json', Buffer.from('{}'), /<img src=x onerror=alert\(1\)>\.json: This file is not a run/],
+  ])) {
+    await drop(page, name, content);
+    await page.getByRole('alert').filter({ hasText: words }).waitFor();
+  }
+  // Not even read: it is larger than any run.
+  await page.evaluate(() => {
+    const data = new DataTransfer();
+    data.items.add(new File([new Uint8Array((64 << 20) + 1)], 'huge.json'));
+    document.getElementById('page')?.dispatchEvent(new DragEvent('drop', { dataTransfer: data, bubbles: true, cancelable: true }));
+  });
+  const said = page.getByRole('alert').filter({ hasText: /huge\.json: This file has 64 MiB; a run has up to 64 MiB, so it was not read/ });
+  await said.waitFor();
+  // The sentence stays while the lab goes on, and so does the lab.
+  const now = (await (await fetch(`${lab.url}api/snapshot`)).json()).seq;
+  await eventually('the page goes on', MESH_MS, async () => Number((await page.locator('#stand').textContent() ?? '').replace(/ facts.*/su, '').replace(/\D/gu, '')) > now);
+  assert(await said.isVisible());
+  await accessible(page, 'a file that is no run');
+  await page.screenshot({ path: join(PICTURES, 'timeline-no-run.png') });
+  assert.equal(await page.locator('img').count(), 0);
+  await live(page);
+  await closeClean(opened);
+});
+
+test('the report of a run is opened as a file, too', async () => {
+  const opened = await open(browser, `${lab.url}timeline`);
+  const { page } = opened;
+  await live(page);
+  const packed = gzipSync(JSON.stringify(bundle())).toString('base64');
+  await drop(page, 'report.html', Buffer.from(`<!doctype html>\n<html><script type="application/gzip;base64" id="bundle">${packed}</script></html>`));
+  await page.getByText('Run report.html').waitFor();
   await rows(page).first().waitFor();
   await closeClean(opened);
 });

@@ -66,14 +66,14 @@ export function nearby({ file, line }, before = '') {
 /** Where the token comes from, for those who came without; nothing for those who have it. @param {Context} context */
 export function tokenHint({ mayChange, source }) {
   if (mayChange() || source.kind === 'file') return null;
-  return h('p', { class: 'about' }, 'You are looking only. To act, open the link that ', h('code', {}, 'twodoors up'),
+  return h('p', { class: 'about token-hint' }, 'You are looking only. To act, open the link that ', h('code', {}, 'twodoors up'),
     ' printed: its end ', h('code', {}, '#t=…'), ' is the token of this run, which is also in the file ',
     h('code', {}, 'token'), ' of the state folder.');
 }
 
 /** Why nothing can be done, or null when all can. @param {State} state */
-export function still({ at, link }) {
-  if (link === 'file') return 'This run is over: it can be looked at, not acted on.';
+export function still({ at, link, now }) {
+  if (link === 'file' || now?.mode === 'virtual') return 'This run is over: it can be looked at, not acted on.';
   if (at !== null) return 'You look at an instant that has passed; go back to live to act.';
   return link === 'live' ? null : 'The lab does not answer: nothing can be done now.';
 }

@@ -39,6 +39,7 @@ export class Panel {
   #of = '';
   #busy = false;
   #asked = 0;
+  #timer = 0;
   #node = '';
   /** For which node the page was brought to its reasons. */
   #led = '';
@@ -90,7 +91,16 @@ export class Panel {
   /** @param {string} node @param {number | null} at @param {number} seq @param {Snapshot} lab */
   async #why(node, at, seq, lab) {
     const of = `${node} ${at ?? seq}`;
-    if (of === this.#of || this.#busy || performance.now() - this.#asked < EVERY_MS && this.#of.startsWith(`${node} `)) return;
+    if (of === this.#of || this.#busy) return;
+    const wait = this.#of.startsWith(`${node} `) ? EVERY_MS - (performance.now() - this.#asked) : 0;
+    if (wait > 0) {
+      // A run that is over draws nothing by itself later.
+      this.#timer ||= window.setTimeout(() => {
+        this.#timer = 0;
+        this.#context.redraw();
+      }, wait);
+      return;
+    }
     this.#busy = true;
     this.#asked = performance.now();
     this.#of = of;
@@ -103,7 +113,7 @@ export class Panel {
         this.#number = why.number;
         this.#hops.hidden = why.number === null;
         this.#unfold();
-        say(this.#said, this.#context.source.kind === 'file' && at !== null ? 'A run in a file tells why as of its end.' : '');
+        say(this.#said, this.#context.source.kind === 'file' && at !== null && !this.#context.source.bundle.earlier ? 'This file tells why as of its end.' : '');
       }
     } catch (error) {
       if (this.#node === node) {
@@ -112,7 +122,8 @@ export class Panel {
       }
     }
     this.#busy = false;
-    if (this.#node !== node) this.#context.redraw();
+    // Another node or instant may have been chosen meanwhile.
+    this.#context.redraw();
   }
 
   /** Brings the reasons into sight, once for each choice. @param {string} node */

@@ -123,6 +123,7 @@ class ScenariosPage {
   draw(state) {
     const { snapshot: lab, at, timeline } = state;
     if (!lab) return;
+    if (this.#context.source.kind === 'file') this.#drawRun(this.#context.source.bundle.run);
     const why = still(state);
     this.#files.at(at);
     this.#foundFiles.at(at);
@@ -150,6 +151,14 @@ class ScenariosPage {
       h('p', {}, h('strong', {}, visible(known.current.name)), ' ',
         h('span', { class: 'mono quiet' }, known.current.file === null ? 'carried in the binary' : visible(known.current.file))),
       ...now ? lesson(now) : []]);
+  }
+
+  /** Which run a file holds. @param {import('../types.js').Bundle['run']} run */
+  #drawRun({ name, scenario, mode, seed, started_unix_us: started }) {
+    redo(this.#about, JSON.stringify([name, scenario, mode, seed, started]), () => [
+      h('p', {}, h('strong', {}, visible(name)), ' ', h('span', { class: 'mono quiet' }, scenario === null ? '' : visible(scenario))),
+      h('p', { class: 'quiet' }, mode === 'virtual' ? 'Played in virtual time' : `Played live${started === null ? '' : `, begun ${new Date(started / 1000).toISOString().slice(0, 19)}Z`}`,
+        `, seed ${seed}.`)]);
   }
 
   /** @param {Expectation[]} list */

@@ -8,7 +8,7 @@
 
 import { h, redo, say, set } from '../dom.js';
 import { count, instant, plural, visible } from '../format.js';
-import { readBundle } from '../source.js';
+import { openRun } from '../source.js';
 import { isTraffic } from '../store.js';
 import { savers } from '../table.js';
 import { atText } from '../timebar.js';
@@ -32,6 +32,8 @@ let page = null;
 /** @param {HTMLElement} root @param {Context} context */
 export function mount(root, context) {
   page = new TimelinePage(root, context);
+  addEventListener('dragover', page.drop);
+  addEventListener('drop', page.drop);
 }
 
 /** @param {State} state */
@@ -40,6 +42,10 @@ export function draw(state) {
 }
 
 export function unmount() {
+  if (page) {
+    removeEventListener('dragover', page.drop);
+    removeEventListener('drop', page.drop);
+  }
   page = null;
 }
 
@@ -51,10 +57,13 @@ class TimelinePage {
   #context;
   #lanes;
   #said = h('p', { class: 'about', role: 'status' });
+  /** What came of opening a file: it stays until the next one. */
+  #opened = h('p', { class: 'about', role: 'alert' });
+  #left = h('details', { class: 'about', hidden: true });
   #span = h('span', { class: 'mono quiet' });
   #all = h('button', { type: 'button' }, 'Show all');
-  #file = h('input', { type: 'file', accept: '.json,application/json', hidden: true, tabindex: '-1', 'aria-label': 'A run in a file' });
-  #export = h('a', { class: 'button', href: '/api/export', download: 'run.json' }, 'Export this run');
+  #file = h('input', { type: 'file', accept: '.json,.gz,.html,application/json,application/gzip,text/html', hidden: true, tabindex: '-1', 'aria-label': 'A run in a file' });
+  #export = h('a', { class: 'button', href: '/api/export?form=gz', download: 'run.json.gz' }, 'Export this run');
   #filter = h('input', { type: 'search', class: 'mono', 'data-filter': true, autocomplete: 'off', spellcheck: 'false', placeholder: 'orders refused' });
   #traffic = h('input', { type: 'checkbox' });
   #count = h('output', { class: 'quiet' });
@@ -108,16 +117,23 @@ class TimelinePage {
     this.#all.addEventListener('click', () => context.query.set({ from: null, to: null }, true));
     const open = h('button', { type: 'button' }, 'Open a run…');
     open.addEventListener('click', () => this.#file.click());
-    this.#file.addEventListener('change', () => this.#read());
+    this.#file.addEventListener('change', () => this.#read(this.#file.files));
     root.append(h('section', { 'aria-labelledby': 'timeline-title' },
       h('header', {}, h('h2', { id: 'timeline-title' }, 'Timeline'), this.#span, this.#all, h('span', { class: 'acts' }, this.#export, ' ', open, this.#file)),
-      this.#said, this.#lanes.element),
+      this.#said, this.#opened, this.#left, this.#lanes.element),
     h('section', { 'aria-labelledby': 'decisions-title' },
       h('header', {}, h('h2', { id: 'decisions-title' }, 'Decisions'), this.#count,
         h('label', { class: 'wide' }, h('span', { class: 'unseen' }, 'filter the decisions'), this.#filter),
         h('label', {}, this.#traffic, ' traffic too'),
         savers('decisions', ['at_us', 'node', 'text', 'bad'], () => this.#shown.map((row) => [String(row.at), row.node, row.text, String(row.bad)]))), this.#box, this.#none));
   }
+
+  /** A file that is dropped on the page is opened, where the browser would leave for it. @param {DragEvent} event */
+  drop = (event) => {
+    if (!event.dataTransfer?.types.includes('Files')) return;
+    event.preventDefault();
+    if (event.type === 'drop') this.#read(event.dataTransfer.files);
+  };
 
   escape() {
     if (this.#open !== null) {
@@ -179,6 +195,7 @@ class TimelinePage {
     const chosen = this.#context.query.get('from') !== null;
     this.#all.hidden = !chosen;
     this.#export.hidden = this.#context.source.kind !== 'lab';
+    this.#drawLeft();
     say(this.#span, `${instant(window.from)} to ${instant(window.to)}`);
     if (chosen) this.#ask(window, now.at_us);
     else this.#timeline = state.timeline;
@@ -237,7 +254,7 @@ class TimelinePage {
     const shown = inside.filter((row) => terms.every((term) => `${row.lane} ${row.node} ${row.text}`.toLowerCase().includes(term)))
       .sort((a, b) => b.at - a.at || Number(b.key) - Number(a.key));
     const more = timeline.lanes.reduce((sum, lane) => sum + lane.more, 0);
-    say(this.#count, `${count(shown.length)} of ${plural(inside.length, 'row')}${more ? `; ${count(more)} more, look closer` : ''}`);
+    say(this.#count, `${count(shown.length)} of ${plural(inside.length, 'row')}${!more ? '' : this.#context.source.kind === 'lab' ? `; ${count(more)} more, look closer` : `; ${count(more)} more are not in this file`}`);
     this.#box.hidden = !shown.length;
     this.#none.hidden = shown.length > 0;
     say(this.#none, inside.length ? 'Nothing matches this filter.' : 'Nothing was decided in this window.');
@@ -286,14 +303,24 @@ class TimelinePage {
     return [place];
   }
 
-  async #read() {
-    const file = this.#file.files?.[0];
+  /** @param {FileList | null} files */
+  async #read(files) {
+    const file = files?.[0];
     if (!file) return;
+    redo(this.#opened, `reading ${file.name}`, () => [`Reading ${visible(file.name)}…`]);
     try {
-      this.#context.openBundle(readBundle(await file.text()), file.name);
+      this.#context.openBundle(await openRun(file), file.name);
     } catch (error) {
-      redo(this.#said, String(error), () => [h('span', { class: 'is-bad' }, `${visible(file.name)}: ${error instanceof Error ? error.message : ''}`)]);
+      const why = error instanceof Error ? error.message : '';
+      redo(this.#opened, `${file.name} ${why}`, () => [h('span', { class: 'is-bad' }, `${visible(file.name)}: ${why}`)]);
       set(this.#file, { value: null });
     }
+  }
+
+  #drawLeft() {
+    const { source } = this.#context;
+    const left = source.kind === 'file' ? source.bundle.left_out ?? [] : [];
+    this.#left.hidden = left.length === 0;
+    redo(this.#left, left.join('\n'), () => [h('summary', {}, 'What this file leaves out'), h('ul', {}, ...left.map((text) => h('li', {}, visible(text))))]);
   }
 }

@@ -1,7 +1,14 @@
 //! A run in one file: what the page shows of it, without a server.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod earlier;
+mod states;
+
+use std::collections::BTreeMap;
+use std::io::{self, Write as _};
 use std::sync::Arc;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -13,10 +20,12 @@ use super::{Fact, Snapshot};
 use crate::http::source::Source;
 use crate::journal::{At, Held};
 use crate::model::fact::{self, Kind};
-use crate::model::id::{Node, Seq};
-use crate::model::time::Time;
+use crate::model::id::Node;
+use crate::model::time::Span;
 use crate::snapshot::history::{Severity, severity};
 use crate::snapshot::journey::Journey;
+
+pub use earlier::Earlier;
 
 /// The name and version of the shape.
 pub const SCHEMA: &str = "twodoors.bundle/1";
@@ -32,6 +41,12 @@ pub const FACTS_MAX: usize = 20_000;
 
 /// How many clients' ways it tells.
 pub const WHYS_MAX: usize = 200;
+
+/// How often it tells that a client's way became another one.
+pub const EARLIER_MAX: usize = 600;
+
+/// A gap between two states that is worth a word.
+const GAP: Span = Span::from_secs(2);
 
 /// How many visits and dials it has as hops.
 pub const REQUESTS_MAX: usize = 200;
@@ -53,8 +68,12 @@ pub struct Bundle {
     pub facts_more: usize,
     /// Why clients went where they went at the end, by node.
     pub whys: BTreeMap<String, Why>,
+    /// The same at the states before, each time that a client's way is another one, oldest first.
+    pub earlier: BTreeMap<String, Vec<Earlier>>,
     /// Visits and dials as hops: the newest, and those that failed.
     pub visits: Vec<Request>,
+    /// What of the run is not in here, in sentences.
+    pub left_out: Vec<String>,
     /// The report of a run that was judged.
     pub report: Option<Value>,
 }
@@ -87,18 +106,104 @@ impl Bundle {
             started_unix_us: source.started_unix_us,
         };
         let facts = chosen(&held.facts);
-        Self {
+        let nodes = clients(&held);
+        let room = SNAPSHOT_BYTES_MAX / (held.now.state.weight() * 2).max(1);
+        let chosen = states::choose(&held, SNAPSHOTS_MAX.min(room.max(2)));
+        let mut ways = earlier::Ways::new(&held.facts, &chosen.seqs, &nodes);
+        let mut snapshots = Vec::new();
+        for (place, seq) in chosen.seqs.iter().enumerate() {
+            // A running lab may have let go of it meanwhile.
+            let Ok(moment) = source.journal.moment(At::Seq(*seq)) else {
+                continue;
+            };
+            ways.tell(place, source, &moment.state, &held.facts);
+            snapshots.push(Snapshot::new(&moment, source, ""));
+        }
+        let (visits, hops_more) = requests(source, &held);
+        let mut bundle = Self {
             schema: SCHEMA,
             run,
             timeline: Timeline::new(source, None, None),
-            snapshots: snapshots(source, &held),
+            snapshots,
             facts_more: held.facts.len() - facts.len(),
             facts: facts.into_iter().map(|fact| Fact::new(fact)).collect(),
-            whys: whys(source, &held),
-            visits: requests(source, &held),
+            whys: whys(source, &held, &nodes),
+            visits,
+            left_out: Vec::new(),
             report,
-        }
+            earlier: BTreeMap::new(),
+        };
+        bundle.left_out = bundle.left_out(&held, &[chosen.thinned, ways.more, hops_more]);
+        bundle.earlier = ways.told();
+        bundle
     }
+
+    /// Packs it as a file of gzip.
+    pub fn packed(&self) -> io::Result<Vec<u8>> {
+        pack(&super::text(self))
+    }
+
+    /// Says what is not in here.
+    fn left_out(&self, held: &Held, more: &[usize; 3]) -> Vec<String> {
+        let [thinned, ways, hops] = *more;
+        let mut said = Vec::new();
+        let (begin, end) = (held.base.at, held.now.state.at);
+        if held.base.seq.0 > 0 {
+            said.push(format!(
+                "What was before {begin} s: the journal had let it go."
+            ));
+        }
+        // Where nothing happened, nothing is left out.
+        let pairs = self.snapshots.windows(2);
+        let pairs = pairs.filter(|pair| pair[1].seq > pair[0].seq + 1);
+        let gaps = pairs.map(|pair| pair[1].at_us.saturating_sub(pair[0].at_us));
+        let widest = Span::from_us(gaps.max().unwrap_or(0));
+        if widest > GAP {
+            said.push(format!(
+                "Most states: {} of {} are kept, one at each act, fault and turn of an \
+                 expectation and more of them in the seconds after; elsewhere up to {widest} lie \
+                 between two. An instant shows the newest state before it.",
+                self.snapshots.len(),
+                end.since(begin)
+            ));
+        }
+        if thinned > 0 {
+            said.push(format!(
+                "The states at {thinned} acts, faults and turns, thinned out evenly."
+            ));
+        }
+        if self.facts_more > 0 {
+            said.push(format!(
+                "{} facts, traffic before decisions and the oldest first; {} are kept.",
+                self.facts_more,
+                self.facts.len()
+            ));
+        }
+        let marks: usize = self.timeline.lanes.iter().map(|lane| lane.more).sum();
+        if marks > 0 {
+            said.push(format!(
+                "{marks} marks of the timeline, thinned out evenly; what went wrong is kept."
+            ));
+        }
+        if ways > 0 {
+            said.push(format!(
+                "{ways} times that a client's way changed: the chain shown may be an older one."
+            ));
+        }
+        if hops > 0 {
+            said.push(format!(
+                "The hops of {hops} visits and dials; kept are the newest, and those that failed."
+            ));
+        }
+        said
+    }
+}
+
+/// Packs a text with gzip: states differ little from each other, so it shrinks to some hundredths.
+pub fn pack(text: &str) -> io::Result<Vec<u8>> {
+    let mut packer = GzEncoder::new(Vec::new(), Compression::default());
+    packer.write_all(text.as_bytes())?;
+    packer.finish()
 }
 
 /// Chooses facts: what went wrong, then decisions, then the rest, the newest of each first.
@@ -119,96 +224,30 @@ fn chosen(facts: &[Arc<fact::Fact>]) -> Vec<&Arc<fact::Fact>> {
     chosen
 }
 
-/// Takes states at the instants that tell most.
-fn snapshots(source: &Source, held: &Held) -> Vec<Snapshot> {
-    let newest = held.now.state.seq;
-    let room = SNAPSHOT_BYTES_MAX / (held.now.state.weight() * 2).max(1);
-    let most = SNAPSHOTS_MAX.min(room.max(2));
-    let mut at: BTreeSet<Seq> = BTreeSet::from([held.base.seq, newest]);
-    let turns = held.turns.iter().map(|turn| turn.at);
-    let turns: BTreeSet<Time> = turns.collect();
-    // At what was done, and just before it.
-    for fact in held.facts.iter().filter(|fact| is_act(&fact.kind)) {
-        at.extend([
-            Seq(fact.seq.0.saturating_sub(1)).max(held.base.seq),
-            fact.seq,
-        ]);
-    }
-    for turn in turns {
-        let until = held.facts.partition_point(|fact| fact.at <= turn);
-        at.extend(until.checked_sub(1).map(|place| held.facts[place].seq));
-    }
-    let mut at: Vec<Seq> = evenly(&at.into_iter().collect::<Vec<_>>(), most / 2);
-    at.extend(even_in_time(held, most.saturating_sub(at.len())));
-    at.sort_unstable();
-    at.dedup();
-    let states = at.into_iter().filter_map(|seq| {
-        let moment = source.journal.moment(At::Seq(seq)).ok()?;
-        Some(Snapshot::new(&moment, source, ""))
-    });
-    states.collect()
-}
-
-/// Gives the last fact before each of so many instants.
-fn even_in_time(held: &Held, count: usize) -> Vec<Seq> {
-    let (from, to) = (held.base.at.as_us(), held.now.state.at.as_us());
-    let step = (to.saturating_sub(from) / (count as u64).max(1)).max(1);
-    let mut seqs = Vec::new();
-    let mut next = from + step;
-    let mut last = held.base.seq;
-    for fact in &held.facts {
-        if fact.at.as_us() >= next && seqs.len() < count {
-            seqs.push(last);
-            next = fact.at.as_us() - (fact.at.as_us() - from) % step + step;
-        }
-        last = fact.seq;
-    }
-    seqs
-}
-
-const fn is_act(kind: &Kind) -> bool {
-    matches!(
-        kind,
-        Kind::FaultLifted { .. }
-            | Kind::FaultSet { .. }
-            | Kind::Operated { .. }
-            | Kind::Ready
-            | Kind::Reloaded { .. }
-            | Kind::Roamed { .. }
-            | Kind::StepBegan { .. }
-    )
-}
-
-fn evenly<T: Copy>(list: &[T], most: usize) -> Vec<T> {
-    let count = list.len().min(most);
-    let last = count.saturating_sub(1).max(1);
-    let places = (0..count).map(|place| place * list.len().saturating_sub(1) / last);
-    places
-        .filter_map(|place| list.get(place).copied())
-        .collect()
-}
-
-fn whys(source: &Source, held: &Held) -> BTreeMap<String, Why> {
+/// Gives the clients whose ways are told.
+fn clients(held: &Held) -> Vec<Node> {
     let state = &held.now.state;
-    let agents = state
-        .agents
-        .iter()
-        .map(|agent| Node::Agent(agent.name.clone()));
+    let agents = state.agents.iter();
+    let agents = agents.map(|agent| Node::Agent(agent.name.clone()));
     let users = state.users.iter().map(|user| Node::User(user.name.clone()));
-    let nodes = agents.take(WHYS_MAX / 2).chain(users.take(WHYS_MAX / 2));
-    let told = nodes.filter_map(|node| {
-        let why = Why::held(source, state, &node, &held.facts)?;
+    let agents = agents.take(WHYS_MAX / 2);
+    agents.chain(users.take(WHYS_MAX / 2)).collect()
+}
+
+fn whys(source: &Source, held: &Held, nodes: &[Node]) -> BTreeMap<String, Why> {
+    let told = nodes.iter().filter_map(|node| {
+        let why = Why::held(source, &held.now.state, node, &held.facts)?;
         Some((node.to_string(), why))
     });
     told.collect()
 }
 
-/// Opens the newest visits and dials, and those that failed.
+/// Opens the newest visits and dials, and those that failed; says how many there were more.
 #[expect(
     clippy::wildcard_enum_match_arm,
     reason = "few facts end a visit or a dial"
 )]
-fn requests(source: &Source, held: &Held) -> Vec<Request> {
+fn requests(source: &Source, held: &Held) -> (Vec<Request>, usize) {
     let ends = held.facts.iter().rev().filter_map(|fact| {
         let failed = match &fact.kind {
             Kind::Claimed { .. } | Kind::VisitAnswered(_) => false,
@@ -233,5 +272,7 @@ fn requests(source: &Source, held: &Held) -> Vec<Request> {
         let found = Journey::find(&held.facts, topology, node, Some(*number), until)?;
         Some(Request::of(&found))
     });
-    found.collect()
+    let found: Vec<Request> = found.collect();
+    let more = ends.len() - found.len();
+    (found, more)
 }

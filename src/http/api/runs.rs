@@ -4,11 +4,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{Expectation, Place};
+use crate::http::source::Source;
 use crate::journal::Moment;
 use crate::judge::watch::State as Standing;
 use crate::lab::found::Found as Known;
 use crate::lab::stage::{self, Listed, STOPPED, Stage, State};
 use crate::model::mistake::Mistake;
+use crate::model::places::Subject;
 use crate::model::time::{Span, Time};
 use crate::policy::findings;
 
@@ -116,6 +118,21 @@ pub struct Begin {
 }
 
 impl Scenarios {
+    /// Writes what there is where nothing can be played: the scenario of the run that is shown.
+    pub fn shown(source: &Source) -> Self {
+        let places = source.places.keys(&Subject::Scenario);
+        let file = places.map(|keys| keys.file().display().to_string());
+        Self {
+            current: Current {
+                name: source.topology.name.to_string(),
+                embedded: file.is_none(),
+                file,
+            },
+            scenarios: Vec::new(),
+            runs: Vec::new(),
+        }
+    }
+
     /// Writes what there is; blocks while files are read.
     pub fn new(stage: &Stage) -> Self {
         let file = stage.file();

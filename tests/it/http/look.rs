@@ -130,5 +130,13 @@ async fn tables_and_bundles_are_files_of_their_kind() {
         "{bundle:?}"
     );
     assert_eq!(json(&bundle)["schema"], "twodoors.bundle/1");
+    let packed = lab.ask("HEAD /api/export?form=gz", &[], "").await;
+    assert!(packed.has("content-type: application/gzip"), "{packed:?}");
+    assert!(
+        packed.has("attachment; filename=\"split-dns.twodoors.json.gz\""),
+        "{packed:?}"
+    );
+    let wrong = lab.ask("GET /api/export?form=zip", &[], "").await;
+    assert_eq!(wrong.status, 400, "{wrong:?}");
     lab.stop().await;
 }

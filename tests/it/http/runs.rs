@@ -27,6 +27,8 @@ use super::{Answer, Running, serve_on};
 use crate::lab::Whole;
 use crate::support::eventually;
 
+mod flight;
+
 /// Plays, and does nothing else.
 struct Player(Arc<Stage>);
 

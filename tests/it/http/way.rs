@@ -302,4 +302,91 @@ fn a_bundle_holds_the_run_and_is_bounded() {
     // Between two states there is never a large part of the run.
     let widest = instants.windows(2).map(|pair| pair[1] - pair[0]).max();
     assert!(widest < Some(5_000_000), "{widest:?}");
+    let ticks = bundle["timeline"]["expectations"]
+        .as_array()
+        .unwrap()
+        .iter();
+    let ticks = ticks.flat_map(|one| one["ticks"].as_array().unwrap());
+    let turned: Vec<u64> = ticks.map(|tick| tick["at_us"].as_u64().unwrap()).collect();
+    assert!(!turned.is_empty());
+    let facts = source.journal.after(Seq(0), usize::MAX).facts;
+    for at in turned {
+        let last = facts.iter().rev().find(|fact| fact.at.as_us() <= at);
+        let last = last.unwrap().at.as_us();
+        assert!(instants.contains(&last), "no state at a turn, {at}");
+    }
+}
+
+#[test]
+fn a_bundle_tells_why_at_each_of_its_states() {
+    let source = played();
+    let bundle = serde_json::to_value(Bundle::new(&source, None)).unwrap();
+    let earlier = bundle["earlier"].as_object().unwrap();
+    assert_eq!(earlier.len(), clients(&source).len());
+    let mut changes = 0;
+    for (node, told) in earlier {
+        let told = told.as_array().unwrap();
+        changes += told.len();
+        let instants = told.iter().map(|one| one["at_us"].as_u64().unwrap());
+        assert!(instants.is_sorted());
+        for one in told {
+            let ended = one["why"]["steps"].as_array().unwrap().iter();
+            let last = ended.filter_map(|step| step["at_us"].as_u64()).max();
+            let at = one["at_us"].as_u64().unwrap();
+            assert!(last <= Some(at + 500_000), "{node} knew too early: {one}");
+        }
+        // Its last one is that of the end.
+        assert_eq!(
+            told.last().unwrap()["why"]["number"],
+            bundle["whys"][node]["number"]
+        );
+    }
+    assert!(changes > earlier.len() * 3, "{changes}");
+}
+
+#[test]
+fn what_a_bundle_leaves_out_is_said_and_nothing_else() {
+    let source = played();
+    let whole = Bundle::new(&source, None);
+    let said = |bundle: &Bundle, word: &str| {
+        let mut said = bundle.left_out.iter();
+        said.any(|text| text.contains(word))
+    };
+    assert!(
+        !said(&whole, "let it go") && !said(&whole, "facts"),
+        "{:?}",
+        whole.left_out
+    );
+    // The same run, of which little is held.
+    let facts = source.journal.after(Seq(0), usize::MAX).facts;
+    let few = Journal::keeping(&source.topology, 400);
+    for fact in &facts {
+        few.add(fact.at, &fact.node, [fact.kind.clone()]);
+    }
+    let cut = Bundle::new(
+        &Source {
+            journal: few,
+            ..source
+        },
+        None,
+    );
+    assert!(
+        said(&cut, "the journal had let it go"),
+        "{:?}",
+        cut.left_out
+    );
+    assert!(cut.snapshots[0].at_us > 0);
+    // Packed it is the same, and a fraction of it.
+    let text = serde_json::to_string(&whole).unwrap();
+    let packed = whole.packed().unwrap();
+    assert!(
+        packed.len() * 20 < text.len(),
+        "{} of {}",
+        packed.len(),
+        text.len()
+    );
+    let mut again = String::new();
+    let mut unpacker = flate2::read::GzDecoder::new(&packed[..]);
+    std::io::Read::read_to_string(&mut unpacker, &mut again).unwrap();
+    assert_eq!(again, text);
 }
