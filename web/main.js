@@ -3,7 +3,7 @@
 
 /** @import {Source} from './source.js' */
 /** @import {PageName} from './router.js' */
-/** @import {Bundle, Fact, Snapshot} from './types.js' */
+/** @import {Fact, Snapshot} from './types.js' */
 
 /** @typedef {import('./store.js').State} State */
 
@@ -15,7 +15,7 @@
  * @property {(page: PageName, terms?: import('./router.js').Terms) => string} href
  * @property {() => boolean} mayChange with the token, before a lab
  * @property {(us: number | null, push?: boolean) => void} look at an instant
- * @property {(bundle: Bundle, name?: string) => void} openBundle shows a run that is over
+ * @property {(source: Source) => void} open shows a run that is over
  * @property {() => void} redraw asks for a frame
  */
 
@@ -33,28 +33,29 @@ import { byId, h, redo, say, set } from './dom.js';
 import { instant, visible } from './format.js';
 import { TERMS, explain } from './glossary.js';
 import { listen } from './keys.js';
+import { styled } from './later.js';
 import { followLinks, embedded, go, href, onAddress, pageNow, query } from './router.js';
-import { ApiSource, BundleSource, readEmbedded } from './source.js';
+import { ApiSource } from './source.js';
 import { Store } from './store.js';
 import { TimeBar, atAsked, atText, look } from './timebar.js';
-import { offerTour } from './tour.js';
 import { worst } from './worst.js';
 import { drawFaults } from './views/faults.js';
 import { mark } from './views/parts.js';
-import * as dns from './views/dns.js';
-import * as doors from './views/doors.js';
-import * as scenarios from './views/scenarios.js';
-import * as timeline from './views/timeline.js';
-import * as topology from './views/topology.js';
 
-/** @type {Record<PageName, [string, View]>} */
+/**
+ * Each page's name, and its module, which is loaded when the page is first opened.
+ * @type {Record<PageName, [string, () => Promise<View>]>}
+ */
 const VIEWS = {
-  topology: ['Topology', topology],
-  dns: ['DNS', dns],
-  pool: ['Doors and pool', doors],
-  timeline: ['Timeline', timeline],
-  scenarios: ['Scenarios', scenarios],
+  topology: ['Topology', () => import('./views/topology.js')],
+  dns: ['DNS', () => import('./views/dns.js')],
+  pool: ['Doors and pool', () => import('./views/doors.js')],
+  timeline: ['Timeline', () => import('./views/timeline.js')],
+  scenarios: ['Scenarios', () => import('./views/scenarios.js')],
 };
+
+/** What shows a chosen node, on any page that has one. */
+const node = () => import('./views/node.js');
 
 const LINKS = { loading: 'loading', live: 'live', lost: 'reconnecting', ended: 'ended', file: 'from a file' };
 
@@ -68,10 +69,18 @@ const time = new TimeBar();
 let view = null;
 /** @type {PageName | null} */
 let shown = null;
+/** Counts the pages that were asked for: only the newest is shown when its files are there. */
+let asked = 0;
+/** Those that were opened before: they stand at once. @type {Map<PageName, View>} */
+const loaded = new Map();
+/** The page's files did not come. */
+let absent = false;
+/** Whether the files of the other pages were asked for, so that they open when the lab is gone. */
+let ahead = embedded;
 
 takeToken();
 dressIn(localStorage.getItem('theme') ?? 'system');
-const store = new Store(embedded ? new BundleSource(readEmbedded(document.getElementById('bundle')?.textContent ?? '')) : lab, draw);
+const store = new Store(embedded ? await carried() : lab, draw);
 
 /** @type {Context} */
 const context = {
@@ -82,13 +91,19 @@ const context = {
   href,
   mayChange: () => hasToken() && store.source.kind === 'lab' && store.state.now?.read_only !== true,
   look,
-  openBundle(bundle, name) {
+  open(source) {
     query.set({ at: null });
-    store.use(new BundleSource(bundle, name));
+    store.use(source);
     remount();
   },
   redraw: () => store.touch(),
 };
+
+/** Gives the run that this report carries. */
+async function carried() {
+  const { BundleSource, readEmbedded } = await import('./bundle.js');
+  return new BundleSource(readEmbedded(document.getElementById('bundle')?.textContent ?? ''));
+}
 
 /** Makes the page that the address names. */
 function route() {
@@ -100,23 +115,47 @@ function route() {
 /** Whether the page was made for one who may change the lab. */
 let offered = false;
 
-function remount() {
+async function remount() {
   view?.unmount();
+  view = null;
+  absent = false;
   offered = context.mayChange();
   shown = pageNow();
-  view = VIEWS[shown][1];
   root.replaceChildren();
-  view.mount(root, context);
   for (const link of document.querySelectorAll('#nav a')) {
     set(link, { 'aria-current': link.getAttribute('data-page') === shown ? 'page' : null });
   }
   scrollTo(0, 0);
+  if (store.state.now) drawTitle(store.state.now);
+  store.touch();
+  asked += 1;
+  const mine = asked;
+  const page = shown;
+  try {
+    let made = loaded.get(page);
+    if (!made) {
+      [made] = await Promise.all([VIEWS[page][1](), page === 'topology' ? null : styled()]);
+      loaded.set(page, made);
+    }
+    if (mine !== asked) return;
+    made.mount(root, context);
+    view = made;
+  } catch (error) {
+    if (mine !== asked) return;
+    absent = true;
+    console.info(error);
+  }
   store.touch();
 }
+
+/** @type {State['link']} the link when it was last drawn */
+let before = 'loading';
 
 /** @param {State} state @param {Fact[]} fresh */
 function draw(state, fresh) {
   const { snapshot, link, at } = state;
+  if (absent && link === 'live' && before !== 'live') remount();
+  before = link;
   const pill = byId('link');
   set(pill, { class: `link is-${state.broken !== null ? 'lost' : link === 'live' && at !== null ? 'paused' : link === 'live' && state.now?.mode === 'virtual' ? 'file' : link}` });
   const played = link === 'live' && state.now?.mode === 'virtual';
@@ -139,7 +178,19 @@ function draw(state, fresh) {
   drawFaults(snapshot);
   // Only its first state tells of a lab that it is shown and not changed.
   if (offered !== context.mayChange()) remount();
-  view?.draw(state, fresh);
+  if (!view) return;
+  view.draw(state, fresh);
+  if (ahead) return;
+  ahead = true;
+  requestIdleCallback(() => {
+    // What does not come now is asked for again when it is needed.
+    for (const code of [...Object.values(VIEWS).map(([, code]) => code), node, styled]) code().catch(() => {});
+  });
+}
+
+/** @param {Snapshot} now */
+function drawTitle(now) {
+  document.title = `${VIEWS[pageNow()][0]} – ${visible(now.name)} – twodoors`;
 }
 
 /** @typedef {{words: string, parts: () => (Node | string)[]}} Told */
@@ -163,6 +214,12 @@ function standingOf({ snapshot, link, gone, at, broken }) {
         oldest === null ? button('Try again', () => [store.look(null), store.look(at)])
           : h('a', { href: href(pageNow(), { at: atText(oldest) }) }, `Go to the oldest instant held, ${instant(oldest)}`),
         ' or ', button(link === 'file' ? 'go to its end' : 'go back to live', () => look(null, true)))] };
+  }
+  if (snapshot && absent) {
+    return { words: 'absent', parts: () => [h('h2', {}, 'The files of this page did not come'),
+      h('p', {}, 'A page is loaded when it is first opened, and ', h('code', {}, location.host),
+        ' did not give it. It is tried again when the lab answers; pages that were open before still work.'),
+      h('p', {}, button('Try now', () => location.reload()))] };
   }
   if (snapshot) return null;
   if (link === 'lost') {
@@ -204,7 +261,7 @@ function noticeOf({ snapshot, link, now, at }) {
 /** Name, mode, and what is worst now, which leads to its place. @param {Snapshot} now */
 function drawHead(now) {
   say(byId('scenario'), visible(now.name));
-  document.title = `${VIEWS[pageNow()][0]} – ${visible(now.name)} – twodoors`;
+  drawTitle(now);
   say(byId('mode'), now.mode === 'virtual' ? 'virtual time' : '');
   const { state: word, text, page, terms } = worst(now);
   const place = byId('worst');
@@ -249,4 +306,13 @@ byId('glossary').append(...Object.values(TERMS).flatMap((text) => {
 explain();
 onAddress(route);
 route();
-offerTour(!embedded);
+offerTour();
+
+/** The tour comes when it is asked for, and by itself on a first visit. */
+async function offerTour() {
+  const files = () => import('./tour.js');
+  const tour = async () => (await Promise.all([files(), styled()]))[0];
+  byId('tour').addEventListener('click', async () => (await tour()).begin());
+  const first = !embedded && localStorage.getItem('tour') === null && pageNow() === 'topology' && query.get('node') === null;
+  if (first || query.get('tour') === '1') (await tour()).whenDrawn();
+}

@@ -82,28 +82,29 @@ function stop() {
   byId('tour').focus();
 }
 
-/** @param {boolean} may whether it begins by itself on a first visit */
-export function offerTour(may) {
-  document.body.append(ring, box);
-  byId('tour').addEventListener('click', () => show(0));
-  next.addEventListener('click', () => show(index + 1));
-  back.addEventListener('click', () => show(index - 1));
-  end.addEventListener('click', stop);
-  document.addEventListener('keydown', (event) => {
-    if (index < 0 || event.key !== 'Escape' || document.querySelector('dialog[open]')) return;
-    event.preventDefault();
-    stop();
-  }, { capture: true });
-  box.addEventListener('keydown', (event) => {
-    const way = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-    if (way === undefined || index + way < 0) return;
-    event.preventDefault();
-    event.stopPropagation();
-    show(index + way);
-  });
-  const asked = query.get('tour') === '1';
-  const first = may && localStorage.getItem(SEEN) === null && pageNow() === 'topology' && query.get('node') === null;
-  if (!asked && !first) return;
-  const begin = () => (document.querySelector('#picture .box') ? show(0) : setTimeout(begin, 50));
-  begin();
+document.body.append(ring, box);
+next.addEventListener('click', () => show(index + 1));
+back.addEventListener('click', () => show(index - 1));
+end.addEventListener('click', stop);
+document.addEventListener('keydown', (event) => {
+  if (index < 0 || event.key !== 'Escape' || document.querySelector('dialog[open]')) return;
+  event.preventDefault();
+  stop();
+}, { capture: true });
+box.addEventListener('keydown', (event) => {
+  const way = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+  if (way === undefined || index + way < 0) return;
+  event.preventDefault();
+  event.stopPropagation();
+  show(index + way);
+});
+
+export function begin() {
+  show(0);
+}
+
+/** Begins when there is something to point at. */
+export function whenDrawn() {
+  if (document.querySelector('#picture .box')) show(0);
+  else requestAnimationFrame(whenDrawn);
 }

@@ -27,7 +27,8 @@ pub struct Asset {
 
 macro_rules! assets {
     ($($path:literal),* $(,)?) => {
-        /// Every file of the page.
+        /// Every file of the page. `types.js` has typedefs alone, which only the checker of types
+        /// reads: no browser asks for it, so it is not carried.
         pub const ASSETS: &[Asset] = &[
             $(Asset { path: $path, content: include_str!(concat!("../../web/", $path)) }),*
         ];
@@ -36,6 +37,7 @@ macro_rules! assets {
 
 assets![
     "api.js",
+    "bundle.js",
     "calls.js",
     "dom.js",
     "format.js",
@@ -43,6 +45,7 @@ assets![
     "icon.svg",
     "index.html",
     "keys.js",
+    "later.js",
     "main.js",
     "pages.css",
     "router.js",
@@ -52,7 +55,6 @@ assets![
     "table.js",
     "timebar.js",
     "tour.js",
-    "types.js",
     "views/acts.js",
     "views/axis.js",
     "views/chart.js",
@@ -215,6 +217,55 @@ mod tests {
             assert!(read(&folder, outside).is_none(), "{outside}");
         }
         assert!(folder.join("../Cargo.toml").exists());
+    }
+
+    /// Gives what a browser asks for before the front page stands, and nothing that comes later.
+    fn cold() -> Vec<&'static Asset> {
+        let find = |path: &str| ASSETS.iter().find(|asset| asset.path == path).unwrap();
+        let mut found: Vec<&Asset> = ["index.html", "style.css", "icon.svg"].map(find).to_vec();
+        let mut open = vec!["main.js".to_owned(), "views/topology.js".to_owned()];
+        while let Some(path) = open.pop() {
+            let asset = find(&path);
+            if found.iter().any(|known| known.path == path) {
+                continue;
+            }
+            found.push(asset);
+            let imports = asset
+                .content
+                .lines()
+                .filter(|line| !line.starts_with([' ', '/']));
+            for wanted in imports.filter_map(|line| line.split_once(" from '")) {
+                let (wanted, _) = wanted.1.split_once('\'').unwrap();
+                let folder = if path.starts_with("views/") {
+                    "views/"
+                } else {
+                    ""
+                };
+                open.push(match wanted.strip_prefix("../") {
+                    Some(above) => above.to_owned(),
+                    None => format!("{folder}{}", wanted.trim_start_matches("./")),
+                });
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn a_cold_start_of_the_front_page_is_under_150_kb_as_the_files_are() {
+        let cold = cold();
+        let bytes: usize = cold.iter().map(|asset| asset.content.len()).sum();
+        println!("{bytes} bytes in {} files", cold.len());
+        assert!(bytes < 150_000, "{bytes}");
+        for later in [
+            "pages.css",
+            "tour.js",
+            "views/dns.js",
+            "views/node.js",
+            "views/timeline.js",
+        ] {
+            assert!(ASSETS.iter().any(|asset| asset.path == later), "{later}");
+            assert!(!cold.iter().any(|asset| asset.path == later), "{later}");
+        }
     }
 
     #[test]

@@ -120,9 +120,9 @@ async fn refuse_answers_syns_with_rst_and_leaves_open_connections() {
 
     lab.shared.faults.set(one(inner(), Effect::Refuse));
     eventually("a SYN is refused", || {
+        // Whoever connects while the door closes its socket is reset instead.
         let error = knock(address).err()?;
-        assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
-        Some(())
+        (error.kind() == ErrorKind::ConnectionRefused).then_some(())
     })
     .await;
     answers(&mut open);

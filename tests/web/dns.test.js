@@ -7,7 +7,6 @@ import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
-import { standIns } from './answers.js';
 import { accessible, askFor, closeClean, eventually, live, look } from './checks.js';
 import { MESH_MS, PAGE_MS, open, startBrowser, startLab } from './lab.js';
 
@@ -17,13 +16,10 @@ import { MESH_MS, PAGE_MS, open, startBrowser, startLab } from './lab.js';
 let lab;
 /** @type {Awaited<ReturnType<typeof startBrowser>>} */
 let browser;
-/** @type {Awaited<ReturnType<typeof standIns>>} */
-let stand;
 
 before(async () => {
   browser = await startBrowser();
   lab = await startLab(undefined, { networks: '127.14' });
-  stand = await standIns(lab.url);
 });
 
 after(async () => {
@@ -44,7 +40,7 @@ const rows = (page) => page.getByRole('table', { name: 'Answers, newest first' }
 const filter = (page) => page.getByRole('searchbox', { name: 'filter the query log' });
 
 test('any client is answered by all views side by side, and the address keeps the question', { timeout: 60_000 }, async () => {
-  const opened = await open(browser, `${lab.url}dns`, {}, stand);
+  const opened = await open(browser, `${lab.url}dns`);
   const { page } = opened;
   await live(page);
   const form = page.getByRole('form', { name: 'Resolve as' });
@@ -74,7 +70,7 @@ test('any client is answered by all views side by side, and the address keeps th
 });
 
 test('the dig line does what the page says', { timeout: 60_000 }, async () => {
-  const opened = await open(browser, `${lab.url}dns?as=user/alice&name=proxy.example.com`, { permissions: ['clipboard-read', 'clipboard-write'] }, stand);
+  const opened = await open(browser, `${lab.url}dns?as=user/alice&name=proxy.example.com`, { permissions: ['clipboard-read', 'clipboard-write'] });
   const { page } = opened;
   const answer = view(page, 'public').getByText(/^127\./).first();
   await answer.waitFor();
@@ -88,7 +84,7 @@ test('the dig line does what the page says', { timeout: 60_000 }, async () => {
 });
 
 test('the log is live, filtered by the lab, and says where a filter is wrong', { timeout: MESH_MS }, async () => {
-  const opened = await open(browser, `${lab.url}dns`, {}, stand);
+  const opened = await open(browser, `${lab.url}dns`);
   const { page, problems } = opened;
   await live(page);
   await rows(page).first().waitFor({ timeout: MESH_MS });
@@ -131,7 +127,7 @@ test('how long an answer took is measured, and stands in both files', { timeout:
 });
 
 test('a paused log stands still and counts what it holds back; an open row pauses it', { timeout: MESH_MS }, async () => {
-  const opened = await open(browser, `${lab.url}dns`, {}, stand);
+  const opened = await open(browser, `${lab.url}dns`);
   const { page } = opened;
   await live(page);
   await rows(page).first().waitFor({ timeout: MESH_MS });
@@ -156,7 +152,6 @@ test('only rows in sight are in the page, and arrows go through all', { timeout:
   const queries = Array.from({ length: 2_000 }, (_, n) => ({ seq: n + 1, at_us: n * 1_000, client: '127.0.0.1:5300', asker: null, subnet: null, transport: 'udp',
     name: `many${n}.example.com.`, rtype: 'A', view: 'public', rule: 'any', rcode: 'NOERROR', answer: ['A 127.0.0.9'], why: 'exact match', place: null, took_us: 20, dig: 'dig' })).reverse();
   const opened = await open(browser, `${lab.url}dns`, {}, async (page) => {
-    await stand(page);
     await page.route((asked) => asked.pathname === '/api/queries', (route) => route.fulfill({ json:
       { queries: new URL(route.request().url()).searchParams.has('after_seq') ? [] : queries, matched: 2_000, held: 2_000 } }));
   });
@@ -177,7 +172,7 @@ test('only rows in sight are in the page, and arrows go through all', { timeout:
 });
 
 test('hostile names are shown as text', { timeout: MESH_MS }, async () => {
-  const opened = await open(browser, `${lab.url}dns`, {}, stand);
+  const opened = await open(browser, `${lab.url}dns`);
   const { page } = opened;
   await live(page);
   await askFor(lab.dns, '<img src=x onerror=alert(1)>');
@@ -195,13 +190,13 @@ test('hostile names are shown as text', { timeout: MESH_MS }, async () => {
 test('a reload says first who would get another answer', { timeout: MESH_MS }, async () => {
   const zone = join(lab.files, 'zones/public/example.com.zone');
   const text = readFileSync(zone, 'utf8');
-  const plain = await open(browser, `${lab.url}dns`, {}, stand);
+  const plain = await open(browser, `${lab.url}dns`);
   await live(plain.page);
   await plain.page.getByText('You are looking only').waitFor();
   assert.equal(await plain.page.getByRole('button', { name: 'Reload…' }).count(), 0);
   await closeClean(plain);
 
-  const opened = await open(browser, withToken('dns'), {}, stand);
+  const opened = await open(browser, withToken('dns'));
   const { page, problems } = opened;
   await live(page);
   const dialog = page.getByRole('dialog', { name: /^Reload zones/ });
@@ -241,11 +236,11 @@ test('the page is fit for everyone at every width', { timeout: MESH_MS }, async 
   await look(browser, withToken('dns?as=agent/orders&name=proxy.example.com'), 'dns', async (page) => {
     await view(page, 'private').waitFor();
     await rows(page).first().waitFor({ timeout: MESH_MS });
-  }, stand);
+  });
 });
 
 test('a lab that is gone is said to be gone', { timeout: 60_000 }, async () => {
-  const opened = await open(browser, `${lab.url}dns?as=agent/orders&name=proxy.example.com`, {}, stand);
+  const opened = await open(browser, `${lab.url}dns?as=agent/orders&name=proxy.example.com`);
   const { page } = opened;
   await view(page, 'private').waitFor();
   await page.route('**/api/resolve', (route) => route.abort());

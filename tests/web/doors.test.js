@@ -3,7 +3,6 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { standIns } from './answers.js';
 import { accessible, closeClean, eventually, live, look } from './checks.js';
 import { MESH_MS, PAGE_MS, open, startBrowser, startLab } from './lab.js';
 
@@ -13,13 +12,10 @@ import { MESH_MS, PAGE_MS, open, startBrowser, startLab } from './lab.js';
 let lab;
 /** @type {Awaited<ReturnType<typeof startBrowser>>} */
 let browser;
-/** @type {Awaited<ReturnType<typeof standIns>>} */
-let stand;
 
 before(async () => {
   browser = await startBrowser();
   lab = await startLab(undefined, { networks: '127.15' });
-  stand = await standIns(lab.url);
 });
 
 after(async () => {
@@ -40,7 +36,7 @@ const allUp = (page, of) => Promise.all(['internal', 'external'].map((name) =>
   door(page, name).getByRole('cell', { name: `${of}/3 up` }).waitFor({ timeout: MESH_MS })));
 
 test('every instance stands in the table of every door, with what it is told apart from how it is', { timeout: MESH_MS }, async () => {
-  const opened = await open(browser, `${lab.url}pool`, {}, stand);
+  const opened = await open(browser, `${lab.url}pool`);
   const { page } = opened;
   await live(page);
   await allUp(page, 3);
@@ -57,7 +53,7 @@ test('every instance stands in the table of every door, with what it is told apa
 });
 
 test('the last checks open below their row', { timeout: MESH_MS }, async () => {
-  const opened = await open(browser, `${lab.url}pool`, {}, stand);
+  const opened = await open(browser, `${lab.url}pool`);
   const { page } = opened;
   await live(page);
   await allUp(page, 3);
@@ -75,7 +71,7 @@ test('the last checks open below their row', { timeout: MESH_MS }, async () => {
 });
 
 test('what will break is said before it is done; then the worst stands first', { timeout: 2 * MESH_MS }, async () => {
-  const opened = await open(browser, withToken(), {}, stand);
+  const opened = await open(browser, withToken());
   const { page } = opened;
   await live(page);
   await allUp(page, 3);
@@ -125,7 +121,7 @@ test('what will break is said before it is done; then the worst stands first', {
 });
 
 test('a drain shows what is left', { timeout: 2 * MESH_MS }, async () => {
-  const opened = await open(browser, withToken(), {}, stand);
+  const opened = await open(browser, withToken());
   const { page } = opened;
   await live(page);
   await allUp(page, 3);
@@ -142,7 +138,7 @@ test('a drain shows what is left', { timeout: 2 * MESH_MS }, async () => {
 });
 
 test('each column sorts by keyboard, and the address keeps the order', { timeout: MESH_MS }, async () => {
-  const opened = await open(browser, `${lab.url}pool`, {}, stand);
+  const opened = await open(browser, `${lab.url}pool`);
   const { page } = opened;
   await live(page);
   await allUp(page, 3);
@@ -172,7 +168,7 @@ test('each column sorts by keyboard, and the address keeps the order', { timeout
 });
 
 test('each table is there as CSV and as JSON', { timeout: 60_000 }, async () => {
-  const opened = await open(browser, `${lab.url}pool`, {}, stand);
+  const opened = await open(browser, `${lab.url}pool`);
   const { page } = opened;
   await live(page);
   await door(page, 'internal').locator('tbody tr').first().waitFor();
@@ -188,11 +184,11 @@ test('the page is fit for everyone at every width', { timeout: MESH_MS }, async 
   await look(browser, withToken(), 'pool', async (page) => {
     await door(page, 'internal').locator('tbody tr').first().waitFor();
     await page.getByText('What the words mean').click();
-  }, stand);
+  });
 });
 
 test('in forced colours and without motion every state still has its word', { timeout: 60_000 }, async () => {
-  const opened = await open(browser, `${lab.url}pool`, { forcedColors: 'active', reducedMotion: 'reduce' }, stand);
+  const opened = await open(browser, `${lab.url}pool`, { forcedColors: 'active', reducedMotion: 'reduce' });
   const { page } = opened;
   await live(page);
   await door(page, 'internal').getByText(/^(up|down|rising|unknown)$/).first().waitFor();

@@ -9,7 +9,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
 
-const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 export const BIN = process.env['TWODOORS_BIN'] ?? join(ROOT, 'target/debug/twodoors');
 
 /** Whoever works on the page names its folder here, and needs no build. */
@@ -120,8 +120,8 @@ export async function open(browser, url, { newcomer = false, ...options } = {}, 
   });
   page.on('requestfailed', (request) => {
     const why = request.failure()?.errorText;
-    // A page that goes away leaves its stream, what it just asked, and its icon when it goes early.
-    if (!(/\/(api\/|icon\.svg$)/.test(request.url()) && why === 'net::ERR_ABORTED')) {
+    // A page that goes away leaves its stream, what it just asked, and files that it waits for.
+    if (!(/\/api\/|\.(js|css|svg)$/.test(request.url()) && why === 'net::ERR_ABORTED')) {
       problems.push(`${request.url()}: ${why}`);
     }
   });

@@ -109,6 +109,7 @@ test('each page has a place of its own that a reload and the back key keep', asy
     await page.waitForURL(`**${PATHS[index]}`);
     assert.equal(await nav.getByRole('link', { name, exact: true }).getAttribute('aria-current'), 'page');
     assert.match(await page.title(), new RegExp(`^${name} `));
+    await page.locator('#page h2').first().waitFor({ state: 'attached' });
     await page.reload();
     await live(page);
     assert.equal(new URL(page.url()).pathname, PATHS[index]);
@@ -124,6 +125,11 @@ test('a link to a page loads no file again', async () => {
   const opened = await open(browser, lab.url);
   const { page } = opened;
   await live(page);
+  const loaded = () => page.evaluate(() => performance.getEntriesByType('resource').map(({ name }) => new URL(name).pathname));
+  await eventually('the other pages have come', PAGE_MS, async () => {
+    const files = await loaded();
+    return ['dns', 'doors', 'timeline', 'scenarios'].every((name) => files.includes(`/views/${name}.js`)) && files.includes('/pages.css');
+  });
   /** @type {string[]} */
   const asked = [];
   page.on('request', (request) => asked.push(new URL(request.url()).pathname));
@@ -231,6 +237,7 @@ test('the keyboard alone is enough', async () => {
     await page.keyboard.press('g');
     await page.keyboard.press(key ?? '');
     await page.waitForURL(`**${path}`);
+    await page.locator('#page h2').first().waitFor({ state: 'attached' });
   }
   await page.keyboard.press('g');
   await page.keyboard.press('e');

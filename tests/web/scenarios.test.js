@@ -5,7 +5,6 @@ import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { standIns } from './answers.js';
 import { accessible, closeClean, eventually, live, look } from './checks.js';
 import { MESH_MS, PAGE_MS, open, startBrowser, startLab } from './lab.js';
 
@@ -15,13 +14,10 @@ import { MESH_MS, PAGE_MS, open, startBrowser, startLab } from './lab.js';
 let lab;
 /** @type {Awaited<ReturnType<typeof startBrowser>>} */
 let browser;
-/** @type {Awaited<ReturnType<typeof standIns>>} */
-let stand;
 
 before(async () => {
   browser = await startBrowser();
   lab = await startLab(undefined, { networks: '127.16' });
-  stand = await standIns(lab.url);
 });
 
 after(async () => {
@@ -35,7 +31,7 @@ const withToken = () => `${lab.url}scenarios#${lab.withToken.split('#')[1]}`;
 const region = (page, name) => page.getByRole('region', { name, exact: true });
 
 test('the scenario says its question, its lesson and how its expectations stand', { timeout: MESH_MS }, async () => {
-  const opened = await open(browser, `${lab.url}scenarios`, {}, stand);
+  const opened = await open(browser, `${lab.url}scenarios`);
   const { page } = opened;
   await live(page);
   await region(page, 'The scenario that runs').getByText(/can one name send private agents/).waitFor();
@@ -50,7 +46,7 @@ test('the scenario says its question, its lesson and how its expectations stand'
 });
 
 test('other scenarios show their question and what check finds, with its cure', { timeout: 60_000 }, async () => {
-  const opened = await open(browser, `${lab.url}scenarios`, {}, stand);
+  const opened = await open(browser, `${lab.url}scenarios`);
   const { page } = opened;
   await live(page);
   const others = region(page, 'Other scenarios');
@@ -63,7 +59,7 @@ test('other scenarios show their question and what check finds, with its cure', 
 });
 
 test('a run in virtual time ends, is judged and can be opened', { timeout: MESH_MS }, async () => {
-  const opened = await open(browser, withToken(), {}, stand);
+  const opened = await open(browser, withToken());
   const { page } = opened;
   await live(page);
   await page.getByRole('form', { name: 'Run the scenario' }).getByLabel('seed').fill('7');
@@ -84,7 +80,7 @@ test('a virtual run is stopped in flight, and what was played is opened', { time
   writeFileSync(join(lab.files, 'scenarios', 'all-day.yaml'), text);
   // The list of scenarios stands for some seconds.
   await eventually('the lab lists it', PAGE_MS, async () => (await (await fetch(`${lab.url}api/scenarios`)).text()).includes('"all-day"'));
-  const opened = await open(browser, withToken(), {}, stand);
+  const opened = await open(browser, withToken());
   const { page } = opened;
   await live(page);
   const others = region(page, 'Other scenarios');
@@ -106,7 +102,7 @@ test('a virtual run is stopped in flight, and what was played is opened', { time
 });
 
 test('a fault is set with dose and duration, counts down and is cleared', { timeout: 60_000 }, async () => {
-  const opened = await open(browser, withToken(), {}, stand);
+  const opened = await open(browser, withToken());
   const { page } = opened;
   await live(page);
   const faults = region(page, 'Faults by hand');
@@ -135,11 +131,11 @@ test('the page is fit for everyone at every width', { timeout: MESH_MS }, async 
   await look(browser, withToken(), 'scenarios', async (page) => {
     await page.getByText(/can one name send private agents/).first().waitFor();
     await page.locator('.card summary').first().click();
-  }, stand);
+  });
 });
 
 test('what the lab refuses is said in its words', { timeout: 60_000 }, async () => {
-  const opened = await open(browser, `${lab.url}scenarios#t=wrong`, {}, stand);
+  const opened = await open(browser, `${lab.url}scenarios#t=wrong`);
   const { page } = opened;
   await live(page);
   await page.getByText(/can one name send private agents/).first().waitFor();

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { BundleSource, FILE_BYTES_MAX, openRun, readBundle } from '../../web/source.js';
+import { BundleSource, FILE_BYTES_MAX, openRun, readBundle } from '../../web/bundle.js';
 import { csvCell } from '../../web/table.js';
 import { ENDS_US, bundle } from './bundle.js';
 

@@ -5,6 +5,7 @@
 /** @import {Expectation, Found, Run, Scenario, Scenarios, Snapshot, Timeline} from '../types.js' */
 /** @import {Context, State} from '../main.js' */
 
+import { BundleSource } from '../bundle.js';
 import * as calls from '../calls.js';
 import { each, h, redo, rows, say, set } from '../dom.js';
 import { instant, plural, span, visible } from '../format.js';
@@ -238,7 +239,7 @@ class ScenariosPage {
     if (one.mode === 'live') return [h('a', { href: this.#context.href('timeline') }, 'Timeline')];
     return [button('Open', async () => {
       const said = await calls.bundle(one.id);
-      if (said.ok) this.#context.openBundle(said.body);
+      if (said.ok) this.#context.open(new BundleSource(said.body));
       else say(this.#said, said.text);
     })];
   }

@@ -8,7 +8,7 @@
 
 import { h, redo, say, set } from '../dom.js';
 import { count, instant, plural, visible } from '../format.js';
-import { openRun } from '../source.js';
+import { BundleSource, openRun } from '../bundle.js';
 import { isTraffic } from '../store.js';
 import { savers } from '../table.js';
 import { atText } from '../timebar.js';
@@ -309,7 +309,7 @@ class TimelinePage {
     if (!file) return;
     redo(this.#opened, `reading ${file.name}`, () => [`Reading ${visible(file.name)}…`]);
     try {
-      this.#context.openBundle(await openRun(file), file.name);
+      this.#context.open(new BundleSource(await openRun(file), file.name));
     } catch (error) {
       const why = error instanceof Error ? error.message : '';
       redo(this.#opened, `${file.name} ${why}`, () => [h('span', { class: 'is-bad' }, `${visible(file.name)}: ${why}`)]);

@@ -10,13 +10,17 @@ import { term } from '../glossary.js';
 import { decisions, lines } from './facts.js';
 import { drawFindings } from './findings.js';
 import { path } from './chart.js';
-import { Members, Panel } from './node.js';
 import { Picture, edgeState, perSecond, rate } from './picture.js';
-import { Sorted } from '../table.js';
+import { styled } from '../later.js';
 import { astray } from '../worst.js';
 
 /** @import {Layout} from './layout.js' */
+/** @import {Sorted} from '../table.js' */
+/** @import {Members, Panel} from './node.js' */
 /** @import {Snapshot} from '../types.js' */
+
+/** What shows a chosen node. */
+const later = () => import('./node.js');
 
 /** How many decisions stand below the picture. */
 const LAST = 12;
@@ -45,11 +49,14 @@ export function escape() {
 class TopologyPage {
   #context;
   #picture = new Picture();
-  #panel;
+  /** What is chosen, whose module comes with the first choice. @type {{panel: Panel, group: Members} | null} */
+  #chosen = null;
+  #asked = false;
+  #place = h('div', { hidden: true });
   #sums = h('dl', { class: 'sums' });
-  #group;
-  #rows = new Sorted('paths', 'Every line of the picture', ['from', 'to', 'network', 'state']);
-  #table = h('details', {}, h('summary', {}, 'The picture as a table'), this.#rows.element);
+  /** @type {Sorted | null} */
+  #rows = null;
+  #table = h('details', {}, h('summary', {}, 'The picture as a table'));
   #findings = h('ul', { class: 'findings' });
   #calm = h('p', { class: 'about' }, 'Nothing that an operator should know.');
   #log = h('ol', { class: 'log', tabindex: '0', 'aria-labelledby': 'log-title' });
@@ -57,16 +64,14 @@ class TopologyPage {
   /** @param {HTMLElement} root @param {Context} context */
   constructor(root, context) {
     this.#context = context;
-    this.#panel = new Panel(context);
-    this.#group = new Members(context);
-    this.#table.addEventListener('toggle', () => context.redraw());
+    this.#table.addEventListener('toggle', () => this.#unfold());
     root.append(h('section', { class: 'topology', 'aria-labelledby': 'topology-title' },
       h('h2', { id: 'topology-title', class: 'unseen' }, 'Paths through the lab'), this.#sums, this.#picture.element,
       h('p', { id: 'topology-about', class: 'about' }, 'Each network asks for the same name, gets its own ', term('view', 'view’s'),
         ' answer, and goes in through its own ', term('door'), ' to one shared ', term('pool'), ': ', term('split horizon'),
         '. Dotted lines were not used yet; red dashed ones are down, heavy red ones ', term('misrouted'),
         '. Choose a client to see its path and why it took it.'), this.#table),
-    this.#group.element, this.#panel.element,
+    this.#place,
     h('div', { class: 'pair' },
       h('section', { 'aria-labelledby': 'findings-title' }, h('h2', { id: 'findings-title' }, 'Findings'), this.#calm, this.#findings),
       h('section', { 'aria-labelledby': 'log-title' },
@@ -82,6 +87,31 @@ class TopologyPage {
     return true;
   }
 
+  async #unfold() {
+    if (!this.#table.open) return;
+    const { Sorted } = await import('../table.js');
+    if (!this.#rows) {
+      this.#rows = new Sorted('paths', 'Every line of the picture', ['from', 'to', 'network', 'state']);
+      this.#table.append(this.#rows.element);
+    }
+    this.#context.redraw();
+  }
+
+  /** Loads what shows a chosen node; what did not come is asked for again with the next choice. */
+  async #ask() {
+    if (this.#asked) return;
+    this.#asked = true;
+    const wanted = location.search;
+    try {
+      const [{ Members, Panel }] = await Promise.all([later(), styled()]);
+      this.#chosen = { panel: new Panel(this.#context), group: new Members(this.#context) };
+      this.#place.replaceWith(this.#chosen.group.element, this.#chosen.panel.element);
+      this.#context.redraw();
+    } catch {
+      this.#asked = location.search === wanted;
+    }
+  }
+
   /** @param {State} state @param {Fact[]} fresh */
   draw(state, fresh) {
     const { snapshot, at } = state;
@@ -89,10 +119,11 @@ class TopologyPage {
     const node = this.#context.query.get('node');
     const group = this.#context.query.get('group');
     const places = this.#picture.draw(snapshot, node, group);
-    this.#panel.draw(state, node);
-    this.#group.draw(snapshot, group === null ? undefined : places.boxes.get(group));
+    if (node !== null || group !== null) this.#ask();
+    this.#chosen?.panel.draw(state, node);
+    this.#chosen?.group.draw(snapshot, group === null ? undefined : places.boxes.get(group));
     this.#drawSums(snapshot);
-    if (this.#table.open) this.#rows.draw(tableOf(places, snapshot));
+    if (this.#table.open) this.#rows?.draw(tableOf(places, snapshot));
     this.#calm.hidden = snapshot.findings.length > 0;
     drawFindings(this.#findings, snapshot);
     lines(this.#log, decisions(state, () => true, LAST));

@@ -13,25 +13,33 @@ struct Served {
     told: String,
 }
 
+/// A test that fails leaves nobody behind.
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 impl Served {
     fn start(shipped: &Shipped, words: &str) -> Self {
         let mut command = shipped.command(words);
         command.stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut child = command.spawn().unwrap();
-        let mut out = BufReader::new(child.stdout.take().unwrap());
-        let mut told = String::new();
+        let mut served = Self {
+            child: command.spawn().unwrap(),
+            address: String::new(),
+            told: String::new(),
+        };
+        let mut out = BufReader::new(served.child.stdout.take().unwrap());
         loop {
             let mut line = String::new();
-            assert_ne!(out.read_line(&mut line).unwrap(), 0, "never ready: {told}");
+            let read = out.read_line(&mut line).unwrap();
+            assert_ne!(read, 0, "never ready: {}", served.told);
             if let Some(address) = line.strip_prefix("ready http=") {
-                let address = address.trim().to_owned();
-                return Self {
-                    child,
-                    address,
-                    told,
-                };
+                address.trim().clone_into(&mut served.address);
+                return served;
             }
-            told.push_str(&line);
+            served.told.push_str(&line);
         }
     }
 
