@@ -11,7 +11,8 @@ use std::net::{IpAddr, SocketAddr};
 use hickory_proto::op::OpCode;
 use hickory_proto::rr::{DNSClass, RecordType};
 
-use super::{Decision, Why, timed};
+use super::chain::{by_dns, timed};
+use super::{Decision, Why};
 use crate::http::api::Place;
 use crate::http::source::Source;
 use crate::model::addr::{ClientAddr, ListenAddr};
@@ -125,7 +126,7 @@ pub(super) fn by_rules(
         node: Node::Dns,
         kind: Kind::DnsAnswered(Box::new(answered.clone())),
     };
-    let steps = super::by_dns(source, &fact, &answered).into_iter();
+    let steps = by_dns(source, &fact, &answered).into_iter();
     let steps = steps.map(|step| Decision {
         why: format!("{} (by the rules in force now)", step.why),
         at_us: None,
