@@ -216,11 +216,18 @@ async function standIn() {
   return { server, url: `http://127.0.0.1:${typeof address === 'object' ? address?.port : ''}/` };
 }
 
-/** The memory of the largest renderer of this browser, in MB. */
+/**
+ * The memory of the largest renderer of this browser, in MB, as Chromium's task manager counts it: its
+ * own, without the pages of the program that all processes share.
+ */
 function resident() {
-  const table = execFileSync('ps', ['-eo', 'rss=,args='], { encoding: 'utf8' }).split('\n');
+  const table = execFileSync('ps', ['-eo', 'pid=,args='], { encoding: 'utf8' }).split('\n');
   const own = table.filter((line) => line.includes('--type=renderer') && line.includes('enable-precise-memory-info'));
-  return Math.max(...own.map((line) => Number.parseInt(line, 10))) / 1_024;
+  const sizes = own.map((line) => {
+    const status = readFileSync(`/proc/${Number.parseInt(line, 10)}/status`, 'utf8');
+    return Number(/^RssAnon:\s*(\d+) kB/m.exec(status)?.[1] ?? NaN);
+  });
+  return Math.max(...sizes) * 1_024 / 1e6;
 }
 
 async function million() {
