@@ -13,8 +13,11 @@ import { PICTURES, open } from './lab.js';
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const WCAG = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'];
 
-/** The page stands with the lab. @param {Page} page */
-export const live = (page) => page.getByRole('status').filter({ hasText: /^live$/ }).first().waitFor();
+/** The page stands with the lab, and its own code is there, which comes after that. @param {Page} page */
+export async function live(page) {
+  await page.getByRole('status').filter({ hasText: /^live$/ }).first().waitFor();
+  await page.locator('#page > *').first().waitFor({ state: 'attached' });
+}
 
 /**
  * Waits until a check holds.
