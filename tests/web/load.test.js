@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { eventually, live } from './checks.js';
-import { MESH_MS, open, startBrowser, startLab } from './lab.js';
+import { MESH_MS, PAGE_MS, open, startBrowser, startLab } from './lab.js';
 
 /** @import {Page} from 'playwright-core' */
 
@@ -69,4 +69,33 @@ test('thousands of facts leave the page as small as it was', { timeout: MESH_MS 
     await eventually(`${name} is bounded`, 20_000, async () => await elements(page) < ELEMENTS_MAX);
   }
   await opened.close();
+});
+
+test('more agents than fit a frame are folded, and what is wrong with them is told', { timeout: MESH_MS }, async () => {
+  const snapshot = await (await fetch(`${lab.url}api/snapshot`)).json();
+  const [agent] = snapshot.agents;
+  const tunnels = agent.tunnels.map((/** @type {object} */ tunnel) => ({ ...tunnel, up: true, made: true }));
+  const agents = Array.from({ length: 120 }, (_, index) => ({ ...agent, name: `branch-${index + 1}`,
+    tunnels: index === 97 ? tunnels.map((/** @type {object} */ tunnel) => ({ ...tunnel, up: false })) : tunnels }));
+  const body = JSON.stringify({ ...snapshot, agents });
+  const { page, close } = await open(browser, `${lab.url}pool`, {}, async (page) => {
+    await page.route(/\/api\/snapshot$/, (route) => route.fulfill({ contentType: 'application/json', body }));
+    await page.route(/\/api\/facts\?/, (route) => route.fulfill({ contentType: 'text/event-stream', body: `event: snapshot\ndata: ${body}\n\n` }));
+  });
+  const table = page.getByRole('region', { name: 'Agents and their tunnels' });
+  const part = page.locator('section', { has: table });
+  /** @param {number} wanted */
+  const has = (wanted) => eventually(`${wanted} rows`, PAGE_MS, async () => await table.locator('tbody tr').count() === wanted);
+  await has(50);
+  await part.getByText('70 more, 1 of them without all tunnels.').waitFor();
+  assert.match(await table.locator('tfoot').textContent() ?? '', /119\/120 up/, 'the foot counts all');
+  await part.getByRole('button', { name: 'Show all 120' }).click();
+  await has(120);
+  await page.reload();
+  await has(120);
+  await part.getByRole('button', { name: 'Show 50 only' }).click();
+  await has(50);
+  await page.locator('#page [type=search]').first().fill('agent:branch-98');
+  await has(1);
+  await close();
 });

@@ -5,11 +5,14 @@
 /** @import {Cell} from '../dom.js' */
 /** @import {DoorsPage, Term} from './doors.js' */
 
-import { fill, h, rows, say } from '../dom.js';
+import { fill, h, redo, rows, say } from '../dom.js';
 import { count, plural, span, visible } from '../format.js';
 import { matches } from './doors.js';
 import { Order, boxed, files } from './forms.js';
 import { cell, laneOf, laneOfDoor, nodeLink, pill, plain, state as pillOf } from './parts.js';
+
+/** More rows than these are folded until they are asked for: laying thousands of cells out takes longer than a frame. */
+const ROWS = 50;
 
 /** What the three have in common. @template T */
 class Members {
@@ -18,7 +21,9 @@ class Members {
   #body = h('tbody');
   #foot = h('tr');
   #count = h('span', { class: 'quiet' });
+  #more = h('p', { class: 'about' });
   #files;
+  #term;
   page;
 
   /** @param {DoorsPage} page @param {string} id @param {string} title @param {string} caption @param {string} [about] */
@@ -26,9 +31,10 @@ class Members {
     this.page = page;
     this.#files = files(page.context, id);
     this.#order = new Order(page.context, id);
+    this.#term = `all.${id}`;
     this.element = h('section', { 'aria-labelledby': `${id}-title` },
       h('header', {}, h('h2', { id: `${id}-title` }, title), this.#count, this.#files.element),
-      boxed(`${id}-title`, caption, this.#order.element, this.#body, h('tfoot', {}, this.#foot)),
+      boxed(`${id}-title`, caption, this.#order.element, this.#body, h('tfoot', {}, this.#foot)), this.#more,
       about ? h('p', { class: 'about' }, about) : null);
   }
 
@@ -40,15 +46,36 @@ class Members {
    * @param {(item: T) => Cell[]} cells
    * @param {(item: T) => string} name
    * @param {Cell[]} foot what all that are shown come to
+   * @param {[string, (item: T) => boolean]} ails what may be wrong with one, and with which: told of those that are folded
    */
-  table(all, shown, heads, at, cells, name, foot) {
+  table(all, shown, heads, at, cells, name, foot, ails) {
     this.#files.at(at);
     this.#order.draw(heads);
     say(this.#count, shown.length === all.length ? count(all.length) : `${count(shown.length)} of ${count(all.length)}`);
-    rows(this.#body, this.#order.sort(shown), name, cells);
+    const sorted = this.#order.sort(shown);
+    const open = sorted.length <= ROWS || this.page.context.query.get(this.#term) !== null;
+    rows(this.#body, open ? sorted : sorted.slice(0, ROWS), name, cells);
     fill(this.#foot, foot);
+    this.#drawMore(open ? [] : sorted.slice(ROWS), sorted.length, ails);
     this.element.hidden = shown.length === 0;
     return shown.length > 0;
+  }
+
+  /**
+   * Says how many rows are folded, and opens or folds them.
+   * @param {readonly T[]} folded
+   * @param {number} all
+   * @param {[string, (item: T) => boolean]} ails
+   */
+  #drawMore(folded, all, [wrong, ails]) {
+    this.#more.hidden = all <= ROWS;
+    const bad = folded.filter(ails).length;
+    redo(this.#more, `${folded.length} ${all} ${bad}`, () => {
+      const button = h('button', { type: 'button' }, folded.length ? `Show all ${count(all)}` : `Show ${ROWS} only`);
+      button.addEventListener('click', () => this.page.context.query.set({ [this.#term]: folded.length ? '1' : null }));
+      if (!folded.length) return [button];
+      return [`${count(folded.length)} more, `, bad ? h('b', { class: 'is-bad' }, `${count(bad)} of them ${wrong}`) : `none of them ${wrong}`, '. ', button];
+    });
   }
 
   /** @param {string} node @param {string} admin @returns {Cell[]} */
@@ -85,7 +112,8 @@ export class Proxies extends Members {
       plain(count(one.tunnels), 'n'), plain(count(one.active), 'n'), plain(count(one.routed), 'n'),
       odd(one.no_tunnel), odd(one.cut), odd(one.refused), ...this.acts(`proxy/${one.name}`, one.admin),
     ], ({ name }) => name, ['all', '', '', ...[shown.map(({ tunnels }) => tunnels), shown.map(({ active }) => active), shown.map(({ routed }) => routed),
-      shown.map((one) => one.no_tunnel), shown.map(({ cut }) => cut), shown.map(({ refused }) => refused)].map(total)]);
+      shown.map((one) => one.no_tunnel), shown.map(({ cut }) => cut), shown.map(({ refused }) => refused)].map(total)],
+    ['that lost a request', (one) => one.no_tunnel + one.cut > 0]);
   }
 }
 
@@ -112,7 +140,8 @@ export class Agents extends Members {
         odd(failedOf(one.failures)), clamped(one.last_error), ...this.acts(`agent/${one.name}`, one.admin),
       ];
     }, ({ name }) => name, ['all', '', '', ...lab.proxies.map((_, index) => `${shown.filter(({ tunnels }) => tunnels[index]?.up).length}/${shown.length} up`), '',
-      total(shown.map(({ failures }) => failedOf(failures)))]);
+      total(shown.map(({ failures }) => failedOf(failures)))],
+    ['without all tunnels', ({ tunnels }) => tunnels.some(({ up }) => !up)]);
   }
 }
 
@@ -140,7 +169,8 @@ export class Users extends Members {
         last?.balancer == null ? '' : cell(last.balancer, () => [pill(last.balancer ?? '', laneOfDoor(lab, last.balancer))]),
         visible(last?.proxy ?? ''), clamped(one.last_error), ...this.acts(`user/${one.name}`, one.admin),
       ];
-    }, ({ name }) => name, ['all', '', '', total(shown.map(({ answered }) => answered)), total(shown.map(({ failures }) => failedOf(failures)))]);
+    }, ({ name }) => name, ['all', '', '', total(shown.map(({ answered }) => answered)), total(shown.map(({ failures }) => failedOf(failures)))],
+    ['without an answer of 200 at last', ({ last, failures }) => (last === null ? failedOf(failures) > 0 : last.status !== 200)]);
   }
 }
 
