@@ -17,9 +17,9 @@ const TIMELINE_MS = 2_000;
 const TRAFFIC = new Set(['dns_counted', 'dns_carried', 'dns_forwarded', 'dns_answered', 'flow_opened', 'flow_connected', 'checked',
   'flow_closed', 'service_chosen', 'routed', 'request_ended', 'gossip_sent', 'visit_answered']);
 
-/** @param {Fact} fact */
-export function isTraffic(fact) {
-  return TRAFFIC.has(fact.kind) || (fact.kind === 'door_used' && fact.purpose === 'visit');
+/** Whether a fact, or its line on the timeline, is traffic: users only visit. @param {{kind: string, node: string}} fact */
+export function isTraffic({ kind, node }) {
+  return TRAFFIC.has(kind) || (kind === 'door_used' && node.startsWith('user/'));
 }
 
 /**

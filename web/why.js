@@ -21,9 +21,13 @@ function inkOf(lab, { node }) {
   return laneOf(lab, client?.network ?? null);
 }
 
-/** Lets a long name break after its dots, slashes and colons rather than anywhere. @template {HTMLElement} E @param {E} element */
+/** A word of so many letters fits a card. */
+const FITS = 19;
+
+/** Lets a word that is too long for a card break after its slashes, else between its labels. @template {HTMLElement} E @param {E} element */
 function broken(element) {
-  const parts = (element.textContent ?? '').split(/(?<=[./:])(?=\S)/);
+  const parts = (element.textContent ?? '').split(/(?<= )/).flatMap((word) => word.length <= FITS ? [word]
+    : word.split(/(?<=\/)(?=\S)/).flatMap((part) => part.length <= FITS ? [part] : part.split(/(?<=[a-z]\.)(?=[a-z])/i)));
   element.replaceChildren(...parts.flatMap((part, index) => (index ? [h('wbr'), part] : [part])));
   return element;
 }
@@ -48,10 +52,10 @@ export function whyStrip() {
         return h('li', { class: `why-card ${inkOf(lab, step)}${ok ? '' : ' is-wrong'}` },
           h('p', { class: 'stage' }, term(stage), at === null ? null : h('time', {}, instant(at))),
           h('p', { class: 'what' }, ok ? null : mark('down'), linked && node !== null ? broken(nodeLink(node, text)) : broken(h('span', {}, visible(text)))),
-          h('p', { class: 'because' }, visible(reason)),
+          broken(h('p', { class: 'because' }, visible(reason))),
           took === null ? null : h('p', { class: 'mono quiet' }, `took ${span(took)}`),
-          place === null ? null : h('p', { class: 'mono quiet place', title: visible(`${place.file}:${place.line}`) },
-            visible(`${place.file.split('/').slice(-2).join('/')}:${place.line}`)));
+          place === null ? null : broken(h('p', { class: 'mono quiet place', title: visible(`${place.file}:${place.line}`) },
+            visible(`${place.file.split('/').slice(-2).join('/')}:${place.line}`))));
       }));
     },
   };

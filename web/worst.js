@@ -31,7 +31,7 @@ export function astray(lab) {
 }
 
 /** `billing and orders`, `billing, orders and 3 more` @param {string[]} names */
-function listed(names) {
+export function listed(names) {
   const all = [...new Set(names)].map(visible);
   if (all.length < 2) return all.join('');
   const more = all.length > 3 ? `${all.length - 2} more` : all.at(-1);

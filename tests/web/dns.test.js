@@ -69,6 +69,17 @@ test('any client is answered by all views side by side, and the address keeps th
   await closeClean(opened);
 });
 
+test('the page answers a first question before anybody asks, and says nothing of it in the address', { timeout: MESH_MS }, async () => {
+  const opened = await open(browser, `${lab.url}dns`);
+  const { page } = opened;
+  await live(page);
+  const form = page.getByRole('form', { name: 'Resolve as' });
+  for (const name of ['private', 'public']) await view(page, name).getByText('only here').first().waitFor({ timeout: MESH_MS });
+  assert.match(await form.getByLabel('Resolve as').inputValue(), /^agent\//);
+  assert.equal(new URL(page.url()).search, '');
+  await closeClean(opened);
+});
+
 test('the dig line does what the page says', { timeout: 60_000 }, async () => {
   const opened = await open(browser, `${lab.url}dns?as=user/alice&name=proxy.example.com`, { permissions: ['clipboard-read', 'clipboard-write'] });
   const { page } = opened;

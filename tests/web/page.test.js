@@ -268,7 +268,7 @@ test('a fault stands above everything and on its node until it is lifted', async
   const set = await fetch(`${lab.url}api/faults`, { method: 'POST', headers,
     body: JSON.stringify({ word: 'latency', target: 'user/alice <-> balancer/external', by: '1ms', for: '60s' }) });
   assert.equal(set.status, 200, await set.text());
-  await section.getByText('user/alice <-> balancer/external').waitFor({ timeout: PAGE_MS });
+  await section.getByText('latency 1.0ms on user/alice <-> balancer/external').waitFor({ timeout: PAGE_MS });
   const badge = page.locator('#picture .badge').filter({ hasText: /^.*latency \d+ s$/ });
   await badge.first().waitFor();
   await page.screenshot({ path: join(PICTURES, 'topology-fault.png') });
@@ -401,6 +401,9 @@ test('a lab that is killed is said to be gone, and its return is taken up', { ti
   lab = await startLab(lab.address);
   await live(page);
   await eventually('the facts of the new run', PAGE_MS, async () => await facts() < before);
+  const kinds = await page.getByRole('list', { name: 'Last decisions' }).getByRole('listitem')
+    .evaluateAll((lines) => lines.map((line) => line.getAttribute('data-kind') ?? ''));
+  assert.deepEqual(kinds.filter((kind) => /^(flow_|routed|request_ended|dns_answered|visit_answered)/.test(kind)), [], 'no traffic');
   const numbers = await page.getByRole('list', { name: 'Last decisions' }).getByRole('listitem')
     .evaluateAll((lines) => lines.map((line) => Number(line.getAttribute('data-seq'))));
   assert(numbers.length > 0);

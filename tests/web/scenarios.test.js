@@ -134,6 +134,19 @@ test('the page is fit for everyone at every width', { timeout: MESH_MS }, async 
   });
 });
 
+test('each fault is one line until it is opened, and then tells its command', { timeout: 60_000 }, async () => {
+  const opened = await open(browser, withToken(), { viewport: { width: 360, height: 800 } });
+  const { page } = opened;
+  await live(page);
+  const cards = region(page, 'Faults by hand').locator('details.card');
+  await cards.first().waitFor();
+  const heights = await cards.evaluateAll((all) => all.map((card) => card.getBoundingClientRect().height));
+  assert(heights.length > 8 && heights.every((height) => height < 36), heights.join(' '));
+  await cards.filter({ hasText: /^Latency/ }).locator('summary').click();
+  await cards.filter({ hasText: /twodoors fault set latency \S.* --by \d+ms --for 30s/ }).getByLabel('target').waitFor();
+  await closeClean(opened);
+});
+
 test('what the lab refuses is said in its words', { timeout: 60_000 }, async () => {
   const opened = await open(browser, `${lab.url}scenarios#t=wrong`);
   const { page } = opened;

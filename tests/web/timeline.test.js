@@ -248,8 +248,14 @@ test('a misrouted agent cannot be missed', async () => {
   const opened = await made({}, { agents: 12 });
   const { page } = opened;
   await page.getByRole('link', { name: 'Topology', exact: true }).click();
-  await page.getByText('agent/agent-7 through external').waitFor();
+  await page.getByText('agent-7 through external').waitFor();
   assert(await page.locator('#picture .edge.astray').count() > 0);
+  const chip = page.locator('#picture .edge-label.chip').filter({ hasText: 'agent-7 misrouted' });
+  const [words, ground] = await Promise.all([chip.locator('text').boundingBox(), chip.locator('rect').boundingBox()]);
+  assert(words && ground && ground.x <= words.x && ground.x + ground.width >= words.x + words.width, 'no line runs through its name');
+  const covered = await page.locator('#picture .box').evaluateAll((boxes, chip) => boxes.map((box) => box.getBoundingClientRect())
+    .filter((box) => box.left < chip.x + chip.width && box.right > chip.x && box.top < chip.y + chip.height && box.bottom > chip.y).length, ground);
+  assert.equal(covered, 0, 'it stands on no box');
   await page.screenshot({ path: join(PICTURES, 'topology-astray.png') });
   await closeClean(opened);
 });

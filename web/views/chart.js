@@ -4,7 +4,7 @@
 /** @import {Snapshot} from '../types.js' */
 
 import { h, s, say, set } from '../dom.js';
-import { span } from '../format.js';
+import { count, span } from '../format.js';
 
 /** @typedef {(number | null)[]} Numbers oldest first */
 
@@ -13,6 +13,26 @@ const POINTS = 300;
 
 /** So far apart, two numbers have no line between them. */
 const GAP = 6;
+
+/** A rate is the mean of so many seconds: one flow in two seconds is 0.5/s, not a saw of 0 and 1. */
+export const RATE_OVER = 5;
+
+/**
+ * Counts of each second as rates. The newest second is not over yet, and so does not count.
+ * @param {Numbers | undefined} counts
+ */
+export function rates(counts = []) {
+  const whole = counts.length > 1 ? counts.slice(0, -1) : counts;
+  return whole.map((_, index) => {
+    const last = whole.slice(Math.max(0, index + 1 - RATE_OVER), index + 1);
+    return last.reduce((/** @type {number} */ sum, n) => sum + (n ?? 0), 0) / last.length;
+  });
+}
+
+/** A rate's number: `0.4`. @param {number} n */
+export function perSecond(n) {
+  return n >= 10 ? count(Math.round(n)) : n.toFixed(1);
+}
 
 /**
  * The path of a line; where numbers are long missing there is none, and one alone is a point.
@@ -46,20 +66,21 @@ export function most(numbers) {
 
 /**
  * A line as small as a word.
- * @param {Numbers} numbers
+ * @param {Numbers} counts of each second
  * @param {string} what
  */
-export function spark(numbers, what) {
+export function spark(counts, what) {
+  const numbers = rates(counts);
   const top = most(numbers);
-  const now = numbers.at(-1) ?? 0;
+  const now = perSecond(numbers.at(-1) ?? 0);
   return h('span', { class: 'spark' },
-    s('svg', { viewBox: '0 0 72 16', width: 72, height: 16, role: 'img', 'aria-label': `${what}: ${now} now, ${top} at most` },
-      s('path', { d: path(numbers, 72, 16, top) })), h('span', { class: 'n' }, String(now)));
+    s('svg', { viewBox: '0 0 72 16', width: 72, height: 16, role: 'img', 'aria-label': `${what}: ${now} now, ${perSecond(top)} at most` },
+      s('path', { d: path(numbers, 72, 16, top) })), h('span', { class: 'n' }, now));
 }
 
 const STRIPS = /** @type {const} */ ([
-  ['flows', 'flows/s', (/** @type {number} */ n) => String(n)],
-  ['failures', 'refused or cut/s', (/** @type {number} */ n) => String(n)],
+  ['flows', 'flows/s', perSecond],
+  ['failures', 'refused or cut/s', perSecond],
   ['latency_p95_us', 'answer p95', span],
 ]);
 
@@ -77,11 +98,12 @@ export class DoorChart {
   element = h('div', { class: 'charts' }, ...this.#strips.map(({ element }) => element));
 
   /** @param {Snapshot} lab @param {string} door */
-  draw({ rates }, door) {
+  draw(lab, door) {
     for (const { field, title, word, line, area, top, now, drawing } of this.#strips) {
-      const numbers = (rates[field][door] ?? []).slice(-POINTS);
+      const seconds = (lab.rates[field][door] ?? []).slice(-POINTS);
+      const numbers = field === 'latency_p95_us' ? seconds : rates(seconds);
       const highest = most(numbers);
-      const newest = numbers.at(-1) ?? null;
+      const newest = numbers.slice(-GAP).findLast((number) => number !== null) ?? null;
       const drawn = path(numbers, 600, 40, highest);
       set(line, { d: highest > 0 ? drawn : '' });
       set(area, { d: highest > 0 && !numbers.includes(null) ? `${drawn}L600 40L0 40Z` : '' });

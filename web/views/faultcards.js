@@ -6,9 +6,15 @@
 
 import * as calls from '../calls.js';
 import { each, h, say } from '../dom.js';
-import { plural, visible } from '../format.js';
+import { instant, plural, visible } from '../format.js';
 import { failure, field, files } from './forms.js';
 import { mark } from './parts.js';
+
+/** The same fault as a command. @param {FaultWord} one */
+function shellLine({ word, targets, by, to }) {
+  const target = visible(targets[0] ?? '');
+  return `twodoors fault set ${word} ${/\s/.test(target) ? `'${target}'` : target}${by ? ` --by ${by.default}${by.unit}` : ''}${to?.[0] ? ` --to ${visible(to[0])}` : ''} --for 30s`;
+}
 
 /** How often the countdown is drawn. */
 const TICK_MS = 500;
@@ -82,10 +88,10 @@ export class FaultCards {
       say(this.#said, said.ok ? `Set: ${said.body.text}, for ${fault['for']}.` : said.text);
     });
     // Without targets here, the word cannot be said of this lab.
-    return h('details', { class: 'card', name: 'fault' }, h('summary', {}, h('b', {}, visible(title)), ' ', h('code', { class: 'quiet' }, word),
-      h('span', { class: 'under' }, visible(text))),
+    return h('details', { class: 'card', name: 'fault' }, h('summary', {}, h('b', {}, visible(title)), ' ', h('span', { class: 'under' }, visible(text))),
     targets.length === 0 ? h('p', { class: 'about' }, 'Nothing in this lab can have it.') : mayChange ? form
-      : h('p', { class: 'about' }, `Targets: ${visible(targets.join(', '))}`));
+      : h('p', { class: 'about' }, `Targets: ${visible(targets.join(', '))}`),
+    targets.length === 0 ? null : h('p', { class: 'about' }, 'From a shell: ', h('code', {}, shellLine(one))));
   }
 
   /** @param {Snapshot} lab @param {boolean} may @param {number | null} at */
@@ -115,7 +121,7 @@ export class FaultCards {
     for (const item of this.#armed.children) {
       const until = item.getAttribute('data-until');
       const left = Math.max(0, Math.ceil((Number(until) - now) / 1_000_000));
-      say(/** @type {Element} */ (item.querySelector('.left')), until ? `${plural(left, 'second')} left` : 'until it is cleared');
+      say(/** @type {Element} */ (item.querySelector('.left')), until ? `${left < 100 ? plural(left, 'second') : instant(left * 1_000_000).replace(/\.\d$/, '')} left` : 'until it is cleared');
     }
   }
 

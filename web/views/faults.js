@@ -11,11 +11,10 @@ import { mark } from './parts.js';
 export function drawFaults(lab) {
   byId('faults').hidden = lab.faults.length === 0;
   each(byId('faults-list'), lab.faults, ({ id }) => String(id), (fault) =>
-    h('li', {}, mark('finding'), h('p', {}, h('strong', {}, fault.word), ' on ',
-      h('span', { class: 'mono' }, visible(fault.target)), ' ', h('span', { class: 'quiet' }))),
+    h('li', {}, mark('finding'), h('p', {}, h('strong', {}, visible(fault.text)), ' ', h('span', { class: 'quiet' }))),
   (element, fault) => {
     const quiet = element.querySelector('.quiet');
-    const until = fault.until_us === null ? '' : `, until ${instant(fault.until_us)}`;
-    if (quiet) say(quiet, `fault ${fault.id}, since ${instant(fault.since_us)}${until}`);
+    const until = fault.until_us === null ? '' : ` until ${instant(fault.until_us)}`;
+    if (quiet) say(quiet, `since ${instant(fault.since_us)}${until}`);
   });
 }

@@ -11,6 +11,8 @@ import { pack, scale, tickText, ticks } from './axis.js';
 
 const ROW = 26;
 const BAND = 20;
+/** The width of a letter of a band's text, at most. */
+const BAND_LETTER = 6.4;
 const TOP = 24;
 const RATES = 44;
 
@@ -35,7 +37,7 @@ export class Lanes {
   #cursor = s('g', { class: 'cursor' }, s('line', { y1: TOP - 4 }), s('path', { d: 'M-5 0h10l-5 6z', transform: `translate(0 ${TOP - 8})` }));
   #readout = h('p', { class: 'readout mono' });
   element = h('div', { class: 'lanes-box' }, this.#svg, this.#readout,
-    h('p', { id: 'lanes-keys', class: 'about' }, 'Drag to look closer, click to look at an instant; in focus + and − zoom, ← and → move, 0 shows all. Rates: ',
+    h('p', { id: 'lanes-keys', class: 'about' }, 'Drag to zoom, click for an instant; keys + − ← → and 0 for all. Rates: ',
       h('b', { class: 'key flows' }, 'flows'), ', ', h('b', { class: 'key' }, 'answers'), ', ', h('b', { class: 'key failures' }, 'failures'), '. Marks: | as it should, ◇ to notice, ✕ wrong.'));
   /** @type {{label: string, y: number, dots: Dot[]}[]} */
   #lanes = [];
@@ -115,8 +117,8 @@ export class Lanes {
     const lane = (/** @type {string} */ name, /** @type {Dot[]} */ all, more = 0) => {
       const dots = all.filter(({ at_us: us }) => inside(us));
       this.#lanes.push({ label: name, y, dots });
-      label(name, more ? y + 13 : y + 17);
-      if (more) parts.push(s('text', { class: 'lane-label small', x: 0, y: y + 23 }, `+${more} more`));
+      label(name, more ? y + 11 : y + 17);
+      if (more) parts.push(s('text', { class: 'lane-label small', x: 0, y: y + 22 }, `+${more} more`));
       parts.push(s('line', { class: 'rule', x1: 0, x2: this.#width, y1: y + ROW, y2: y + ROW }));
       for (const severity of SEVERITIES) {
         const d = dots.filter((dot) => dot.severity === severity).map((dot) => shape(severity, x(dot.at_us), y + ROW / 2)).join('');
@@ -134,9 +136,14 @@ export class Lanes {
         const width = Math.max(3, Math.min(this.#width, x(band.to_us ?? Math.max(here, timeline.to_us))) - left);
         const top = first + row * BAND;
         parts.push(s('rect', { class: `${kind}-band`, x: left, y: top + 2, width, height: BAND - 4, rx: 3, fill: kind === 'fault' ? 'url(#timeline-hatch)' : null }));
-        const text = short(visible(band.text), Math.floor((this.#width - left - 8) / 6.4));
-        const after = width < text.length * 6.4 && left + width + text.length * 6.4 < this.#width;
-        parts.push(s('text', { class: 'band-text', x: after ? left + width + 5 : left + 5, y: top + 14 }, s('title', {}, visible(band.text)), text));
+        const whole = visible(band.text);
+        const need = whole.length * BAND_LETTER + 8;
+        // Inside, after, or before it, where there is room; cut only where there is none.
+        const before = width < need && left + width + need > this.#width && left - need > this.#left
+          && !packed.some((other) => other.row === row && other.band.from_us < band.from_us && x(other.band.to_us ?? here) > left - need);
+        const after = !before && width < need && left + width + need <= this.#width;
+        const text = before || after ? whole : short(whole, Math.floor((this.#width - left - 8) / BAND_LETTER));
+        parts.push(s('text', { class: 'band-text', x: before ? left - 5 : after ? left + width + 5 : left + 5, y: top + 14, 'text-anchor': before ? 'end' : null }, s('title', {}, whole), text));
         y = Math.max(y, top + BAND);
       }
       y += 4;

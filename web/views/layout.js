@@ -246,7 +246,7 @@ function wide(plan, width) {
     agent: clamp(118, width * 0.12, 160),
     app: clamp(84, width * 0.085, 120),
   } : {
-    client: clamp(122, width * 0.15, 190),
+    client: clamp(132, width * 0.15, 190),
     view: clamp(98, width * 0.12, 150),
     door: clamp(124, width * 0.145, 184),
     proxy: clamp(94, width * 0.115, 144),

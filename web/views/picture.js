@@ -5,7 +5,8 @@
 /** @import {Fact, Snapshot} from '../types.js' */
 
 import { each, h, s, say, set } from '../dom.js';
-import { count, plural, short, span, visible } from '../format.js';
+import { count, instant, plural, short, span, visible } from '../format.js';
+import { RATE_OVER, perSecond as number, rates } from './chart.js';
 import { RESOURCES_FROM, layout, viewsSeen } from './layout.js';
 import { icon } from './parts.js';
 import { astray } from '../worst.js';
@@ -32,18 +33,20 @@ const still = matchMedia('(prefers-reduced-motion: reduce)');
 
 /** @typedef {'idle' | 'busy' | 'bad' | 'unknown' | 'astray' | 'strayed'} Mood */
 
-/** Over how many of the newest seconds a rate is the mean. */
-const RATE_OVER = 5;
+/** What is left of a fault: `42 s`, `19:57`. @param {number} us */
+function remaining(us) {
+  const seconds = Math.max(0, Math.ceil(us / 1_000_000));
+  return seconds < 100 ? `${seconds} s` : instant(seconds * 1_000_000).replace(/\.\d$/, '');
+}
 
-/** The mean of the newest numbers. @param {(number | null)[] | undefined} numbers */
-export function rate(numbers) {
-  const last = (numbers ?? []).slice(-RATE_OVER);
-  return last.length ? last.reduce((/** @type {number} */ sum, n) => sum + (n ?? 0), 0) / last.length : 0;
+/** The newest rate. @param {(number | null)[] | undefined} counts of each second */
+export function rate(counts) {
+  return rates((counts ?? []).slice(-RATE_OVER - 1)).at(-1) ?? 0;
 }
 
 /** `0.4/s` @param {number} n */
 export function perSecond(n) {
-  return `${n >= 10 ? count(Math.round(n)) : n.toFixed(1)}/s`;
+  return `${number(n)}/s`;
 }
 
 /**
@@ -196,14 +199,19 @@ export class Picture {
     }).filter(({ edge }, index, all) => edgeState(edge, lab).mood === 'astray'
       // Where two lines run side by side, the misrouted one is named.
       || !all.some((other, at) => at !== index && other.edge.from === edge.from && other.edge.to === edge.to));
-    each(this.#labels, labelled, ({ edge }) => edge.id, () => s('text'), (label, { edge, text }) => {
+    each(this.#labels, labelled, ({ edge }) => edge.id, () => s('g', {}, s('rect', { rx: 4, y: -9, height: 18 }), s('text')), (label, { edge, text }) => {
       const { mood } = edgeState(edge, lab);
       const ink = mood === 'bad' || mood === 'astray' ? 'is-bad' : edge.lane === null ? 'ink-none' : `ink-${edge.lane % 4}`;
       const dim = near !== null && !(near.has(edge.from) && near.has(edge.to));
-      // A misrouted line is steep and thick: its name stands beside it.
-      const beside = mood === 'astray';
-      set(label, { x: edge.middle[0] - (beside ? 14 : 0), y: edge.middle[1] - (beside ? -4 : 7), class: `edge-label ${beside ? 'beside ' : edge.to.startsWith('balancer/') ? 'in-lane ' : ''}${ink}${dim ? ' dim' : ''}` });
-      say(label, text);
+      // A misrouted line is steep, and others run beside it: its name stands on it, on a ground of its own.
+      const chip = mood === 'astray';
+      const [rect, words] = label.children;
+      if (!rect || !words) return;
+      const width = chip ? 14 + text.length * 6.7 : 0;
+      set(label, { transform: `translate(${edge.middle[0]} ${edge.middle[1]})`, class: `edge-label ${chip ? 'chip ' : edge.to.startsWith('balancer/') ? 'in-lane ' : ''}${ink}${dim ? ' dim' : ''}` });
+      set(rect, { x: -width / 2, width });
+      set(words, { y: chip ? 4 : -7 });
+      say(words, text);
     });
   }
 
@@ -241,7 +249,7 @@ export class Picture {
       const [title, rect, text] = badge.children;
       const first = faults[0];
       if (!title || !rect || !text || !first) return;
-      const left = first.until_us === null ? '' : ` ${Math.max(0, Math.ceil((first.until_us - lab.at_us) / 1_000_000))} s`;
+      const left = first.until_us === null ? '' : ` ${remaining(first.until_us - lab.at_us)}`;
       const words = `${short(visible(first.word), 12)}${faults.length > 1 ? ` +${faults.length - 1}` : left}`;
       const width = 14 + words.length * 6.7;
       const place = Math.max(2, Math.min(places.width - width - 2, x - width / 2));

@@ -20,6 +20,8 @@ export class Resolve {
   #names = h('datalist', { id: 'names' });
   #result = h('div', { class: 'resolved', 'aria-live': 'polite' });
   #asked = '';
+  /** Whether nobody asked yet, and the question is ours. */
+  #guessed = false;
   /** The address that the form was filled from. */
   #of = '';
   #drawn = '';
@@ -45,6 +47,7 @@ export class Resolve {
     this.#form.addEventListener('submit', (event) => {
       event.preventDefault();
       this.#asked = '';
+      this.#guessed = false;
       context.query.set(Object.fromEntries(FIELDS.map((name) => [name, this.#value(name)])), true);
       this.#read();
     });
@@ -76,14 +79,15 @@ export class Resolve {
     for (const name of FIELDS) {
       this.#control(name).value = query.get(name) || this.#guess(name);
     }
-    if (query.get('as') && query.get('name')) this.#ask();
-    else {
+    this.#guessed = !(query.get('as') && query.get('name'));
+    if (this.#guessed) {
       this.#asked = '';
       this.#hint();
     }
+    this.#ask();
   }
 
-  /** A first client and the name that is asked most, so that one press shows the point. @param {string} name */
+  /** A first client and the name that is asked most: the page shows the point before anybody asks. @param {string} name */
   #guess(name) {
     const lab = this.#lab;
     if (name === 'as') return lab?.agents[0] ? `agent/${lab.agents[0].name}` : '';
@@ -123,7 +127,9 @@ export class Resolve {
       this.#askers.replaceChildren(...askers.map(([value, label]) => h('option', { value, label: `${value} ${label}` })));
       this.#names.replaceChildren(...names.map((name) => h('option', { value: name })));
     }
-    if (this.#of !== this.#address()) this.#read();
+    // A lab that just began has no name to guess yet.
+    const blank = this.#guessed && this.#control('name').value === '' && !this.#form.contains(document.activeElement);
+    if (this.#of !== this.#address() || (blank && names.length)) this.#read();
     // New rules answer anew, faults too.
     const rules = `${now.run} ${now.generation} ${now.faults.length}`;
     if (rules !== this.#rules) {
@@ -152,6 +158,8 @@ export class Resolve {
     const drawn = JSON.stringify(said);
     if (drawn === this.#drawn) return;
     this.#drawn = drawn;
+    // A guess that finds no answer is not the reader's mistake.
+    if (!said.ok && this.#guessed) return;
     this.#result.replaceChildren(...said.ok ? this.#draw(asked, said.body) : [failure(said)]);
   }
 

@@ -197,7 +197,8 @@ class ScenariosPage {
   /** @param {Expectation} one @param {boolean} here whether it is of what this page shows */
   #expectation(one, here) {
     return [turn(one.state), here || one.at_us === null ? this.#instant(one.at_us) : h('time', {}, instant(one.at_us)), h('span', { class: 'text' }, visible(one.text),
-      one.why ? h('span', { class: 'under' }, visible(one.why)) : null,
+      // What was measured is often the reason, word for word.
+      one.why && one.why.replace(' were ', ' ') !== measured(one) ? h('span', { class: 'under' }, visible(one.why)) : null,
       one.place ? nearby(one.place, `${measured(one)} · `) : h('span', { class: 'under' }, measured(one)))];
   }
 

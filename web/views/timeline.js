@@ -124,7 +124,7 @@ class TimelinePage {
     h('section', { 'aria-labelledby': 'decisions-title' },
       h('header', {}, h('h2', { id: 'decisions-title' }, 'Decisions'), this.#count,
         h('label', { class: 'wide' }, h('span', { class: 'unseen' }, 'filter the decisions'), this.#filter),
-        h('label', {}, this.#traffic, ' traffic too'),
+        h('label', {}, this.#traffic, ' all traffic'),
         savers('decisions', ['at_us', 'node', 'text', 'bad'], () => this.#shown.map((row) => [String(row.at), row.node, row.text, String(row.bad)]))), this.#box, this.#none));
   }
 
@@ -254,7 +254,7 @@ class TimelinePage {
     const shown = inside.filter((row) => terms.every((term) => `${row.lane} ${row.node} ${row.text}`.toLowerCase().includes(term)))
       .sort((a, b) => b.at - a.at || Number(b.key) - Number(a.key));
     const more = timeline.lanes.reduce((sum, lane) => sum + lane.more, 0);
-    say(this.#count, `${count(shown.length)} of ${plural(inside.length, 'row')}${!more ? '' : this.#context.source.kind === 'lab' ? `; ${count(more)} more, look closer` : `; ${count(more)} more are not in this file`}`);
+    say(this.#count, `${shown.length < inside.length ? `${count(shown.length)} of ` : ''}${plural(inside.length, 'row')}${!more ? '' : this.#context.source.kind === 'lab' ? `; zoom in for ${count(more)} more` : `; ${count(more)} more are not in this file`}`);
     this.#box.hidden = !shown.length;
     this.#none.hidden = shown.length > 0;
     say(this.#none, inside.length ? 'Nothing matches this filter.' : 'Nothing was decided in this window.');

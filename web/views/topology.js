@@ -9,10 +9,11 @@ import { count, span, visible } from '../format.js';
 import { term } from '../glossary.js';
 import { decisions, lines } from './facts.js';
 import { drawFindings } from './findings.js';
-import { path } from './chart.js';
+import { most, path, rates } from './chart.js';
 import { Picture, edgeState, perSecond, rate } from './picture.js';
 import { styled } from '../later.js';
-import { astray } from '../worst.js';
+import { isTraffic } from '../store.js';
+import { astray, listed } from '../worst.js';
 
 /** @import {Layout} from './layout.js' */
 /** @import {Sorted} from '../table.js' */
@@ -126,7 +127,7 @@ class TopologyPage {
     if (this.#table.open) this.#rows?.draw(tableOf(places, snapshot));
     this.#calm.hidden = snapshot.findings.length > 0;
     drawFindings(this.#findings, snapshot);
-    lines(this.#log, decisions(state, () => true, LAST));
+    lines(this.#log, decisions(state, (line) => !isTraffic(line), LAST));
     if (at === null) this.#picture.move(fresh);
   }
 
@@ -142,8 +143,8 @@ class TopologyPage {
     const total = dns.map((_, index) => sum(all.map((door) => door[index + door.length - dns.length] ?? 0)));
     /** @type {[string, string, string, number[], boolean][]} */
     const sums = [
-      ['tunnels', `${lab.mesh.now}/${lab.mesh.full}`, complete === null ? 'of the mesh' : `first full after ${span(complete)}`, [], lab.mesh.now < lab.mesh.full],
-      ['misrouted', count(wrong.length), wrong.length ? wrong.slice(0, 3).map(({ node, door }) => `${visible(node)} through ${visible(door)}`).join(', ') : 'everybody through the door of their network', [], wrong.length > 0],
+      ['tunnels', `${lab.mesh.now}/${lab.mesh.full}`, complete === null ? 'of the mesh' : lab.mesh.now < lab.mesh.full ? `${lab.mesh.full - lab.mesh.now} lost` : `first full after ${span(complete)}`, [], complete !== null && lab.mesh.now < lab.mesh.full],
+      ['misrouted', count(wrong.length), wrong.length ? `${listed(wrong.map(({ node }) => node.replace(/^\w+\//, '')))} through ${listed(wrong.map(({ door }) => door))}` : 'all through the door of their network', [], wrong.length > 0],
       ['flows', perSecond(rate(total)), '', total, false],
       ['answers', perSecond(rate(dns)), '', dns, false],
       ['visits', count(sum(lab.users.map((user) => user.answered))), failed || none ? `answered, ${count(failed)} failed, ${count(none)} without a tunnel` : 'answered, none failed', [], false],
@@ -151,12 +152,13 @@ class TopologyPage {
     each(this.#sums, sums, ([name]) => name, ([name]) =>
       h('div', {}, h('dt', {}, name), h('dd', {}), h('dd', { class: 'quiet' })), (element, [name, value, unit, line, bad]) => {
       const [, first, second] = element.children;
-      element.classList.toggle('is-bad', bad && name === 'misrouted');
+      element.classList.toggle('is-bad', bad);
       if (first) redo(first, value, () => [value]);
       if (second) {
-        redo(second, `${unit} ${line}`, () => (line.length
-          ? [s('svg', { viewBox: '0 0 72 16', width: 72, height: 16, role: 'img', 'aria-label': `the last ${line.length} s, ${Math.max(...line)} a second at most` },
-            s('path', { class: 'tiny', d: path(line, 72, 16, Math.max(...line)) }))] : [unit]));
+        const drawn = rates(line);
+        redo(second, `${unit} ${drawn}`, () => (line.length
+          ? [s('svg', { viewBox: '0 0 72 16', width: 72, height: 16, role: 'img', 'aria-label': `the last ${line.length} s, ${perSecond(most(drawn))} at most` },
+            s('path', { class: 'tiny', d: path(drawn, 72, 16, most(drawn)) }))] : [unit]));
       }
     });
   }
