@@ -43,14 +43,14 @@ export class Refused extends Error {
 /**
  * Asks for JSON; throws `Refused` with the lab's sentence, and status 0 when nobody answers.
  * @param {string} path
- * @param {object} [body] makes it a POST
+ * @param {object} [body] makes it a POST, which only reads and so brings no token
  * @returns {Promise<any>}
  */
 export async function ask(path, body) {
   let response;
   try {
     response = await fetch(path, body === undefined ? {}
-      : { method: 'POST', headers: headers(), body: JSON.stringify(body) });
+      : { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) });
   } catch {
     throw new Refused('The lab does not answer.', 0);
   }

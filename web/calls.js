@@ -16,12 +16,13 @@ import { headers } from './api.js';
  * @param {string} method
  * @param {string} path
  * @param {object} [body]
+ * @param {Record<string, string>} [head] with the token, which only changes need
  * @returns {Promise<Said<T>>}
  */
-async function call(method, path, body) {
+async function call(method, path, body, head = headers()) {
   try {
     const response = await fetch(path, method === 'GET' ? {}
-      : { method, headers: headers(), body: JSON.stringify(body ?? {}) });
+      : { method, headers: head, body: JSON.stringify(body ?? {}) });
     const said = await response.json();
     if (response.ok) return { ok: true, body: said };
     const text = response.status === 401 ? 'The token is of another run; open the link that the lab printed.' : said.detail;
@@ -40,7 +41,7 @@ function query(terms) {
 const path = (/** @type {string} */ node) => node.split('/').map(encodeURIComponent).join('/');
 
 /** @param {ResolveAs} asked @returns {Promise<Said<Resolution>>} */
-export const resolve = (asked) => call('POST', '/api/resolve', asked);
+export const resolve = (asked) => call('POST', '/api/resolve', asked, { 'content-type': 'application/json' });
 
 /**
  * @param {{filter: string, limit: number, before_seq?: number | null, after_seq?: number | null}} asked

@@ -62,6 +62,9 @@ const LINKS = { loading: 'loading', live: 'live', lost: 'reconnecting', ended: '
 /** How much older the state of a file may be than the instant without a word. */
 const COARSE_US = 1_500_000;
 
+/** An instant so much later than the newest state is not there yet; less is the page running ahead of the stream. */
+const AHEAD_US = 5_000_000;
+
 const lab = new ApiSource();
 const root = byId('page');
 const time = new TimeBar();
@@ -203,7 +206,7 @@ function button(text, act) {
 }
 
 /** What stands in place of the page when there is nothing to draw. @param {State} state @returns {Told | null} */
-function standingOf({ snapshot, link, gone, at, broken }) {
+function standingOf({ snapshot, link, gone, at, broken, now }) {
   if (broken !== null) {
     return { words: `broken ${broken}`, parts: () => [h('h2', {}, 'This run cannot be shown'), h('p', { role: 'alert' }, broken)] };
   }
@@ -214,6 +217,11 @@ function standingOf({ snapshot, link, gone, at, broken }) {
         oldest === null ? button('Try again', () => [store.look(null), store.look(at)])
           : h('a', { href: href(pageNow(), { at: atText(oldest) }) }, `Go to the oldest instant held, ${instant(oldest)}`),
         ' or ', button(link === 'file' ? 'go to its end' : 'go back to live', () => look(null, true)))] };
+  }
+  if (now && at !== null && at > now.at_us + AHEAD_US) {
+    return { words: 'ahead', parts: () => [h('h2', {}, 'This instant has not come yet'),
+      h('p', {}, `The address asks for ${instant(at)}, which is later than the run is old.`),
+      h('p', {}, button(link === 'file' ? 'Go to its end' : 'Go to live', () => look(null, true)))] };
   }
   if (snapshot && absent) {
     return { words: 'absent', parts: () => [h('h2', {}, 'The files of this page did not come'),

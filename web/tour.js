@@ -9,8 +9,8 @@ import { go, pageNow, query } from './router.js';
 
 /** @type {Step[]} */
 const STEPS = [
-  { at: '#picture .lane', title: 'Two networks, one name',
-    text: 'Agents and users ask for the same name. Inside and outside are two lanes here, tinted; everything goes from left to right.' },
+  { at: '#picture .lane-0, #picture .balancer.ink-0', title: 'Two networks, one name',
+    text: 'Agents and users ask for the same name. Inside and outside are two lanes here, tinted, and every path begins in one of them.' },
   { at: '#picture .view', title: 'Way 1: DNS decides',
     text: 'Each lane has its own DNS view of the name. The source of the query chooses the view, the view’s zone the address. This is split-dns.' },
   { at: '#picture .balancer', title: 'Two doors in the wall',
@@ -21,11 +21,14 @@ const STEPS = [
     text: 'Choose any client: its way lights up, and below stands every decision with its reason, file and line. There you can also ask what another network would change.' },
   { at: '#scrub', title: 'Any instant',
     text: 'This bar looks at any instant that the journal holds; bands are faults, ticks are failed expectations. Every page follows.' },
-  { at: '#picture .lane-1', title: 'Way 2: several public addresses',
+  { at: '#picture .lane-1, #picture .balancer.ink-1', title: 'Way 2: several public addresses',
     text: 'Without views, two names in public_addr are tried: only agents that are told the internal name use its door. See it with', code: 'twodoors up scenarios/multiple-public-addresses.yaml' },
   { at: '#nav [data-page=scenarios]', title: 'Way 3: a tunnel address of its own',
     text: 'tunnel_public_addr separates by role, not by network. That and the rest stand on the page Scenarios. See it with', code: 'twodoors up scenarios/tunnel-public-address.yaml' },
 ];
+
+/** What is left free above the element on a narrow page. */
+const ABOVE_PX = 48;
 
 /** Where it is remembered that the tour was seen. */
 const SEEN = 'tour';
@@ -41,13 +44,20 @@ const box = h('section', { class: 'tour', role: 'dialog', 'aria-labelledby': 'to
   h('footer', {}, number, end, back, next));
 const ring = h('div', { class: 'tour-ring', 'aria-hidden': 'true', hidden: true });
 
+/** Where what a step speaks of is now: the first that is found, of each kind that is named. @param {Step} step */
+function place({ at }) {
+  const all = at.split(',').flatMap((one) => document.querySelector(one)?.getBoundingClientRect() ?? []).filter(({ width }) => width > 0);
+  if (!all.length) return null;
+  const [left, top] = [Math.min(...all.map((rect) => rect.left)), Math.min(...all.map((rect) => rect.top))];
+  return { left, top, width: Math.max(...all.map(({ right }) => right)) - left, height: Math.max(...all.map(({ bottom }) => bottom)) - top };
+}
+
 /** Puts the ring where the element is now; the page may have moved. */
 function follow() {
   const step = STEPS[index];
   if (!step) return;
-  const found = document.querySelector(step.at);
-  const at = found?.getBoundingClientRect();
-  ring.hidden = !at || at.width === 0;
+  const at = place(step);
+  ring.hidden = !at;
   if (at) {
     Object.assign(ring.style, { left: `${at.left - 6}px`, top: `${at.top - 6}px`, width: `${at.width + 12}px`, height: `${at.height + 12}px` });
   }
@@ -68,7 +78,10 @@ function show(to) {
   say(next, to === STEPS.length - 1 ? 'Done' : 'Next');
   end.hidden = to === STEPS.length - 1;
   box.hidden = false;
-  document.querySelector(step.at)?.scrollIntoView({ block: innerWidth < 700 ? 'start' : 'nearest', inline: 'nearest' });
+  const narrow = innerWidth < 700;
+  document.querySelector(step.at)?.scrollIntoView({ block: narrow ? 'start' : 'nearest', inline: 'nearest' });
+  // Room for the ring, and for what it stands below.
+  if (narrow) scrollBy(0, Math.min(0, (place(step)?.top ?? ABOVE_PX) - ABOVE_PX));
   title.focus({ preventScroll: true });
   if (first) follow();
 }

@@ -82,7 +82,7 @@ impl Which {
                     folder.display()
                 ),
                 None => bail!(
-                    "no lab runs here ({}); start one with `twodoors up`",
+                    "no lab runs here ({}); start one with `twodoors up`, or give its --state DIR",
                     base.display()
                 ),
             },

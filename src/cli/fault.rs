@@ -34,8 +34,9 @@ pub struct Args {
 #[derive(Clone, Debug, Subcommand)]
 enum Act {
     /// Lift one fault, or all.
+    #[command(override_usage = "twodoors fault clear [OPTIONS] <NUMBER>|--all")]
     Clear {
-        /// The number that `fault show` gives.
+        /// The number that `fault show` gives; or --all.
         #[arg(required_unless_present = "all", conflicts_with = "all")]
         number: Option<u64>,
 

@@ -29,6 +29,9 @@ export function bundle({ marks = 40, agents = 4, facts = 50 } = {}) {
   const agent = /** @type {Agent} */ (first.agents[0]);
   const lab = {
     ...first, name: `made ${HOSTILE}`, mode: /** @type {const} */ ('virtual'), oldest_us: 0, ended_us: ENDS_US, ended_why: 'the timeline is played',
+    // Agent 7 came in through the other door.
+    balancers: first.balancers.map((door) => (agents > 7 && door.name === 'external'
+      ? { ...door, networks: [...door.networks.filter(({ network }) => network !== 'internal'), { network: 'internal', opened: 1, refused: 0 }] } : door)),
     agents: Array.from({ length: agents }, (_, n) => ({ ...agent, name: n ? `agent-${n}` : HOSTILE, network: n % 3 ? 'internal' : 'external',
       tunnels: first.proxies.map(({ name: proxy }) => ({ ...agent.tunnels[0], proxy, up: n % 5 > 0, since_us: 0, balancer: n === 7 ? 'external' : n % 3 ? 'internal' : 'external', made: 1, gap_us: null, after_rise_us: null, verified: null })) })),
   };

@@ -297,6 +297,17 @@ test('an instant that is no longer held says so and leads to the oldest', async 
   await opened.close();
 });
 
+test('an instant that has not come yet is not shown as now', async () => {
+  const opened = await open(browser, `${lab.url}topology?at=99999`);
+  const { page } = opened;
+  await page.getByRole('heading', { name: 'This instant has not come yet' }).waitFor();
+  assert.equal(await page.locator('#picture').isVisible(), false);
+  await page.getByRole('button', { name: 'Go to live' }).click();
+  await live(page);
+  await page.getByRole('group', { name: 'Paths through the lab' }).waitFor();
+  await closeClean(opened);
+});
+
 /** Drops a file on the page, as from a folder. @param {Page} page @param {string} name @param {Buffer} content */
 async function drop(page, name, content) {
   const data = await page.evaluateHandle(([file = '', base64 = '']) => {

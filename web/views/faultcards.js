@@ -10,10 +10,11 @@ import { instant, plural, visible } from '../format.js';
 import { failure, field, files } from './forms.js';
 import { mark } from './parts.js';
 
-/** The same fault as a command. @param {FaultWord} one */
+/** The same fault as a command, whose options stay whole. @param {FaultWord} one */
 function shellLine({ word, targets, by, to }) {
   const target = visible(targets[0] ?? '');
-  return `twodoors fault set ${word} ${/\s/.test(target) ? `'${target}'` : target}${by ? ` --by ${by.default}${by.unit}` : ''}${to?.[0] ? ` --to ${visible(to[0])}` : ''} --for 30s`;
+  const options = [by ? `--by ${by.default}${by.unit}` : '', to?.[0] ? `--to ${visible(to[0])}` : '', '--for 30s'].filter(Boolean);
+  return h('code', {}, `twodoors fault set ${word} ${/\s/.test(target) ? `'${target}'` : target}`, ...options.flatMap((option) => [' ', h('span', {}, option)]));
 }
 
 /** How often the countdown is drawn. */
@@ -91,7 +92,7 @@ export class FaultCards {
     return h('details', { class: 'card', name: 'fault' }, h('summary', {}, h('b', {}, visible(title)), ' ', h('span', { class: 'under' }, visible(text))),
     targets.length === 0 ? h('p', { class: 'about' }, 'Nothing in this lab can have it.') : mayChange ? form
       : h('p', { class: 'about' }, `Targets: ${visible(targets.join(', '))}`),
-    targets.length === 0 ? null : h('p', { class: 'about' }, 'From a shell: ', h('code', {}, shellLine(one))));
+    targets.length === 0 ? null : h('p', { class: 'about' }, 'From a shell: ', shellLine(one)));
   }
 
   /** @param {Snapshot} lab @param {boolean} may @param {number | null} at */

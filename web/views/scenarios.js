@@ -225,7 +225,7 @@ class ScenariosPage {
   /** @param {Run} one */
   #runActs(one) {
     const button = (/** @type {string} */ text, /** @type {() => void} */ then) => {
-      const made = h('button', { type: 'button', 'aria-label': `${text} run ${one.id}` }, text);
+      const made = h('button', { type: 'button', class: 'small', 'aria-label': `${text} run ${one.id}` }, text);
       made.addEventListener('click', then);
       return made;
     };
