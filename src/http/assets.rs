@@ -75,6 +75,7 @@ assets![
     "views/queries.js",
     "views/resolve.js",
     "views/scenarios.js",
+    "views/strips.js",
     "views/timeline.js",
     "views/topology.js",
     "views/zones.js",

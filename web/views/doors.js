@@ -9,7 +9,7 @@ import * as calls from '../calls.js';
 import { each, fill, h, redo, rows, say, set } from '../dom.js';
 import { bytes, count, instant, plural, span, visible } from '../format.js';
 import { askAct } from './acts.js';
-import { DoorChart, spark } from './chart.js';
+import { DoorChart, spark } from './strips.js';
 import { Order, boxed, files, still, tokenHint } from './forms.js';
 import { Agents, Proxies, Users } from './members.js';
 import { cell, laneOf, mark, nodeLink, plain, state as pillOf } from './parts.js';
