@@ -10,6 +10,7 @@ const SECOND_MS = 1_200;
 const KEYS = /** @type {[string[], string][]} */ ([
   [['Space'], 'stop at this instant, or play on'],
   [[',', '.'], 'one decision back, forward'],
+  [['i'], 'go to an instant'],
   [['g t', 'g d', 'g p', 'g e', 'g s'], 'Topology, DNS, Doors and pool, Timeline, Scenarios'],
   [['/'], 'the page’s filter'],
   [['j', 'k'], 'next row, the one before'],

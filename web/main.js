@@ -299,6 +299,7 @@ listen({
   ' ': () => time.toggle(),
   ',': () => time.step(-1),
   '.': () => time.step(1),
+  i: () => time.ask(),
   t: nextTheme,
   'g t': () => go('topology'),
   'g d': () => go('dns'),

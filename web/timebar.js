@@ -27,6 +27,13 @@ export function atAsked() {
   return text === null || text === '' || !Number.isFinite(us) || us < 0 ? null : us;
 }
 
+/** An instant as people write it, in microseconds: `12.4`, `0:12.4`, `1:02:12`; null when it is none. @param {string} text */
+export function written(text) {
+  const [, hours = '0', minutes = '0', seconds] = /^(?:(?:(\d+):)?(\d+):)?(\d+(?:\.\d+)?)$/.exec(text.trim()) ?? [];
+  const us = seconds === undefined ? NaN : Math.round(((Number(hours) * 60 + Number(minutes)) * 60 + Number(seconds)) * 1_000_000);
+  return Number.isSafeInteger(us) ? us : null;
+}
+
 /** Looks at an instant; null is live. @param {number | null} us @param {boolean} [push] */
 export function look(us, push = false) {
   query.set({ at: us === null ? null : atText(Math.max(0, Math.round(us))) }, push);
@@ -47,6 +54,7 @@ export function stops(timeline) {
 }
 
 export class TimeBar {
+  #instant = /** @type {HTMLInputElement} */ (byId('instant'));
   #scrub = /** @type {HTMLInputElement} */ (byId('scrub'));
   #speed = /** @type {HTMLSelectElement} */ (byId('speed'));
   #marks = byId('marks');
@@ -61,6 +69,16 @@ export class TimeBar {
       this.#halt();
       look(Number(this.#scrub.value));
     });
+    byId('clock').addEventListener('click', () => this.ask());
+    byId('jump').addEventListener('submit', (event) => {
+      const us = written(this.#instant.value);
+      set(this.#instant, { 'aria-invalid': us === null ? 'true' : null });
+      if (us === null) event.preventDefault();
+      else {
+        this.#halt();
+        look(us, true);
+      }
+    });
     byId('play').addEventListener('click', () => this.toggle());
     byId('back').addEventListener('click', () => this.step(-1));
     byId('forth').addEventListener('click', () => this.step(1));
@@ -69,6 +87,16 @@ export class TimeBar {
       look(null, true);
       byId('play').focus();
     });
+  }
+
+  /** Asks which instant to go to: the handle is too coarse for a second of a long run. */
+  ask() {
+    const { at, now } = this.#state ?? {};
+    if (!now) return;
+    this.#instant.value = instant(at ?? now.at_us);
+    set(this.#instant, { 'aria-invalid': null });
+    /** @type {HTMLDialogElement} */ (byId('jump')).showModal();
+    this.#instant.select();
   }
 
   /** Live: stops here. At an instant: plays on, or stops. A run that is over begins anew. */

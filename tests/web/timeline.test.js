@@ -402,3 +402,23 @@ test('the report of a run is opened as a file, too', async () => {
   await rows(page).first().waitFor();
   await closeClean(opened);
 });
+
+test('the clock takes an instant as it is written, and every page goes there', async () => {
+  const opened = await made();
+  const { page } = opened;
+  await page.getByRole('button', { name: /^1:00\.0/ }).click();
+  const field = page.getByRole('textbox', { name: /^Instant/ });
+  await field.fill('second 12');
+  await page.getByRole('button', { name: 'Go', exact: true }).click();
+  assert.equal(await field.getAttribute('aria-invalid'), 'true');
+  await accessible(page, 'go to an instant');
+  await field.fill('0:12');
+  await field.press('Enter');
+  await page.getByRole('status').filter({ hasText: /looking at|from a file/ }).first().waitFor();
+  assert.match(page.url(), /at=12\b/);
+  await eventually('the row of that instant', PAGE_MS, async () => /^0:1[0-2]\./.test(await page.locator('tr.is-here .when').textContent() ?? ''));
+  await page.keyboard.press('Escape');
+  await page.keyboard.press('i');
+  await field.waitFor();
+  await closeClean(opened);
+});

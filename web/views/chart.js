@@ -8,8 +8,8 @@ import { count } from '../format.js';
 /** So far apart, two numbers have no line between them. */
 export const GAP = 6;
 
-/** A rate is the mean of so many seconds: one flow in two seconds is 0.5/s, not a saw of 0 and 1. */
-export const RATE_OVER = 5;
+/** A rate is the mean of so many seconds, a multiple of 2 and 3: one flow in two or three seconds is a level line, not a saw. */
+export const RATE_OVER = 6;
 
 /**
  * Counts of each second as rates. The newest second is not over yet, and so does not count.
