@@ -2,6 +2,7 @@
 
 pub mod addr;
 pub mod draw;
+pub mod escaped;
 pub mod expect;
 pub mod fact;
 pub mod fault;

@@ -26,6 +26,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value as Json;
 
+use crate::model::escaped::Escaped;
 use crate::model::mistake::{Files, Mistake, Place};
 use crate::model::network::Network;
 use crate::model::places::Places;
@@ -261,15 +262,10 @@ const SHOWN_MAX: usize = 400;
 
 /// Keeps a mistake on one line of a terminal, whatever text of the file is in it.
 fn one_line(text: &str) -> String {
-    let mut line = String::new();
-    for c in text.chars().take(SHOWN_MAX) {
-        if c.is_control() {
-            line.extend(c.escape_default());
-        } else {
-            line.push(c);
-        }
-    }
-    if text.chars().nth(SHOWN_MAX).is_some() {
+    let end = text.char_indices().nth(SHOWN_MAX);
+    let (shown, more) = text.split_at(end.map_or(text.len(), |(at, _)| at));
+    let mut line = Escaped(shown).to_string();
+    if !more.is_empty() {
         line.push('…');
     }
     line

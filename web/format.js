@@ -60,20 +60,74 @@ export function plural(n, one, many = `${one}s`) {
   return `${count(n)} ${n === 1 ? one : many}`;
 }
 
+/** What has no shape of its own: controls, formats, separators of lines, and what a font may leave out. */
+const HIDDEN = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu;
+
+/** What draws over its neighbours or is empty, where it begins a text or is the fifth in a row. */
+const LOOSE = /(?<=^|(?:(?! )[\p{Grapheme_Extend}\p{Zs}\p{Co}\p{Cn}]){4})(?! )[\p{Grapheme_Extend}\p{Zs}\p{Co}\p{Cn}]/gu;
+
+/** What reads from right to left: the classes R, AL and AN of UAX #9, by its default ranges. */
+const LEFTWARD = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff\u{10800}-\u{10fff}\u{1e800}-\u{1efff}]/u;
+
+const SPACES = /** @type {Record<string, string>} */ ({ '\t': '\\t', '\n': '\\n', '\r': '\\r' });
+
+/** @param {string} c */
+const escape = (c) => SPACES[c] ?? `\\u{${c.codePointAt(0)?.toString(16)}}`;
+
 /**
- * A name that came over the wire: control and direction characters become visible.
+ * A text that somebody else chose, with what hides, moves or covers as escapes. A terminal has the
+ * same rule: `src/model/escaped.rs` gives its reasons.
+ * @param {string} text
+ */
+export function shown(text) {
+  return /^[ -~]*$/.test(text) ? text : text.replace(HIDDEN, escape).replace(LOOSE, escape);
+}
+
+/**
+ * The same for a place on the page. What reads from right to left is isolated (U+2068 and U+2069, UAX
+ * #9), so that the words beside it stay where they are; in a title and a drawing too, where no
+ * markup would do it.
  * @param {string} text
  */
 export function visible(text) {
-  return text.replace(/[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u202a-\u202e\u2066-\u2069]/g, (c) =>
-    `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  const safe = shown(text);
+  return LEFTWARD.test(safe) ? `\u2068${safe}\u2069` : safe;
+}
+
+/** Letters and signs that are at most as wide as a column. */
+const PLAIN = /^[\w .,:;/()'!?*|-]*$/;
+const BROAD = /^[<=>+~@%&#…]/;
+const letters = new Intl.Segmenter('en', { granularity: 'grapheme' });
+
+/** The columns of one letter; a ligature may be as long as a sentence. @param {string} letter */
+function wide(letter) {
+  if (/^[\u2068\u2069]/.test(letter)) return 0;
+  if (letter.startsWith('\ufdfd')) return 12;
+  if (/^[\ufb50-\ufdff]/.test(letter)) return [...letter.normalize('NFKC')].length;
+  return /^[\u1100-\u11ff\u2e00-\uffff\u{10000}-\u{10ffff}]/u.test(letter) ? 2 : BROAD.test(letter) ? 1.5 : 1;
+}
+
+/** How many columns a text takes, as a box counts them. @param {string} text */
+export function columns(text) {
+  return PLAIN.test(text) ? text.length : [...letters.segment(text)].reduce((sum, { segment }) => sum + wide(segment), 0);
 }
 
 /**
  * Cuts a name that does not fit a box; the whole stands in its title.
  * @param {string} text
- * @param {number} most characters
+ * @param {number} most columns
  */
 export function short(text, most) {
-  return text.length <= most ? text : `${text.slice(0, Math.max(1, most - 1))}…`;
+  const room = Math.max(1, most - 1);
+  if (PLAIN.test(text)) return text.length <= most ? text : `${text.slice(0, room)}…`;
+  if (columns(text) <= most) return text;
+  let used = 0;
+  let cut = '';
+  for (const { segment } of letters.segment(text)) {
+    used += wide(segment);
+    if (used > room) break;
+    cut += segment;
+  }
+  const open = cut.split('\u2068').length - cut.split('\u2069').length;
+  return `${cut}…${'\u2069'.repeat(open)}`;
 }

@@ -208,12 +208,12 @@ function button(text, act) {
 /** What stands in place of the page when there is nothing to draw. @param {State} state @returns {Told | null} */
 function standingOf({ snapshot, link, gone, at, broken, now }) {
   if (broken !== null) {
-    return { words: `broken ${broken}`, parts: () => [h('h2', {}, 'This run cannot be shown'), h('p', { role: 'alert' }, broken)] };
+    return { words: `broken ${broken}`, parts: () => [h('h2', {}, 'This run cannot be shown'), h('p', { role: 'alert' }, visible(broken))] };
   }
   if (gone) {
     const { text, oldest } = gone;
     return { words: `gone ${text}`, parts: () => [
-      h('h2', {}, 'This instant cannot be shown'), h('p', {}, text), h('p', {},
+      h('h2', {}, 'This instant cannot be shown'), h('p', {}, visible(text)), h('p', {},
         oldest === null ? button('Try again', () => [store.look(null), store.look(at)])
           : h('a', { href: href(pageNow(), { at: atText(oldest) }) }, `Go to the oldest instant held, ${instant(oldest)}`),
         ' or ', button(link === 'file' ? 'go to its end' : 'go back to live', () => look(null, true)))] };

@@ -78,7 +78,7 @@ export function troubles(lab) {
   }
   if (lab.faults.length) {
     const [first] = lab.faults;
-    found.push({ state: 'falling', text: lab.faults.length === 1 ? `fault ${first?.word} on ${visible(first?.target ?? '')}` : plural(lab.faults.length, 'fault'),
+    found.push({ state: 'falling', text: lab.faults.length === 1 ? `fault ${visible(first?.word ?? '')} on ${visible(first?.target ?? '')}` : plural(lab.faults.length, 'fault'),
       page: 'scenarios', terms: {} });
   }
   const resting = [...lab.balancers.filter((door) => !dead.includes(door)).map(({ name, admin }) => ({ text: `door ${name}`, admin })), ...lab.proxies.map(({ name, admin }) => ({ text: `proxy ${name}`, admin }))]
@@ -86,7 +86,7 @@ export function troubles(lab) {
   if (resting.length) {
     const stopped = resting.find(({ admin }) => admin === 'stopped');
     const [first] = stopped ? [stopped] : resting;
-    const trouble = /** @type {Trouble} */ ({ state: stopped ? 'down' : 'falling', page: 'pool', text: resting.length === 1 ? `${visible(first?.text ?? '')} ${first?.admin}` : `${resting.length} not in service`,
+    const trouble = /** @type {Trouble} */ ({ state: stopped ? 'down' : 'falling', page: 'pool', text: resting.length === 1 ? `${visible(first?.text ?? '')} ${visible(first?.admin ?? '')}` : `${resting.length} not in service`,
       terms: { filter: resting.every(({ admin }) => admin === first?.admin) ? `configured:${first?.admin}` : '!configured:ready' } });
     if (stopped) found.splice(dead.length ? 1 : 0, 0, trouble);
     else found.push(trouble);

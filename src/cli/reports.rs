@@ -13,7 +13,7 @@ use super::{Exit, Io};
 use crate::judge;
 use crate::lab::load::{Loaded, load};
 use crate::lab::report::{self, Report, Series};
-use crate::model::fact::Escaped;
+use crate::model::escaped::Escaped;
 use crate::model::mistake::Files;
 
 /// How many expectations of a scenario its summary tells.

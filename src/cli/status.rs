@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::client::Which;
 use super::table::Table;
 use super::{Exit, Io};
-use crate::model::fact::Escaped;
+use crate::model::escaped::Escaped;
 use crate::model::time::Span;
 
 /// Show the state of a running lab.

@@ -15,8 +15,6 @@ use super::teleport::Port;
 use super::time::{Span, Time};
 use super::topology::Role;
 
-pub use self::text::Escaped;
-
 /// One observation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fact {

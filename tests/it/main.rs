@@ -27,6 +27,7 @@ mod scenario;
 mod sim;
 mod stories;
 mod support;
+mod texts;
 mod tidy;
 mod tunnel;
 mod turns;

@@ -2,8 +2,12 @@
 // Numbers and names, without a browser.
 
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { bytes, count, instant, plural, short, span, visible } from '../../web/format.js';
+import { bytes, columns, count, instant, plural, short, shown, span, visible } from '../../web/format.js';
+
+/** What the server and the terminal are tested with too. @param {string} name */
+const fixture = (name) => JSON.parse(readFileSync(new URL(`../fixtures/texts/${name}.json`, import.meta.url), 'utf8'));
 
 /**
  * @template T
@@ -36,10 +40,37 @@ test('one is not many', () => {
   assert.deepEqual([plural(1, 'flow'), plural(2, 'flow'), plural(0, 'reply', 'replies')], ['1 flow', '2 flows', '0 replies']);
 });
 
-test('characters that hide are shown', () => {
-  check(visible, [['plain <b>', 'plain <b>'], ['a\u0000b', 'a\\u0000b'], ['\u202egpj', '\\u202egpj'], ['\u001b[31m', '\\u001b[31m']]);
+test('what hides, moves or covers is shown as a terminal shows it, and what reads leftward is isolated', () => {
+  const { cases } = fixture('shown');
+  assert(cases.length > 30);
+  for (const { text, shown: words, isolated } of cases) {
+    assert.equal(shown(text), words, JSON.stringify(text));
+    assert.equal(shown(words), words, 'what is shown can be shown again');
+    assert.equal(visible(text), isolated ? `\u2068${words}\u2069` : words);
+  }
+  assert.equal(shown('a\ud800b'), 'a\\u{d800}b', 'half of a pair, which only a file can hold');
+});
+
+test('every character without a shape is an escape, and no other', () => {
+  /** @type {[string, string][]} */
+  const ranges = fixture('shown').hidden;
+  const listed = new Set(ranges.flatMap(([first, last]) => Array.from({ length: parseInt(last, 16) - parseInt(first, 16) + 1 }, (_, n) => parseInt(first, 16) + n)));
+  for (let code = 0; code <= 0x10ffff; code += 1) {
+    if (code >= 0xd800 && code < 0xe000) continue;
+    const text = `a${String.fromCodePoint(code)}`;
+    assert.equal(shown(text) !== text, listed.has(code), code.toString(16));
+  }
 });
 
 test('a long name is cut with a mark', () => {
   assert.deepEqual([short('orders', 6), short('orders', 5), short('orders', 0)], ['orders', 'orde…', 'o…']);
+});
+
+test('a name is cut between letters, by the room that they take, and stays isolated', () => {
+  const hebrew = visible('\u05e9\u05dc\u05d5\u05dd');
+  assert.deepEqual([columns(hebrew), short(hebrew, 4), short(hebrew, 3)], [4, hebrew, '\u2068\u05e9\u05dc…\u2069']);
+  assert.deepEqual([columns('\u4ee3\u7406'), short('\u4ee3\u7406\u4ee3\u7406', 8), short('\u4ee3\u7406\u4ee3\u7406', 6)], [4, '\u4ee3\u7406\u4ee3\u7406', '\u4ee3\u7406…']);
+  assert.equal(short('ae\u0301e\u0301e\u0301', 3), 'ae\u0301…', 'a mark stays with its letter');
+  assert.equal(short('\u{1f512}\u{1f512}\u{1f512}', 4), '\u{1f512}…', 'no half of a pair');
+  assert(columns('\ufdfd') > 10, 'one letter may be a sentence');
 });

@@ -11,8 +11,9 @@ import { after, before, test } from 'node:test';
 import { createInterface } from 'node:readline';
 import { pathToFileURL } from 'node:url';
 import { gunzipSync, gzipSync } from 'node:zlib';
-import { HOSTILE, bundle } from './bundle.js';
+import { bundle } from './bundle.js';
 import { accessible, closeClean, eventually } from './checks.js';
+import { HOSTILE, overlapping, poisoned, unsafe } from './hostile.js';
 import { BIN, MESH_MS, PAGE_MS, PICTURES, move, open, startBrowser } from './lab.js';
 
 /** @import {Page} from 'playwright-core' */
@@ -84,7 +85,7 @@ async function openFile(path, options = {}, query = '') {
   page.on('console', (message) => {
     if (['error', 'warning'].includes(message.type())) problems.push(message.text());
   });
-  page.on('pageerror', (error) => problems.push(String(error)));
+  page.on('pageerror', (error) => problems.push(error.stack ?? String(error)));
   page.on('request', (request) => {
     const url = request.url();
     if (!url.startsWith('data:') && !(request.isNavigationRequest() && url.startsWith('file:'))) problems.push(`asked ${url}`);
@@ -228,16 +229,75 @@ test('what is left out is said, and which state is seen between two', async () =
   await close();
 });
 
-test('hostile names in a report are text', async () => {
-  const { page, close } = await openFile(changed('hostile.html', () => packed(bundle())));
-  await there(page);
-  for (const name of PAGES) {
-    await go(page, name);
-    await page.locator('#page section').first().waitFor();
-    assert.equal(await page.locator('img').count(), 0, name);
-    assert.doesNotMatch(await page.locator('body').innerText(), /[\u0007\u202e]/, name);
+/** What a browser would make of markup. @param {Page} page */
+const made = (page) => page.locator('img, iframe, object, embed, [onerror], [onload]').count();
+
+test('hostile names in a report are text, whole and in their place', { timeout: MESH_MS }, async () => {
+  const run = poisoned(carried(report));
+  const path = changed('hostile.html', () => packed(run));
+  const client = `agent/${run.snapshots.at(-1)?.agents[0]?.name}`;
+  const [fault] = run.timeline.faults;
+  assert(fault);
+  /** @type {string[]} */
+  const wrong = [];
+  for (const [width, terms] of /** @type {[number, string][]} */ ([[1280, ''], [1280, `node=${encodeURIComponent(client)}`], [360, ''], [1280, `at=${(fault.from_us + 1e6) / 1e6}`]])) {
+    const { page, close } = await openFile(path, { viewport: { width, height: 844 } }, terms && `?${terms}`);
+    await there(page);
+    for (const name of PAGES) {
+      const where = `${name} at ${width}${terms && `, ${terms.slice(0, 4)}`}`;
+      await go(page, name);
+      await page.locator('#page section').first().waitFor();
+      await eventually(`names on ${where}`, PAGE_MS, async () => /<img src=x onerror=alert\(1\)>/.test(await page.locator('main').textContent() ?? ''));
+      for (const more of await page.locator('#page details:not([open]) > summary').all()) if (await more.isVisible()) await more.click();
+      assert.equal(await made(page), 0, where);
+      wrong.push(...[...await unsafe(page), ...await overlapping(page)].map((text) => `${where}: ${text}`));
+      assert.match(await page.locator('main').textContent() ?? '', /\\u\{7\}\\u\{1b\}\[31m\\u\{202e\}gnp/, where);
+      await page.screenshot({ path: join(PICTURES, `hostile-${name.replaceAll(' ', '-').toLowerCase()}-${width}${terms.slice(0, 2)}.png`) });
+      await accessible(page, where);
+    }
+    await close();
   }
-  assert(JSON.stringify(bundle()).includes(JSON.stringify(HOSTILE).slice(1, -1)));
+  assert.deepEqual(wrong, []);
+});
+
+test('the watch over hostile names sees each of them', async () => {
+  const { page, close } = await openFile(report);
+  await there(page);
+  assert.deepEqual([await unsafe(page), await overlapping(page), await made(page)], [[], [], 0]);
+  for (const [text, words] of /** @type {[string, RegExp][]} */ ([['\u202egnp', /hides/], ['\u00ad', /hides/], [`a${'\u0301'.repeat(5)}`, /flooded/],
+    ['\u05e9', /not isolated/], ['\u2068\u05e9', /not closed/], ['\u2069a', /did not open/]])) {
+    await page.evaluate((own) => document.querySelector('h1')?.append(own), text);
+    assert.match((await unsafe(page)).join(), words);
+    await page.evaluate(() => document.querySelector('h1')?.lastChild?.remove());
+    await page.evaluate((own) => document.querySelector('nav')?.setAttribute('aria-label', own), text);
+    assert.match((await unsafe(page)).join(), words);
+    await page.evaluate(() => document.querySelector('nav')?.setAttribute('aria-label', 'Pages'));
+  }
+  await page.evaluate(() => document.querySelector('.box text')?.append('a name that is wider than its box'.repeat(3)));
+  assert.match((await overlapping(page)).join(), /out of its box/);
+  await close();
+});
+
+test('a hostile file makes a report that is text', async () => {
+  const name = '<!--<script><img src=x onerror=alert(1)>&quot;\u202egnp \u05e9\u05dc';
+  const scenario = join(folder, 'scenarios', `${name}.yaml`);
+  const text = readFileSync(join(folder, 'scenarios', 'split-dns.yaml'), 'utf8');
+  writeFileSync(scenario, text.replace('# Question: can', '# Question: </script><script>alert(1)</script> \u202e can').replace(/^duration: 60s/m, 'duration: 3s'));
+  const path = join(folder, 'file.html');
+  const told = spawnSync(BIN, ['sim', scenario, '--seed', '1', '--html', path], { encoding: 'utf8' });
+  assert([0, 1, 4].includes(told.status ?? -1), told.stderr);
+  assert.doesNotMatch(`${told.stdout}${told.stderr}`, /[\u202e\u001b]/, 'the terminal is told with escapes');
+  assert(carried(path).run.scenario?.endsWith(`${name}.yaml`));
+  const { page, close } = await openFile(path);
+  await there(page);
+  for (const one of PAGES) {
+    await go(page, one);
+    await page.locator('#page section').first().waitFor();
+    assert.equal(await made(page), 0, one);
+    assert.deepEqual(await unsafe(page), [], one);
+    assert.deepEqual(await overlapping(page), [], one);
+  }
+  await page.getByText('<!--<script><img src=x onerror=alert(1)>&quot;\\u{202e}gnp').first().waitFor();
   await close();
 });
 

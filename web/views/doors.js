@@ -206,6 +206,9 @@ export class DoorsPage {
   }
 }
 
+/** How many doors were drawn: their headings need ids of their own. */
+let doors = 0;
+
 /** One door: its head, its table, its chart. */
 class Door {
   #page;
@@ -228,7 +231,9 @@ class Door {
     this.#files = files(page.context, 'backends', { door: door.name });
     this.#chart = new DoorChart();
     this.#order = new Order(page.context, door.name);
-    const id = `door-${door.name}`;
+    // A name may have spaces, which part the ids of a reference.
+    doors += 1;
+    const id = `door-${doors}`;
     set(this.#title, { id });
     this.element = h('article', { class: 'door', 'aria-labelledby': id },
       h('header', {}, this.#title, this.#numbers, this.#acts, this.#files.element),
@@ -253,7 +258,7 @@ class Door {
     redo(this.#title, `${door.name} ${door.admin}`, () => [nodeLink(`balancer/${door.name}`, door.name), ' ',
       h('span', { class: 'mono quiet' }, visible(door.listen.join(' '))), ' ', pillOf(door.admin)]);
     redo(this.#numbers, JSON.stringify([door.open, door.opened, door.refused, door.no_backend, door.meant_for]), () => [
-      door.meant_for ? `for ${door.meant_for}, ` : '', h('b', {}, count(door.open)), ' open, ', h('b', {}, count(door.opened)), ' let in, ',
+      door.meant_for ? `for ${visible(door.meant_for)}, ` : '', h('b', {}, count(door.open)), ' open, ', h('b', {}, count(door.opened)), ' let in, ',
       h('b', { class: door.refused ? 'is-bad' : null }, count(door.refused)), ' refused, ',
       h('b', { class: door.no_backend ? 'is-bad' : null }, count(door.no_backend)), ' found no instance']);
     if (this.#page.mayChange) {

@@ -31,6 +31,6 @@ export function lines(list, facts) {
   const newest = facts.slice(-LINES_MAX).reverse();
   each(list, newest, ({ seq }) => String(seq), (fact) => h('li', { 'data-kind': fact.kind, 'data-seq': fact.seq },
     h('time', {}, instant(fact.at_us)), ' ',
-    fact.node.includes('/') ? nodeLink(fact.node, fact.node) : h('span', {}, fact.node), ' ',
+    fact.node.includes('/') ? nodeLink(fact.node, fact.node) : h('span', {}, visible(fact.node)), ' ',
     h('span', { class: 'text' }, visible(fact.text))), () => {});
 }

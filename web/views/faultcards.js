@@ -86,7 +86,7 @@ export class FaultCards {
       if (by && dose) fault['by'] = `${dose}${by.unit}`;
       if (to) fault['to'] = String(data.get('to'));
       const said = await calls.setFault(fault);
-      say(this.#said, said.ok ? `Set: ${said.body.text}, for ${fault['for']}.` : said.text);
+      say(this.#said, visible(said.ok ? `Set: ${said.body.text}, for ${fault['for']}.` : said.text));
     });
     // Without targets here, the word cannot be said of this lab.
     return h('details', { class: 'card', name: 'fault' }, h('summary', {}, h('b', {}, visible(title)), ' ', h('span', { class: 'under' }, visible(text))),
@@ -129,6 +129,6 @@ export class FaultCards {
   /** @param {number | null} id */
   async #lift(id) {
     const said = await calls.liftFault(id);
-    say(this.#said, said.ok ? `${plural(said.body.lifted, 'fault')} cleared.` : said.text);
+    say(this.#said, said.ok ? `${plural(said.body.lifted, 'fault')} cleared.` : visible(said.text));
   }
 }

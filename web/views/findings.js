@@ -11,8 +11,8 @@ import { mark, nodeLink } from './parts.js';
 export function drawFindings(list, lab) {
   each(list, lab.findings, ({ id, node }) => `${id} ${node}`, (finding) =>
     h('li', {}, mark('finding'), h('div', {},
-      h('p', {}, h('strong', {}, finding.id), ' ', h('span', { class: 'quiet' }, finding.severity), ' ',
-        finding.node.includes('/') ? nodeLink(finding.node, finding.node) : finding.node, ' ',
+      h('p', {}, h('strong', {}, visible(finding.id)), ' ', h('span', { class: 'quiet' }, visible(finding.severity)), ' ',
+        finding.node.includes('/') ? nodeLink(finding.node, finding.node) : visible(finding.node), ' ',
         h('span', { class: 'quiet' }, instant(finding.at_us))),
       h('p', {}, visible(finding.detail)))), () => {});
 }

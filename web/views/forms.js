@@ -215,5 +215,5 @@ const TURNS = /** @type {Record<string, [string, Parameters<typeof mark>[0]]>} *
 /** How an expectation or a step stands: shape and word. @param {string} word */
 export function turn(word) {
   const [text, shape] = TURNS[word] ?? [word, 'unknown'];
-  return h('span', { class: `turn is-${word}` }, mark(shape), text);
+  return h('span', { class: `turn is-${word}` }, mark(shape), visible(text));
 }

@@ -6,7 +6,7 @@
 /** @import {Window} from './axis.js' */
 
 import { h, s, say, set } from '../dom.js';
-import { instant, short, visible } from '../format.js';
+import { columns, instant, short, visible } from '../format.js';
 import { pack, scale, tickText, ticks } from './axis.js';
 
 const ROW = 26;
@@ -113,7 +113,7 @@ export class Lanes {
     const parts = [];
     let y = TOP;
     this.#lanes = [];
-    const label = (/** @type {string} */ text, /** @type {number} */ at) => parts.push(s('text', { class: 'lane-label', x: 0, y: at }, text));
+    const label = (/** @type {string} */ text, /** @type {number} */ at) => parts.push(s('text', { class: 'lane-label', x: 0, y: at }, visible(text)));
     const lane = (/** @type {string} */ name, /** @type {Dot[]} */ all, more = 0) => {
       const dots = all.filter(({ at_us: us }) => inside(us));
       this.#lanes.push({ label: name, y, dots });
@@ -137,7 +137,7 @@ export class Lanes {
         const top = first + row * BAND;
         parts.push(s('rect', { class: `${kind}-band`, x: left, y: top + 2, width, height: BAND - 4, rx: 3, fill: kind === 'fault' ? 'url(#timeline-hatch)' : null }));
         const whole = visible(band.text);
-        const need = whole.length * BAND_LETTER + 8;
+        const need = columns(whole) * BAND_LETTER + 8;
         // Inside, after, or before it, where there is room; cut only where there is none.
         const before = width < need && left + width + need > this.#width && left - need > this.#left
           && !packed.some((other) => other.row === row && other.band.from_us < band.from_us && x(other.band.to_us ?? here) > left - need);

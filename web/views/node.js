@@ -118,7 +118,7 @@ export class Panel {
     } catch (error) {
       if (this.#node === node) {
         this.#strip.element.hidden = true;
-        say(this.#said, error instanceof Error ? error.message : '');
+        say(this.#said, error instanceof Error ? visible(error.message) : '');
       }
     }
     this.#busy = false;
@@ -140,7 +140,7 @@ export class Panel {
     try {
       place.replaceChildren(waterfall(await this.#context.source.request(node, number)));
     } catch (error) {
-      place.replaceChildren(h('p', { class: 'about' }, error instanceof Error ? error.message : ''));
+      place.replaceChildren(h('p', { class: 'about' }, error instanceof Error ? visible(error.message) : ''));
     }
   }
 
@@ -155,7 +155,7 @@ export class Panel {
       this.#moved.replaceChildren(movedOf(moved));
       this.#moved.scrollIntoView({ block: 'nearest' });
     } catch (error) {
-      this.#moved.replaceChildren(h('p', { class: 'is-bad' }, error instanceof Error ? error.message : ''));
+      this.#moved.replaceChildren(h('p', { class: 'is-bad' }, error instanceof Error ? visible(error.message) : ''));
     }
   }
 }
@@ -174,8 +174,8 @@ function aboutOf(lab, node) {
   const agent = kind === 'agent' ? lab.agents.find((a) => a.name === name) : undefined;
   const user = kind === 'user' ? lab.users.find((u) => u.name === name) : undefined;
   const log = h('a', { href: `/dns?filter=${encodeURIComponent(`asker:${node}`)}` }, 'its DNS answers');
-  if (agent) return [pill(agent.network, laneOf(lab, agent.network)), ' ', h('span', { class: 'mono' }, agent.address), ` serves ${visible(agent.apps.join(', ')) || 'nothing'} · `, log];
-  if (user) return [pill(user.network, laneOf(lab, user.network)), ' ', h('span', { class: 'mono' }, user.address), ` visits ${visible(user.visits.join(', ')) || 'nothing'} · `, log];
+  if (agent) return [pill(agent.network, laneOf(lab, agent.network)), ' ', h('span', { class: 'mono' }, visible(agent.address)), ` serves ${visible(agent.apps.join(', ')) || 'nothing'} · `, log];
+  if (user) return [pill(user.network, laneOf(lab, user.network)), ' ', h('span', { class: 'mono' }, visible(user.address)), ` visits ${visible(user.visits.join(', ')) || 'nothing'} · `, log];
   return [h('a', { href: '/pool' }, 'its table')];
 }
 
@@ -234,7 +234,7 @@ export class Members {
     say(this.#title, `Members of ${visible(group.name)}: ${count(group.members.length)}`);
     each(this.#list, shown, ({ node }) => node, ({ node }) => h('li', {}, nodeLink(node, node.replace(/^\w+\//, '')), ' ', h('span')), (row, { network, word }) => {
       const place = row.lastElementChild;
-      if (place) say(place, word);
+      if (place) say(place, visible(word));
       set(row, { class: laneOf(lab, network) });
     });
     this.#none.hidden = shown.length > 0;

@@ -44,7 +44,7 @@ export function state(word) {
     up: 'up', ready: 'up', falling: 'change', rising: 'change', down: 'down', stopped: 'down',
     lost: 'down', draining: 'change', drained: 'pause',
   });
-  return h('span', { class: `state is-${word}` }, mark(names[word] ?? 'unknown'), word);
+  return h('span', { class: `state is-${word}` }, mark(names[word] ?? 'unknown'), visible(word));
 }
 
 /**

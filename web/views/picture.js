@@ -5,7 +5,7 @@
 /** @import {Fact, Snapshot} from '../types.js' */
 
 import { each, h, s, say, set } from '../dom.js';
-import { count, instant, plural, short, span, visible } from '../format.js';
+import { columns, count, instant, plural, short, span, visible } from '../format.js';
 import { RATE_OVER, perSecond as number, rates } from './chart.js';
 import { RESOURCES_FROM, layout, viewsSeen } from './layout.js';
 import { icon } from './parts.js';
@@ -13,6 +13,9 @@ import { astray } from '../worst.js';
 
 /** How many dots travel at once; more say no more. */
 const DOTS_MAX = 40;
+
+/** How many columns the names beside a misrouted line have. */
+const STRAYS = 40;
 
 /** How long a dot takes from one box to the next. */
 const HOP_MS = 420;
@@ -171,7 +174,7 @@ export class Picture {
         const name = s('text', { class: 'lane-name', x: lane.x + 14, y: lane.y + 22 },
           s('tspan', { class: 'strong' }, short(visible(lane.name || 'no network'), 18)));
         const beside = places.turned ? { x: lane.x + 14, dy: 15 } : { dx: 8 };
-        name.append(s('tspan', { class: 'mono', ...beside }, short(ranges.join(' '), 20)));
+        name.append(s('tspan', { class: 'mono', ...beside }, short(visible(ranges.join(' ')), 20)));
         return [
           s('rect', { class: `lane lane-${lane.lane % 4}`, x: lane.x, y: lane.y, width: lane.w,
             height: lane.h, rx: 6 }),
@@ -207,7 +210,7 @@ export class Picture {
       const chip = mood === 'astray';
       const [rect, words] = label.children;
       if (!rect || !words) return;
-      const width = chip ? 14 + text.length * 6.7 : 0;
+      const width = chip ? 14 + columns(text) * 6.7 : 0;
       set(label, { transform: `translate(${edge.middle[0]} ${edge.middle[1]})`, class: `edge-label ${chip ? 'chip ' : edge.to.startsWith('balancer/') ? 'in-lane ' : ''}${ink}${dim ? ' dim' : ''}` });
       set(rect, { x: -width / 2, width });
       set(words, { y: chip ? 4 : -7 });
@@ -251,7 +254,7 @@ export class Picture {
       if (!title || !rect || !text || !first) return;
       const left = first.until_us === null ? '' : ` ${remaining(first.until_us - lab.at_us)}`;
       const words = `${short(visible(first.word), 12)}${faults.length > 1 ? ` +${faults.length - 1}` : left}`;
-      const width = 14 + words.length * 6.7;
+      const width = 14 + columns(words) * 6.7;
       const place = Math.max(2, Math.min(places.width - width - 2, x - width / 2));
       set(badge, { transform: `translate(${Math.round(place)} ${Math.round(y - 9)})` });
       set(rect, { width });
@@ -421,13 +424,13 @@ function fillBox(group, box, words) {
     parts.push(s('g', { class: 'icon', transform: `translate(10 ${nameY - 11.5})` }, icon(words.icon)));
   }
   text('name', left, nameY, short(visible(words.title), fits));
-  if (number) text('number', w - 12, nameY, number);
+  if (number) text('number', w - 12, nameY, visible(number));
   const small = Math.floor((w - 20) / 5.8);
   if (words.sub) text('sub', 12, nameY + (height < 50 ? 16 : 18), short(visible(words.sub), small));
   if (words.note) text('sub', 12, nameY + 34, short(visible(words.note), small));
   if (words.last && !words.state) text('sub', 12, nameY + 51, short(visible(words.last), small));
-  if (words.state && height > 50) text('state', 12, height - 10, words.state);
-  if (box.node || box.members.length) set(group, { 'aria-label': `${box.node.split('/')[0] || 'group'} ${told.join(' ')}` });
+  if (words.state && height > 50) text('state', 12, height - 10, visible(words.state));
+  if (box.node || box.members.length) set(group, { 'aria-label': visible(`${box.node.split('/')[0] || 'group'} `) + told.join(' ') });
   group.replaceChildren(s('title', {}, visible(box.name)), ...parts);
 }
 
@@ -558,7 +561,7 @@ export function edgeState(edge, lab) {
 
 /** `orders and 3 more` @param {{node: string}[]} who */
 function names(who) {
-  const first = visible(who[0]?.node.split('/')[1] ?? '');
+  const [, first = ''] = who[0]?.node.split(/\/(.*)/s) ?? [];
   return who.length > 1 ? `${first} and ${who.length - 1} more` : first;
 }
 
@@ -574,15 +577,15 @@ function edgeLabel(edge, lab, places) {
   if (!from || !to) return '';
   const room = to.x - from.x - from.w;
   const { mood, words } = edgeState(edge, lab);
-  if (to.kind === 'balancer' && mood === 'astray') return `✕ ${words.replace(/^misrouted: | from .*/g, '')} misrouted`;
+  if (to.kind === 'balancer' && mood === 'astray') return `✕ ${short(visible(words.replace(/^misrouted: | from .*/gs, '')), STRAYS)} misrouted`;
   if (to.kind === 'balancer' && mood === 'strayed') return '';
   if (to.kind === 'balancer' && room > 78) {
     const door = lab.balancers.find((b) => b.name === to.name);
-    return door?.listen[0]?.replace(/:\d+$/, '') ?? '';
+    return short(visible(door?.listen[0]?.replace(/:\d+$/, '') ?? ''), Math.floor((room + 8) / 6.4));
   }
   if (to.kind === 'proxy' && mood === 'bad') {
     const door = lab.balancers.find((b) => b.name === from.name);
-    return door?.backends.find((b) => b.proxy === to.name)?.health ?? '';
+    return visible(door?.backends.find((b) => b.proxy === to.name)?.health ?? '');
   }
   return '';
 }

@@ -149,7 +149,7 @@ export class Queries {
     each(this.#kinds, lab.dns.answers, ({ view, rule, rcode }) => JSON.stringify([view, rule, rcode]), ({ view, rcode }) => {
       const filter = `${view === null ? '' : `view=${quoted(view)} `}rcode=${rcode}`;
       const button = h('button', { type: 'button', class: 'chip', title: `filter: ${visible(filter)}` },
-        view === null ? 'no view' : visible(view), ' ', h('b', {}, rcode), ' ', h('span', {}));
+        view === null ? 'no view' : visible(view), ' ', h('b', {}, visible(rcode)), ' ', h('span', {}));
       button.addEventListener('click', () => {
         this.#filter.value = this.#filter.value === filter ? '' : filter;
         this.#filter.dispatchEvent(new Event('input'));
@@ -234,14 +234,14 @@ export class Queries {
       cell(String(query.at_us), () => [h('button', { type: 'button', class: 'row', 'data-seq': seq,
         'aria-label': `${instant(query.at_us)}, ${what}: details` }, instant(query.at_us))], 'when mono'),
       cell(`${client} ${asker} ${subnet}`, () => [asker === null ? null : nodeLink(asker, asker.replace(/^\w+\//, '')),
-        asker === null ? visible(address) : h('span', { class: 'quiet' }, ` ${address}`),
+        asker === null ? visible(address) : h('span', { class: 'quiet' }, ` ${visible(address)}`),
         subnet === null ? null : ` for ${visible(subnet)}`], 'who'),
       cell(`${what} ${transport}`, () => [h('span', { title: what }, what),
-        transport === 'udp' ? null : h('span', { class: 'quiet' }, ` ${transport}`)], 'what mono'),
+        transport === 'udp' ? null : h('span', { class: 'quiet' }, ` ${visible(transport)}`)], 'what mono'),
       cell(`${view} ${rule}`, () => [view === null ? 'none' : pill(view, lane),
         rule === null || rule === view ? null : h('span', { class: 'quiet' }, ` ${visible(rule)}`)], 'view'),
-      cell(rcode, () => rcode === 'NOERROR' ? ['NOERROR'] : [mark('finding'), ` ${rcode}`], 'rcode'),
-      cell(data || rcode, () => [data ? h('span', { title: data }, data) : h('span', { class: 'quiet' }, rcode)], 'answer mono'),
+      cell(rcode, () => rcode === 'NOERROR' ? ['NOERROR'] : [mark('finding'), ` ${visible(rcode)}`], 'rcode'),
+      cell(data || rcode, () => [data ? h('span', { title: data }, data) : h('span', { class: 'quiet' }, visible(rcode))], 'answer mono'),
       plain(query.took_us === null ? '' : span(query.took_us), 'took n quiet'),
     ];
   }

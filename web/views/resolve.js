@@ -124,8 +124,8 @@ export class Resolve {
     const lists = JSON.stringify([askers, names]);
     if (lists !== this.#lists) {
       this.#lists = lists;
-      this.#askers.replaceChildren(...askers.map(([value, label]) => h('option', { value, label: `${value} ${label}` })));
-      this.#names.replaceChildren(...names.map((name) => h('option', { value: name })));
+      this.#askers.replaceChildren(...askers.map(([value, label]) => h('option', { value, label: visible(`${value} ${label}`) })));
+      this.#names.replaceChildren(...names.map((name) => h('option', { value: name, label: visible(name) })));
     }
     // A lab that just began has no name to guess yet.
     const blank = this.#guessed && this.#control('name').value === '' && !this.#form.contains(document.activeElement);
@@ -184,7 +184,7 @@ export class Resolve {
   #view(view) {
     const lane = this.#lab ? laneOfView(this.#lab, view.view) : 'ink-none';
     const flags = [view.rcode, view.authoritative ? 'authoritative' : 'not authoritative', view.step];
-    return h('article', { class: `answers ${lane}${view.chosen ? ' is-chosen' : ''}`, 'aria-label': `view ${view.view}` },
+    return h('article', { class: `answers ${lane}${view.chosen ? ' is-chosen' : ''}`, 'aria-label': `view ${visible(view.view)}` },
       h('header', {}, h('h3', {}, visible(view.view)),
         view.chosen ? h('span', { class: 'its' }, mark('up'), 'its view') : h('span', { class: 'quiet' }, 'not asked')),
       h('ul', { class: 'tried' }, ...view.tried.map(({ rule, matched, why }) =>

@@ -159,7 +159,7 @@ class ScenariosPage {
     redo(this.#about, JSON.stringify([name, scenario, mode, seed, started]), () => [
       h('p', {}, h('strong', {}, visible(name)), ' ', h('span', { class: 'mono quiet' }, scenario === null ? '' : visible(scenario))),
       h('p', { class: 'quiet' }, mode === 'virtual' ? 'Played in virtual time' : `Played live${started === null ? '' : `, begun ${new Date(started / 1000).toISOString().slice(0, 19)}Z`}`,
-        `, seed ${seed}.`)]);
+        visible(`, seed ${seed}.`))]);
   }
 
   /** @param {Expectation[]} list */
@@ -231,7 +231,7 @@ class ScenariosPage {
     };
     const steer = (/** @type {'stop' | 'step'} */ act) => async () => {
       const said = await calls.steer(one.id, act);
-      say(this.#said, said.ok ? '' : said.text);
+      say(this.#said, said.ok ? '' : visible(said.text));
       this.#load();
     };
     if (one.state === 'running') {
@@ -241,7 +241,7 @@ class ScenariosPage {
     return [button('Open', async () => {
       const said = await calls.bundle(one.id);
       if (said.ok) this.#context.open(new BundleSource(said.body));
-      else say(this.#said, said.text);
+      else say(this.#said, visible(said.text));
     })];
   }
 
@@ -271,7 +271,7 @@ class ScenariosPage {
     const mode = id === undefined ? /** @type {'live' | 'virtual'} */ (this.#mode.value) : 'virtual';
     const seed = this.#seed.value.trim();
     const said = await calls.startRun({ scenario, mode, seed: seed && id === undefined ? Number(seed) : null });
-    say(this.#said, said.ok ? `Run ${said.body.id} has begun.` : said.text);
+    say(this.#said, said.ok ? `Run ${said.body.id} has begun.` : visible(said.text));
     await this.#load();
     if (id !== undefined) this.#runsBox.scrollIntoView({ block: 'nearest' });
   }
@@ -294,8 +294,8 @@ function lesson({ question, lesson: text }) {
 /** @param {Found} one */
 function finding({ id, severity, node, detail, cure, place: where, text }) {
   return h('li', { class: `is-${severity}` }, mark('finding'), h('div', {},
-    h('p', {}, h('strong', {}, `${severity}: ${visible(id)}`), ' ', node === null ? null : node.includes('/') ? nodeLink(node, node) : visible(node), ` – ${visible(node !== null && detail.startsWith(`${node}: `) ? detail.slice(node.length + 2) : detail)}`,
+    h('p', {}, h('strong', {}, `${visible(severity)}: ${visible(id)}`), ' ', node === null ? null : node.includes('/') ? nodeLink(node, node) : visible(node), ` – ${visible(node !== null && detail.startsWith(`${node}: `) ? detail.slice(node.length + 2) : detail)}`,
       where ? nearby(where) : null),
     cure ? h('p', {}, h('b', {}, 'Cure: '), visible(cure)) : null,
-    text ? h('details', {}, h('summary', {}, 'More'), h('p', { class: 'about pre' }, visible(text))) : null));
+    text ? h('details', {}, h('summary', {}, 'More'), h('p', { class: 'about pre' }, text.split('\n').map(visible).join('\n'))) : null));
 }

@@ -5,7 +5,7 @@
 /** @import {Numbers} from './chart.js' */
 
 import { h, s, say, set } from '../dom.js';
-import { span } from '../format.js';
+import { span, visible } from '../format.js';
 import { GAP, most, path, perSecond, rates } from './chart.js';
 
 /** Points that a chart draws at most. */
@@ -21,7 +21,7 @@ export function spark(counts, what) {
   const top = most(numbers);
   const now = perSecond(numbers.at(-1) ?? 0);
   return h('span', { class: 'spark' },
-    s('svg', { viewBox: '0 0 72 16', width: 72, height: 16, role: 'img', 'aria-label': `${what}: ${now} now, ${perSecond(top)} at most` },
+    s('svg', { viewBox: '0 0 72 16', width: 72, height: 16, role: 'img', 'aria-label': `${visible(what)}: ${now} now, ${perSecond(top)} at most` },
       s('path', { d: path(numbers, 72, 16, top) })), h('span', { class: 'n' }, now));
 }
 
@@ -56,7 +56,7 @@ export class DoorChart {
       set(area, { d: highest > 0 && !numbers.includes(null) ? `${drawn}L600 40L0 40Z` : '' });
       say(now, newest === null ? '–' : word(newest));
       say(top, numbers.some((number) => number !== null) ? word(highest) : '–');
-      set(drawing, { 'aria-label': `${title} through ${door}: ${newest === null ? 'none' : word(newest)} now, ${word(highest)} at most` });
+      set(drawing, { 'aria-label': `${title} through ${visible(door)}: ${newest === null ? 'none' : word(newest)} now, ${word(highest)} at most` });
     }
   }
 }

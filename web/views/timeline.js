@@ -220,7 +220,7 @@ class TimelinePage {
     try {
       this.#timeline = await this.#context.source.timeline({ from_us: window.from, to_us: window.to });
     } catch (error) {
-      say(this.#said, error instanceof Error ? error.message : '');
+      say(this.#said, error instanceof Error ? visible(error.message) : '');
     }
     this.#busy = false;
     this.#context.redraw();
@@ -299,7 +299,7 @@ class TimelinePage {
       this.#body.draw();
     };
     this.#context.source.request(node, request ?? 0).then((found) => told(waterfall(found)),
-      (error) => told(h('p', {}, error instanceof Error ? error.message : '')));
+      (error) => told(h('p', {}, error instanceof Error ? visible(error.message) : '')));
     return [place];
   }
 
@@ -312,7 +312,7 @@ class TimelinePage {
       this.#context.open(new BundleSource(await openRun(file), file.name));
     } catch (error) {
       const why = error instanceof Error ? error.message : '';
-      redo(this.#opened, `${file.name} ${why}`, () => [h('span', { class: 'is-bad' }, `${visible(file.name)}: ${why}`)]);
+      redo(this.#opened, `${file.name} ${why}`, () => [h('span', { class: 'is-bad' }, `${visible(file.name)}: ${visible(why)}`)]);
       set(this.#file, { value: null });
     }
   }

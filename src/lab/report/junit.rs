@@ -7,7 +7,7 @@ use std::fmt::Write;
 
 use super::{Ending, Report, Series, Told};
 use crate::judge::{Outcome, Verdict};
-use crate::model::fact::Escaped;
+use crate::model::escaped::Escaped;
 use crate::model::time::Span;
 
 /// A case as it is written.

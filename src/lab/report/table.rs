@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::{Ending, INCONCLUSIVE, Interval, Mode, Report, Series, Told};
 use crate::judge::{Outcome, Unit, Verdict};
-use crate::model::fact::Escaped;
+use crate::model::escaped::Escaped;
 
 /// How many expectations a table shows; the others are met, or stand in the JSON.
 const ROWS_MAX: usize = 20;
@@ -48,7 +48,7 @@ impl Report {
         if let Some(digest) = self.digest_text() {
             writeln!(out, "digest {digest}, {} facts", summary.facts)?;
         }
-        writeln!(out, "{}", self.last_line())
+        writeln!(out, "{}", Escaped(&self.last_line()))
     }
 
     fn events(&self, out: &mut dyn Write) -> io::Result<()> {
@@ -116,7 +116,8 @@ impl Series {
             writeln!(out, "{word}: {}", Escaped(&own.text))?;
             for (outcome, seeds) in [("failed", &own.failed), ("inconclusive", &own.inconclusive)] {
                 if !seeds.is_empty() {
-                    let (place, seeds) = (&own.place, few(seeds));
+                    let (place, seeds) = (own.place.to_string(), few(seeds));
+                    let place = Escaped(&place);
                     writeln!(out, "  {place}: {outcome} with seed {seeds}")?;
                 }
             }
@@ -134,7 +135,7 @@ impl Series {
             }
             writeln!(out)?;
         }
-        writeln!(out, "{}", self.last_line())
+        writeln!(out, "{}", Escaped(&self.last_line()))
     }
 }
 
@@ -168,7 +169,8 @@ fn rows(out: &mut dyn Write, colour: bool, verdicts: &[Verdict]) -> io::Result<(
 fn tell(out: &mut dyn Write, verdict: &Verdict) -> io::Result<()> {
     let Verdict { place, outcome, .. } = verdict;
     writeln!(out, "{}: {}", outcome.word(), Escaped(&verdict.text))?;
-    writeln!(out, "  {place}: {}", Escaped(&verdict.why))?;
+    let place = place.to_string();
+    writeln!(out, "  {}: {}", Escaped(&place), Escaped(&verdict.why))?;
     examples(out, verdict)?;
     writeln!(out)
 }

@@ -1,12 +1,13 @@
 //! Each fact as one readable line, for the page's log and for a terminal.
 //!
 //! In goes a fact, out comes a sentence without its instant and node ([`Kind`]) or with both
-//! ([`Fact`]). It is one line whatever the wire held: control characters are shown as escapes
+//! ([`Fact`]). It is one line whatever the wire held: what hides or moves is shown as an escape
 //! ([`Escaped`]), so that nobody on the wire writes to a terminal or forges a line.
 
 use std::fmt::{self, Display, Formatter};
 
 use super::{DnsAnswered, DnsTraffic, Fact, Kind, Probed, Refused, Resolved, VisitAnswered};
+use crate::model::escaped::Escaped;
 use crate::model::id::Name;
 
 /// `12.345 agent/orders: goes through door internal …`.
@@ -20,26 +21,6 @@ impl Display for Fact {
 impl Display for Kind {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         Escaped(&Sentence(self).to_string()).fmt(f)
-    }
-}
-
-/// A text with its control characters shown as escapes: `\u{1b}`.
-#[derive(Clone, Copy, Debug)]
-pub struct Escaped<'a>(pub &'a str);
-
-impl Display for Escaped<'_> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let mut rest = self.0;
-        while let Some(at) = rest.find(char::is_control) {
-            let (plain, after) = rest.split_at(at);
-            let mut chars = after.chars();
-            f.write_str(plain)?;
-            chars
-                .next()
-                .map_or(Ok(()), |control| control.escape_default().fmt(f))?;
-            rest = chars.as_str();
-        }
-        f.write_str(rest)
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::Explained;
 use crate::lab::lead::Lead;
-use crate::model::fact::Escaped;
+use crate::model::escaped::Escaped;
 use crate::policy::address::{Fate, VARIABLE};
 use crate::policy::principals::covers;
 
