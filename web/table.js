@@ -12,10 +12,14 @@ import { visible } from './format.js';
 /** Numbers in texts count as numbers: proxy 2 before proxy 10. */
 const order = new Intl.Collator('en', { numeric: true });
 
-/** RFC 4180; what a spreadsheet would take for a formula is quoted. @param {string} text */
+/**
+ * RFC 4180, by the rule of the server (`src/http/api/tables.rs`): what a spreadsheet would take for a
+ * formula gets a quote in front, what it would part stands in quotes.
+ * @param {string} text
+ */
 export function csvCell(text) {
-  const safe = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
-  return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+  const safe = /^[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]/.test(text) ? `'${text}` : text;
+  return /[",;\t\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }
 
 /** Gives a file to whoever reads. @param {string} name @param {string} type @param {string} text */

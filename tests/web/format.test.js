@@ -5,6 +5,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { bytes, columns, count, instant, plural, short, shown, span, visible } from '../../web/format.js';
+import { csvCell } from '../../web/table.js';
 
 /** What the server and the terminal are tested with too. @param {string} name */
 const fixture = (name) => JSON.parse(readFileSync(new URL(`../fixtures/texts/${name}.json`, import.meta.url), 'utf8'));
@@ -60,6 +61,12 @@ test('every character without a shape is an escape, and no other', () => {
     const text = `a${String.fromCodePoint(code)}`;
     assert.equal(shown(text) !== text, listed.has(code), code.toString(16));
   }
+});
+
+test('a cell of CSV is what the server makes of it', () => {
+  const { cases } = fixture('csv');
+  assert(cases.length > 20);
+  for (const { text, cell } of cases) assert.equal(csvCell(text), cell, JSON.stringify(text));
 });
 
 test('a long name is cut with a mark', () => {
