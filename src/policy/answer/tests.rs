@@ -11,7 +11,7 @@ use crate::model::draw::Seed;
 use crate::model::id::Generation;
 use crate::model::mistake::{Files, Mistake};
 use crate::model::network::{Element, Matcher};
-use crate::model::topology::{self, Pool, Topology, ZoneSource};
+use crate::model::topology::{self, Miss, Pool, Topology, ZoneSource};
 use crate::policy::view::Subnet;
 use crate::policy::zone::read_name;
 
