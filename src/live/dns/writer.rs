@@ -1,14 +1,18 @@
 //! Writes an answer as a message: the one that goes out over UDP and TCP.
 //!
 //! In go the head and the question as they came, and what `policy/answer` decided; out come bytes.
-//! Names are compressed against all that stands before them, the question first (RFC 1035 section
-//! 4.1.4; in record data only of the types of that RFC, RFC 3597 section 4). Record sets are whole
-//! or absent (RFC 2181 section 9), OPT is never left out (RFC 6891 section 7).
+//! Record sets are whole or absent (RFC 2181 section 9), OPT is never left out (RFC 6891 section 7).
+//! Names are written by `writer/names`, OPT by `writer/options`.
+
+mod names;
+mod options;
 
 use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::{Record, RecordType};
 use hickory_proto::serialize::binary::{BinEncodable as _, BinEncoder, NameEncoding};
 
+use self::names::SUFFIXES_MAX;
+use self::options::opt_length;
 use crate::policy::answer::{Answer, Edns, OwnEdns, PAYLOAD_MAX, Rrset, Transport};
 use crate::policy::name::{Name, labels};
 use crate::policy::resolver::Reply;
@@ -18,12 +22,6 @@ pub(super) const HEAD: usize = 12;
 
 /// What every receiver takes without EDNS (RFC 1035 section 4.2.1).
 pub(super) const PAYLOAD_PLAIN: usize = 512;
-
-/// How many suffixes of names are remembered for compression; what comes later is written whole.
-const SUFFIXES_MAX: usize = 64;
-
-/// The first offset that a pointer cannot hold (RFC 1035 section 4.1.4).
-const POINTER_END: usize = 1 << 14;
 
 /// What an answer takes from the head of its query: it goes back as it came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -292,97 +290,6 @@ impl<'o> Writer<'o> {
         self.out[at..at + 2].copy_from_slice(&length.to_be_bytes());
     }
 
-    /// Writes a name, as much of it as is not written already.
-    fn name(&mut self, wire: &[u8]) {
-        // The name that is asked for is the one that is written most.
-        if self.known > 0 && self.stands_at(HEAD, wire) {
-            self.out.extend([0xc0, 0x0c]);
-            return;
-        }
-        let start = self.out.len();
-        let mut rest = wire;
-        while rest.len() > 1 {
-            let mark = mark(rest);
-            let known = self.suffixes[..self.known].iter();
-            let mut known = known.filter(|(other, _)| *other == mark);
-            let place = known.find(|(_, place)| self.stands_at(usize::from(*place), rest));
-            if let Some((_, place)) = place.copied() {
-                self.out
-                    .extend(wire.get(..wire.len() - rest.len()).unwrap_or_default());
-                self.out.extend((place | 0xc000).to_be_bytes());
-                let own = wire.len() - rest.len();
-                self.remember_until(wire, start, own);
-                return;
-            }
-            rest = after_label(rest);
-        }
-        self.out.extend(wire);
-        self.remember(wire, start);
-    }
-
-    fn remember(&mut self, wire: &[u8], start: usize) {
-        self.remember_until(wire, start, wire.len().saturating_sub(1));
-    }
-
-    /// Remembers the suffixes of a name whose first octets were written here.
-    fn remember_until(&mut self, wire: &[u8], start: usize, end: usize) {
-        let mut at = 0;
-        while at < end && self.known < SUFFIXES_MAX {
-            let place = start + at;
-            let Some(rest) = wire.get(at..).filter(|_| place < POINTER_END) else {
-                return;
-            };
-            let place = u16::try_from(place).unwrap_or(0);
-            self.suffixes[self.known] = (mark(rest), place);
-            self.known += 1;
-            at = wire.len() - after_label(rest).len();
-        }
-    }
-
-    /// Tells whether this name stands at a place in the message, pointers followed.
-    fn stands_at(&self, mut place: usize, wire: &[u8]) -> bool {
-        let mut rest = wire;
-        loop {
-            let Some(&length) = self.out.get(place) else {
-                return false;
-            };
-            if length >= 0xc0 {
-                // Pointers of our own lead backwards, so this ends.
-                let low = self.out.get(place + 1).copied().unwrap_or(0);
-                place = usize::from(length & 0x3f) << 8 | usize::from(low);
-                continue;
-            }
-            let end = 1 + usize::from(length);
-            let (Some(here), Some(own)) = (self.out.get(place..place + end), rest.get(..end))
-            else {
-                return false;
-            };
-            if !here.eq_ignore_ascii_case(own) {
-                return false;
-            }
-            if length == 0 {
-                return true;
-            }
-            place += end;
-            rest = &rest[end..];
-        }
-    }
-
-    /// Writes OPT (RFC 6891 section 6.1.2).
-    fn opt(&mut self, edns: &OwnEdns<'_>, rcode: ResponseCode, words: &str) {
-        self.out.push(0);
-        self.out.extend(u16::from(RecordType::OPT).to_be_bytes());
-        self.out.extend(edns.payload.to_be_bytes());
-        let flags = u8::from(edns.dnssec_ok) << 7;
-        self.out.extend([rcode.high(), 0, flags, 0]);
-        let at = self.out.len();
-        self.out.extend([0, 0]);
-        options(self.out, edns, words);
-        let length = u16::try_from(self.out.len() - at - 2).unwrap_or(0);
-        self.out[at..at + 2].copy_from_slice(&length.to_be_bytes());
-        self.counts[3] += 1;
-    }
-
     /// Ends the message; gives whether something was left out.
     pub(super) fn finish(self) -> bool {
         if self.truncated {
@@ -394,77 +301,4 @@ impl<'o> Writer<'o> {
         }
         self.truncated
     }
-}
-
-/// How long OPT is.
-fn opt_length(edns: &OwnEdns<'_>, words: &str) -> usize {
-    let mut bytes = Vec::new();
-    options(&mut bytes, edns, words);
-    11 + bytes.len()
-}
-
-/// Writes the options of an answer; `words` go with the extended error.
-fn options(out: &mut Vec<u8>, edns: &OwnEdns<'_>, words: &str) {
-    if let Some(nsid) = edns.nsid {
-        option(out, 3, &[nsid]);
-    }
-    if let Some(subnet) = edns.subnet {
-        let octets = usize::from(subnet.source.div_ceil(8));
-        let (family, four, six);
-        let address: &[u8] = match subnet.address {
-            std::net::IpAddr::V4(address) => {
-                family = 1;
-                four = address.octets();
-                &four
-            }
-            std::net::IpAddr::V6(address) => {
-                family = 2;
-                six = address.octets();
-                &six
-            }
-        };
-        let fixed = [0, family, subnet.source, subnet.scope];
-        option(out, 8, &[&fixed, address.get(..octets).unwrap_or_default()]);
-    }
-    if let Some(cookie) = &edns.cookie {
-        option(out, 10, &[cookie]);
-    }
-    if let Some(tenths) = edns.keepalive {
-        option(out, 11, &[&tenths.to_be_bytes()]);
-    }
-    if let Some(error) = edns.error {
-        option(out, 15, &[&error.to_be_bytes(), words.as_bytes()]);
-    }
-    for error in edns.errors_more {
-        option(out, 15, &[&error.to_be_bytes()]);
-    }
-}
-
-/// Writes one option.
-fn option(out: &mut Vec<u8>, code: u16, parts: &[&[u8]]) {
-    let length: usize = parts.iter().map(|part| part.len()).sum();
-    out.extend(code.to_be_bytes());
-    out.extend(u16::try_from(length).unwrap_or(0).to_be_bytes());
-    for part in parts {
-        out.extend(*part);
-    }
-}
-
-/// Gives a name without its first label.
-fn after_label(wire: &[u8]) -> &[u8] {
-    let length = wire.first().copied().map_or(0, usize::from);
-    wire.get(1 + length..).unwrap_or_default()
-}
-
-/// Makes a mark of a name without regard to case: its length, and length, first and last octet of
-/// its first label. Reading every octet of every suffix would cost more than to compare the few
-/// names with the same mark.
-fn mark(wire: &[u8]) -> u32 {
-    let label = wire.first().copied().unwrap_or(0);
-    let octet = |at: u8| {
-        let octet = wire.get(usize::from(at)).copied();
-        octet.unwrap_or(0).to_ascii_lowercase()
-    };
-    let whole = u8::try_from(wire.len()).unwrap_or(u8::MAX);
-    u32::from_be_bytes([whole, label, octet(1), octet(label)])
 }
