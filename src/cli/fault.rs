@@ -109,7 +109,7 @@ pub fn run(args: &Args, io: &mut Io<'_>) -> anyhow::Result<Exit> {
             ..
         } => writeln!(io.out, "fault {number} lifted")?,
         Act::Clear { .. } => writeln!(io.out, "{} lifted", count(body["lifted"].as_u64()))?,
-        Act::Set { .. } => writeln!(io.out, "fault {}: {}", body["id"], text(&body["text"]))?,
+        Act::Set { .. } => writeln!(io.out, "{}", put(body))?,
         Act::Show { json: true } => writeln!(io.out, "{body:#}")?,
         Act::Show { json: false } => {
             for fault in list(&body["faults"]) {
@@ -129,6 +129,15 @@ fn refused(answer: &Answer) -> Exit {
     match answer.status.as_u16() {
         400 | 404 | 422 => Exit::Usage,
         _ => Exit::CouldNotRun,
+    }
+}
+
+/// `fault 1: refuse on balancer/internal, until 42.345`; one without an end says how it ends.
+fn put(fault: &Value) -> String {
+    let (id, what) = (&fault["id"], text(&fault["text"]));
+    match fault["until_us"].as_u64().map(Time::from_us) {
+        Some(until) => format!("fault {id}: {what}, until {until}"),
+        None => format!("fault {id}: {what}, until `twodoors fault clear {id}`"),
     }
 }
 
@@ -205,5 +214,16 @@ mod tests {
         );
         fault["until_us"] = json!(42_345_000);
         assert!(line(&fault).ends_with(", since 12.345, until 42.345"));
+    }
+
+    #[test]
+    fn whoever_sets_a_fault_is_told_when_or_how_it_ends() {
+        let mut fault = json!({"id": 2, "text": "refuse on proxy/1", "until_us": 42_345_000});
+        assert_eq!(put(&fault), "fault 2: refuse on proxy/1, until 42.345");
+        fault["until_us"] = Value::Null;
+        assert_eq!(
+            put(&fault),
+            "fault 2: refuse on proxy/1, until `twodoors fault clear 2`"
+        );
     }
 }

@@ -147,7 +147,7 @@ class TopologyPage {
       ['misrouted', count(wrong.length), wrong.length ? `${listed(wrong.map(({ node }) => node.replace(/^\w+\//, '')))} through ${listed(wrong.map(({ door }) => door))}` : 'all through the door of their network', [], wrong.length > 0],
       ['flows', perSecond(rate(total)), '', total, false],
       ['answers', perSecond(rate(dns)), '', dns, false],
-      ['visits', count(sum(lab.users.map((user) => user.answered))), failed || none ? `answered, ${count(failed)} failed, ${count(none)} without a tunnel` : 'answered, none failed', [], false],
+      ['visits', count(sum(lab.users.map((user) => user.answered))), failed || none ? ['answered', failed ? `${count(failed)} failed` : '', none ? `${count(none)} without a tunnel` : ''].filter(Boolean).join(', ') : 'answered, none failed', [], false],
     ];
     each(this.#sums, sums, ([name]) => name, ([name]) =>
       h('div', {}, h('dt', {}, name), h('dd', {}), h('dd', { class: 'quiet' })), (element, [name, value, unit, line, bad]) => {
