@@ -109,7 +109,7 @@ pub fn run(args: &Args, io: &mut Io<'_>) -> anyhow::Result<Exit> {
             ..
         } => writeln!(io.out, "fault {number} lifted")?,
         Act::Clear { .. } => writeln!(io.out, "{} lifted", count(body["lifted"].as_u64()))?,
-        Act::Set { .. } => writeln!(io.out, "{}", put(body))?,
+        Act::Set { lasts, .. } => writeln!(io.out, "{}", put(body, lasts.as_deref()))?,
         Act::Show { json: true } => writeln!(io.out, "{body:#}")?,
         Act::Show { json: false } => {
             for fault in list(&body["faults"]) {
@@ -132,11 +132,11 @@ fn refused(answer: &Answer) -> Exit {
     }
 }
 
-/// `fault 1: refuse on balancer/internal, until 42.345`; one without an end says how it ends.
-fn put(fault: &Value) -> String {
+/// `fault 1: refuse on balancer/internal, for 30s`; one without an end says how it ends.
+fn put(fault: &Value, lasts: Option<&str>) -> String {
     let (id, what) = (&fault["id"], text(&fault["text"]));
-    match fault["until_us"].as_u64().map(Time::from_us) {
-        Some(until) => format!("fault {id}: {what}, until {until}"),
+    match lasts {
+        Some(lasts) => format!("fault {id}: {what}, for {lasts}"),
         None => format!("fault {id}: {what}, until `twodoors fault clear {id}`"),
     }
 }
@@ -218,11 +218,13 @@ mod tests {
 
     #[test]
     fn whoever_sets_a_fault_is_told_when_or_how_it_ends() {
-        let mut fault = json!({"id": 2, "text": "refuse on proxy/1", "until_us": 42_345_000});
-        assert_eq!(put(&fault), "fault 2: refuse on proxy/1, until 42.345");
-        fault["until_us"] = Value::Null;
+        let fault = json!({"id": 2, "text": "refuse on proxy/1"});
         assert_eq!(
-            put(&fault),
+            put(&fault, Some("1m")),
+            "fault 2: refuse on proxy/1, for 1m"
+        );
+        assert_eq!(
+            put(&fault, None),
             "fault 2: refuse on proxy/1, until `twodoors fault clear 2`"
         );
     }
