@@ -1,13 +1,11 @@
 // @ts-check
-// The words of the lab, told on hover and on focus.
-//
-//   term('view')  or  term('balancer', 'door')     a word with its meaning
-//   <th data-term="drain" tabindex="0">            any element can have one
+// The words of the lab, told on hover and on focus of any element with `data-term`, which `term` in
+// views/parts.js makes. They come when all is drawn.
 
 import { h, say, set } from './dom.js';
 
 /** @type {Record<string, string>} */
-export const TERMS = {
+const TERMS = {
   view: 'DNS view: a set of zones that only some clients see. The first view whose rule matches the source of a query answers it.',
   'split horizon': 'Split horizon: one name with different answers inside and outside, here one view for each network.',
   record: 'Record: a line of a zone, such as the address (A) of a name. The file and line show where it is written.',
@@ -27,17 +25,16 @@ export const TERMS = {
   resource: 'Resource: an application or database that an agent makes reachable.',
 };
 
-/**
- * A word that tells what it means.
- * @param {string} name of `TERMS`
- * @param {string} [text]
- */
-export function term(name, text = name) {
-  return h('span', { class: 'term', tabindex: '0', 'data-term': name }, text);
-}
+let begun = false;
 
-/** Shows meanings for every element with `data-term`. */
-export function explain() {
+/** Shows meanings for every element with `data-term`, and lists them all. @param {HTMLElement} list */
+export function explain(list) {
+  if (begun) return;
+  begun = true;
+  list.append(...Object.values(TERMS).flatMap((text) => {
+    const [word = '', meaning = ''] = text.split(/: (.*)/s);
+    return [h('dt', {}, word), h('dd', {}, meaning)];
+  }));
   const tip = h('div', { id: 'meaning', class: 'meaning', role: 'tooltip', hidden: true });
   document.body.append(tip);
   /** @type {Element | null} */

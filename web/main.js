@@ -31,7 +31,6 @@
 import { hasToken, takeToken } from './api.js';
 import { byId, h, redo, say, set } from './dom.js';
 import { instant, visible } from './format.js';
-import { TERMS, explain } from './glossary.js';
 import { listen } from './keys.js';
 import { styled } from './later.js';
 import { followLinks, embedded, go, href, onAddress, pageNow, query } from './router.js';
@@ -56,6 +55,9 @@ const VIEWS = {
 
 /** What shows a chosen node, on any page that has one. */
 const node = () => import('./views/node.js');
+
+/** Tells what words mean, on hover, on focus, and in the help. */
+const meanings = async () => (await import('./glossary.js')).explain(byId('glossary'));
 
 const LINKS = { loading: 'loading', live: 'live', lost: 'reconnecting', ended: 'ended', file: 'from a file' };
 
@@ -157,7 +159,10 @@ let before = 'loading';
 /** @param {State} state @param {Fact[]} fresh */
 function draw(state, fresh) {
   const { snapshot, link, at } = state;
-  if (absent && link === 'live' && before !== 'live') remount();
+  if (link === 'live' && before !== 'live') {
+    ahead = embedded;
+    if (absent) remount();
+  }
   before = link;
   const pill = byId('link');
   set(pill, { class: `link is-${state.broken !== null ? 'lost' : link === 'live' && at !== null ? 'paused' : link === 'live' && state.now?.mode === 'virtual' ? 'file' : link}` });
@@ -186,8 +191,8 @@ function draw(state, fresh) {
   if (ahead) return;
   ahead = true;
   requestIdleCallback(() => {
-    // What does not come now is asked for again when it is needed.
-    for (const code of [...Object.values(VIEWS).map(([, code]) => code), node, styled]) code().catch(() => {});
+    // What does not come now is asked for again when it is needed, and when the lab is back.
+    for (const code of [...Object.values(VIEWS).map(([, code]) => code), node, styled, meanings]) code().catch(() => {});
   });
 }
 
@@ -308,13 +313,9 @@ listen({
   'g s': () => go('scenarios'),
   Escape: () => view?.escape?.(),
 });
-byId('glossary').append(...Object.values(TERMS).flatMap((text) => {
-  const [word = '', meaning = ''] = text.split(/: (.*)/s);
-  return [h('dt', {}, word), h('dd', {}, meaning)];
-}));
-explain();
 onAddress(route);
 route();
+if (embedded) meanings();
 offerTour();
 
 /** The tour comes when it is asked for, and by itself on a first visit. */

@@ -8,9 +8,8 @@
 
 import { h, redo } from './dom.js';
 import { instant, span, visible } from './format.js';
-import { term } from './glossary.js';
 import { astray } from './worst.js';
-import { laneOf, laneOfDoor, laneOfView, mark, nodeLink } from './views/parts.js';
+import { laneOf, laneOfDoor, laneOfView, mark, nodeLink, term } from './views/parts.js';
 
 /** The tint of a step: that of the lane which it is in. @param {Snapshot} lab @param {Decision} step */
 function inkOf(lab, { node }) {

@@ -113,3 +113,12 @@ export function cell(words, parts, name) {
 export function plain(text, name) {
   return { words: text, parts: () => [text], class: name };
 }
+
+/**
+ * A word that tells what it means.
+ * @param {string} name in glossary.js
+ * @param {string} [text]
+ */
+export function term(name, text = name) {
+  return h('span', { class: 'term', tabindex: '0', 'data-term': name }, text);
+}

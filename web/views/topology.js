@@ -6,11 +6,11 @@
 
 import { each, h, redo, s } from '../dom.js';
 import { count, span, visible } from '../format.js';
-import { term } from '../glossary.js';
 import { decisions, lines } from './facts.js';
 import { drawFindings } from './findings.js';
 import { most, path, rates } from './chart.js';
 import { Picture, edgeState, perSecond, rate } from './picture.js';
+import { term } from './parts.js';
 import { styled } from '../later.js';
 import { isTraffic } from '../store.js';
 import { astray, listed } from '../worst.js';
