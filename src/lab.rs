@@ -19,12 +19,13 @@ pub mod trial;
 pub mod whatif;
 
 mod build;
+mod reload;
 
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -44,18 +45,18 @@ use crate::live::tls;
 use crate::live::user::User;
 use crate::model::addr::{ClientAddr, ListenAddr};
 use crate::model::fact::{Act, Kind};
-use crate::model::id::{Generation, Name, Node};
-use crate::model::mistake::{Files, Mistake};
+use crate::model::id::{Name, Node};
+use crate::model::mistake::Files;
 use crate::model::places::Places;
 use crate::model::teleport::DatabaseRoute;
-use crate::model::timeline::RecordChange;
-use crate::model::topology::{Share, Topology};
-use crate::policy::answer::{self, Difference, Question, Rules, Transport};
+use crate::model::topology::Topology;
+use crate::policy::answer::{self, Question, Rules, Transport};
 use crate::policy::faults::Faults;
 use crate::policy::{principals, zone};
-use crate::scenario;
 
 use self::load::Loaded;
+
+pub use self::reload::{Preview, Reloaded};
 
 /// What a lab is started from.
 pub struct Options {
@@ -134,36 +135,6 @@ pub enum OperateError {
     /// The system did not let it.
     #[error("{0}")]
     Failed(String),
-}
-
-/// A reload that took.
-#[derive(Debug)]
-pub struct Reloaded {
-    /// The generation now in force.
-    pub generation: Generation,
-    /// What changed, as [`answer::diff`] says it.
-    pub changed: Vec<String>,
-    /// What is odd but works.
-    pub warnings: Vec<Mistake>,
-}
-
-/// What a reload would change.
-#[derive(Debug)]
-pub struct Preview {
-    /// Which clients would get which other answers.
-    pub difference: Difference,
-    /// What is odd but works.
-    pub warnings: Vec<Mistake>,
-    /// Why it would be refused all the same: it changes more than is allowed.
-    pub refused: Option<String>,
-}
-
-/// What was loaded again, beside what is in force.
-struct Compared {
-    rules: Rules,
-    difference: Difference,
-    warnings: Vec<Mistake>,
-    limit: Share,
 }
 
 impl Lab {
@@ -392,103 +363,6 @@ impl Lab {
         Ok(())
     }
 
-    /// Reads scenario and zones again. All views change together, or nothing does and every
-    /// mistake is given.
-    ///
-    /// Blocks while files are read: not to be called by an async task itself.
-    pub fn reload(&self) -> Result<Reloaded, Vec<Mistake>> {
-        let _one = self
-            .reloading
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let result = self.load_again();
-        let fact = match &result {
-            Ok((rules, changed, _)) => reloaded_fact(rules, changed.clone()),
-            Err(mistakes) => {
-                let mistakes = mistakes.iter().map(ToString::to_string).collect();
-                Kind::ReloadRefused { mistakes }
-            }
-        };
-        let reloaded = result.map(|(rules, changed, warnings)| {
-            let generation = rules.generation;
-            self.replace_rules(rules);
-            Reloaded {
-                generation,
-                changed,
-                warnings,
-            }
-        });
-        self.shared
-            .journal
-            .add(self.shared.clock.now(), &Node::Lab, [fact]);
-        reloaded
-    }
-
-    /// Reads scenario and zones again, and tells what a reload would change. Nothing is put in
-    /// force.
-    ///
-    /// Blocks while files are read: not to be called by an async task itself.
-    pub fn preview(&self) -> Result<Preview, Vec<Mistake>> {
-        let Compared {
-            difference,
-            warnings,
-            limit,
-            ..
-        } = self.compare()?;
-        let over = difference.share() > limit;
-        let refused = over.then(|| dns::too_much(&difference, limit));
-        Ok(Preview {
-            difference,
-            warnings,
-            refused,
-        })
-    }
-
-    fn load_again(&self) -> Result<(Rules, Vec<String>, Vec<Mistake>), Vec<Mistake>> {
-        let Compared {
-            rules,
-            difference,
-            warnings,
-            limit,
-        } = self.compare()?;
-        if difference.share() > limit {
-            let path = "dns.reload_limit";
-            let place = scenario::needs_restart(&self.path, &*self.files, path).place;
-            return Err(vec![Mistake {
-                place,
-                path: String::from(path),
-                what: dns::too_much(&difference, limit),
-                cure: String::from("change less at a time, or raise the limit"),
-            }]);
-        }
-        Ok((rules, difference.summary(), warnings))
-    }
-
-    /// Loads the files again and compares them with what is in force.
-    fn compare(&self) -> Result<Compared, Vec<Mistake>> {
-        let Loaded {
-            topology,
-            rules,
-            warnings,
-            ..
-        } = load::load_for(&self.path, &*self.files, |topology| {
-            let parts = build::fixed_parts_changed(&self.shared.topology, topology);
-            let parts = parts.into_iter();
-            let parts = parts.filter(|part| !self.seed_given || *part != "seed");
-            parts
-                .map(|part| scenario::needs_restart(&self.path, &*self.files, part))
-                .collect()
-        })?;
-        let old = self.rules.load_full();
-        let rules = rules.following(&old);
-        Ok(Compared {
-            difference: Difference::between(&old, &rules),
-            rules,
-            warnings,
-            limit: topology.dns.reload_limit,
-        })
-    }
-
     /// Puts these faults, and no others, in force at the DNS server and the resolvers.
     pub fn set_dns_faults(&self, faults: &Faults) {
         self.rules
@@ -517,55 +391,9 @@ impl Lab {
         found.map(|(_, resolver)| resolver)
     }
 
-    /// Changes a record set in views until the next reload reads the files again.
-    ///
-    /// Blocks while a reload goes on: not to be called by an async task itself.
-    pub fn change_record(&self, change: &RecordChange) -> Result<Reloaded, zone::Unchanged> {
-        let _one = self
-            .reloading
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let result = self.rules.load().with_record(change);
-        let fact = match &result {
-            Ok((rules, changed)) => reloaded_fact(rules, changed.clone()),
-            Err(wrong) => Kind::ReloadRefused {
-                mistakes: vec![wrong.to_string()],
-            },
-        };
-        let reloaded = result.map(|(rules, changed)| {
-            let generation = rules.generation;
-            self.replace_rules(rules);
-            Reloaded {
-                generation,
-                changed,
-                warnings: Vec::new(),
-            }
-        });
-        self.shared
-            .journal
-            .add(self.shared.clock.now(), &Node::Lab, [fact]);
-        reloaded
-    }
-
-    /// Puts rules in force, with the faults that are in force now: they may have changed since.
-    fn replace_rules(&self, rules: Rules) {
-        self.rules
-            .rcu(|old| Arc::new(rules.with_faults(old.faults().clone())));
-    }
-
     /// Stops every node and waits for the tasks to end.
     pub async fn stop(&self) {
         self.tasks.stop().await;
-    }
-}
-
-fn reloaded_fact(rules: &Rules, changed: Vec<String>) -> Kind {
-    let views = rules.views.iter();
-    let views = views.map(|view| (view.name.clone(), view.match_clients.clone()));
-    Kind::Reloaded {
-        generation: rules.generation,
-        views: views.collect(),
-        changed,
     }
 }
 

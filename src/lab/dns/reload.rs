@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
-use super::super::reloaded_fact;
+use super::super::reload::reloaded_fact;
 use super::{Refused, Reloaded, Source, too_much};
 use crate::journal::Journal;
 use crate::live::clock::Clock;
