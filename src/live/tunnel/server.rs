@@ -7,13 +7,15 @@
 //! Whoever logs in with a *user* certificate of the same authority is a stand-in (`ssh -N -R`): it may
 //! ask for remote forwards, whose address is the name of what they lead to, and nothing else.
 
+mod handler;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use russh::keys::{Algorithm, Certificate};
-use russh::server::{self, Auth, ChannelOpenHandle, Handle, Msg, Session};
+use russh::keys::Algorithm;
+use russh::server::{self, Handle, Msg};
 use russh::{Channel, ChannelOpenFailure, Disconnect, Limits, MethodKind, MethodSet, Preferred};
 use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -22,11 +24,10 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 use tokio_util::sync::DropGuard;
 
+use self::handler::Handler;
 use super::ending;
 use super::forwards::Forwards;
-use super::message::{
-    self, DISCOVERY, DialReply, DialReq, Discovery, HEARTBEAT, Heartbeat, TRANSPORT,
-};
+use super::message::{self, DISCOVERY, DialReply, DialReq, Discovery, Heartbeat, TRANSPORT};
 use super::stream::TunnelStream;
 use super::wire::Wire;
 use super::{
@@ -35,7 +36,6 @@ use super::{
 use crate::live::authority::{HostIdentity, Trust};
 use crate::live::tasks::Tasks;
 use crate::model::id::Name;
-use crate::policy::principals::{self, ShownKind};
 use crate::policy::proxy::Serves;
 
 /// The proxy starts a key exchange only as a backstop against an agent that never does: russh loses
@@ -459,135 +459,5 @@ async fn heartbeats(
             }
             Err(error) => return format!("the agent's heartbeat is {error}"),
         }
-    }
-}
-
-/// Answers the SSH library; everything that is not named here it refuses by default.
-pub(super) struct Handler {
-    trust: Trust,
-    now: u64,
-    refusal: Arc<Mutex<Option<String>>>,
-    /// Who is about to be logged in.
-    candidate: Option<Login>,
-    login: Option<oneshot::Sender<Login>>,
-    /// Taken by the one heartbeat channel.
-    heartbeat: Option<oneshot::Sender<Channel<Msg>>>,
-    /// Whether a stand-in logged in.
-    stand_in: bool,
-    forwards: Forwards,
-    events: mpsc::WeakSender<ServerEvent>,
-}
-
-impl Handler {
-    fn judge(&self, user: &str, certificate: &Certificate) -> Result<Login, String> {
-        let shown = self.trust.shown_certificate(certificate);
-        if shown.kind == ShownKind::UserCertificate {
-            principals::check_user(&shown, user, self.now)
-                .map_err(|refusal| refusal.to_string())?;
-            return Ok(Login::StandIn { name: shown.key_id });
-        }
-        principals::check(&shown, user, self.now).map_err(|refusal| refusal.to_string())?;
-        if principals::host_id(&shown.principals) != Some(user) {
-            return Err(format!("{user:?} is not the host id of the certificate"));
-        }
-        match shown.role.as_deref() {
-            None => Err(String::from("the certificate has no role")),
-            Some("Proxy") => Err(String::from("a proxy cannot log in as an agent")),
-            Some(_) => Ok(Login::Agent(AgentLogin {
-                host_id: user.to_owned(),
-                name: shown.key_id,
-                principals: shown.principals,
-            })),
-        }
-    }
-}
-
-impl server::Handler for Handler {
-    type Error = TunnelError;
-
-    async fn auth_openssh_certificate(
-        &mut self,
-        user: &str,
-        certificate: &Certificate,
-    ) -> Result<Auth, Self::Error> {
-        match self.judge(user, certificate) {
-            Ok(login) => {
-                self.candidate = Some(login);
-                Ok(Auth::Accept)
-            }
-            Err(why) => {
-                *self.refusal.lock().expect("nothing panics under this lock") = Some(why);
-                Ok(Auth::reject())
-            }
-        }
-    }
-
-    async fn auth_succeeded(&mut self, _session: &mut Session) -> Result<(), Self::Error> {
-        if let (Some(login), Some(candidate)) = (self.login.take(), self.candidate.take()) {
-            self.stand_in = matches!(candidate, Login::StandIn { .. });
-            // Whoever waited may have given up; then the tunnel is being closed.
-            let _ = login.send(candidate);
-        }
-        Ok(())
-    }
-
-    async fn channel_open_direct_streamlocal(
-        &mut self,
-        channel: Channel<Msg>,
-        path: &str,
-        reply: ChannelOpenHandle,
-        _session: &mut Session,
-    ) -> Result<(), Self::Error> {
-        if path != HEARTBEAT || self.stand_in {
-            reply.reject(ChannelOpenFailure::UnknownChannelType).await;
-            return Ok(());
-        }
-        let Some(heartbeat) = self.heartbeat.take() else {
-            reply
-                .reject(ChannelOpenFailure::AdministrativelyProhibited)
-                .await;
-            return Ok(());
-        };
-        reply.accept().await;
-        // The tunnel may be closing; then the channel goes with it.
-        let _ = heartbeat.send(channel);
-        Ok(())
-    }
-
-    async fn tcpip_forward(
-        &mut self,
-        address: &str,
-        port: &mut u32,
-        _session: &mut Session,
-    ) -> Result<bool, Self::Error> {
-        Ok(self.stand_in && self.forward(|forwards| forwards.add_tcp(address, port)))
-    }
-
-    async fn streamlocal_forward(
-        &mut self,
-        socket_path: &str,
-        _session: &mut Session,
-    ) -> Result<bool, Self::Error> {
-        Ok(self.stand_in && self.forward(|forwards| forwards.add_path(socket_path)))
-    }
-}
-
-impl Handler {
-    /// Takes a forward, and tells of all that there are; refuses it when nobody can be told.
-    fn forward(&self, add: impl FnOnce(&Forwards) -> bool) -> bool {
-        if !add(&self.forwards) {
-            return false;
-        }
-        let resources = self.forwards.names();
-        let event = ServerEvent::Forwards { resources };
-        // Not awaited: this runs in the session's own loop.
-        let events = self.events.upgrade();
-        events.is_some_and(|events| events.try_send(event).is_ok())
-    }
-}
-
-impl fmt::Debug for Handler {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Handler").finish_non_exhaustive()
     }
 }
