@@ -4,7 +4,9 @@
 //! compiler refuses a mirror that has fallen behind. Small enums are written as their words,
 //! numbers and addresses as themselves.
 
+mod plain;
 mod wire;
+mod word;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -476,125 +478,7 @@ mod document {
     }
 }
 
-/// A small enum, as the word that faces show.
-mod word {
-    use std::borrow::Cow;
-
-    use serde::{Deserialize, Deserializer, Serializer, de};
-
-    use super::{Act, Cause, Ended, Failure, Purpose, Stage};
-
-    pub(super) trait Word: Copy + 'static {
-        const ALL: &[Self];
-        fn word(self) -> &'static str;
-    }
-
-    macro_rules! words {
-        ($($name:ident),*) => {$(
-            impl Word for $name {
-                const ALL: &[Self] = Self::ALL;
-                fn word(self) -> &'static str {
-                    Self::word(self)
-                }
-            }
-        )*};
-    }
-
-    words!(Act, Cause, Ended, Failure, Purpose, Stage);
-
-    pub(super) fn serialize<T: Word, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(value.word())
-    }
-
-    pub(super) fn deserialize<'de, T: Word, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
-        let text = Cow::<'_, str>::deserialize(from)?;
-        let found = T::ALL.iter().find(|value| value.word() == text);
-        found
-            .copied()
-            .ok_or_else(|| de::Error::custom(format_args!("{text:?} is none of the known words")))
-    }
-}
-
-/// A number or an address, as what it wraps.
-mod plain {
-    use std::net::SocketAddr;
-
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    use super::{
-        ClientAddr, ConnId, DialId, FlowId, ListenAddr, RecordType, RequestId, ResponseCode, Span,
-    };
-
-    pub(super) trait Plain: Copy {
-        type Inner: Serialize + for<'de> Deserialize<'de>;
-        fn wrap(inner: Self::Inner) -> Self;
-        fn inner(self) -> Self::Inner;
-    }
-
-    macro_rules! wraps {
-        ($($name:ident($inner:ty)),*) => {$(
-            impl Plain for $name {
-                type Inner = $inner;
-                fn wrap(inner: $inner) -> Self {
-                    Self(inner)
-                }
-                fn inner(self) -> $inner {
-                    self.0
-                }
-            }
-        )*};
-    }
-
-    wraps!(
-        ClientAddr(SocketAddr),
-        ConnId(u64),
-        DialId(u64),
-        FlowId(u64),
-        ListenAddr(SocketAddr),
-        RequestId(u64)
-    );
-
-    impl Plain for RecordType {
-        type Inner = u16;
-        fn wrap(inner: u16) -> Self {
-            Self::from(inner)
-        }
-        fn inner(self) -> u16 {
-            u16::from(self)
-        }
-    }
-
-    impl Plain for ResponseCode {
-        type Inner = u16;
-        fn wrap(inner: u16) -> Self {
-            let [high, low] = inner.to_be_bytes();
-            Self::from(high << 4 | low >> 4, low & 0xf)
-        }
-        fn inner(self) -> u16 {
-            u16::from(self)
-        }
-    }
-
-    impl Plain for Span {
-        type Inner = u64;
-        fn wrap(inner: u64) -> Self {
-            Self::from_us(inner)
-        }
-        fn inner(self) -> u64 {
-            self.as_us()
-        }
-    }
-
-    pub(super) fn serialize<T: Plain, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
-        value.inner().serialize(to)
-    }
-
-    pub(super) fn deserialize<'de, T: Plain, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
-        T::Inner::deserialize(from).map(T::wrap)
-    }
-}
-
-/// The same, where it may be missing.
+/// What [`plain`] writes, where it may be missing.
 mod plain_option {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
