@@ -15,15 +15,12 @@ mod routing;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::model::addr::ClientAddr;
 use crate::model::fact::{Act, Cut, Kind};
 use crate::model::id::{ConnId, Name, Node, RequestId};
-use crate::model::teleport::Port;
 use crate::model::time::{Span, Time};
 use crate::model::topology;
-use crate::policy::{Context, Machine, Outbox, alpn};
+use crate::policy::{Context, Machine, Outbox};
 
-use self::arrival::{Asked, Chosen};
 use self::liveness::Holder;
 use self::peers::Announced;
 use self::routing::Routed;
@@ -116,95 +113,6 @@ impl Proxy {
 
     fn config<'a>(&self, cx: &Context<'a>) -> &'a topology::Proxy {
         &cx.topology.pool.proxies[self.index]
-    }
-
-    fn hello_read(
-        &mut self,
-        cx: &Context<'_>,
-        (listener, client): (Port, ClientAddr),
-        (sni, alpn): (Option<Name>, Vec<Name>),
-        out: &mut Outbox<Output>,
-    ) {
-        let classified = alpn::classify(listener, sni.as_deref(), &alpn);
-        let alpn = alpn::shown(&alpn)
-            .iter()
-            .map(|name| name.as_str().into())
-            .collect();
-        let asked = Asked {
-            listener,
-            client,
-            sni,
-            alpn,
-        };
-        let chosen = Chosen {
-            service: classified.service.map_err(|refusal| refusal.to_string()),
-            protocol: classified.protocol,
-            why: classified.why,
-        };
-        self.arrived(cx, asked, chosen, out);
-    }
-
-    fn ssh_read(
-        &mut self,
-        cx: &Context<'_>,
-        (listener, client): (Port, ClientAddr),
-        out: &mut Outbox<Output>,
-    ) {
-        let asked = Asked {
-            listener,
-            client,
-            sni: None,
-            alpn: Vec::new(),
-        };
-        let chosen = arrival::ssh(listener, &cx.topology.pool.teleport);
-        self.arrived(cx, asked, chosen, out);
-    }
-
-    /// Gives a connection its service, when this instance has room for it.
-    fn arrived(
-        &mut self,
-        cx: &Context<'_>,
-        asked: Asked,
-        chosen: Chosen,
-        out: &mut Outbox<Output>,
-    ) {
-        self.conns += 1;
-        let conn = ConnId(self.conns);
-        let full = self.open.len() >= CONNS_MAX.max(2 * cx.topology.agents.len());
-        let (service, why) = match (&chosen.service, self.work) {
-            (_, Work::Stopped) => (None, "the proxy is stopped"),
-            _ if full => (None, "too many connections are open"),
-            (Ok(service), _) => (Some(*service), chosen.why),
-            (Err(_), _) => (None, chosen.why),
-        };
-        let Asked {
-            listener,
-            client,
-            sni,
-            alpn,
-        } = asked;
-        out.fact(Kind::ServiceChosen {
-            conn,
-            listener,
-            client,
-            sni,
-            alpn,
-            service,
-            why,
-        });
-        let Some(service) = service else {
-            let client = Some(client);
-            let why = chosen.service.err().unwrap_or_else(|| why.to_owned());
-            out.fact(Kind::ConnRefused { conn, client, why });
-            out.push(Output::RefuseHello { conn });
-            return;
-        };
-        self.open.insert(conn);
-        out.push(Output::Serve {
-            conn,
-            service,
-            protocol: chosen.protocol,
-        });
     }
 
     fn tunnel_opened(

@@ -1,5 +1,7 @@
 use super::*;
+use crate::model::addr::ClientAddr;
 use crate::model::fact::Service;
+use crate::model::teleport::Port;
 use crate::policy::testing::Bench;
 
 pub(super) fn started() -> Bench<Proxy> {
