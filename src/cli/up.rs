@@ -3,13 +3,13 @@
 //! Prints one `ready` line for programs on `out`, and a few commands to try on `err` for people.
 //! SIGHUP reloads; SIGINT and SIGTERM stop; a second one ends the process at once.
 
+mod log;
 mod stand_in;
 
 use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args as ClapArgs;
@@ -17,6 +17,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use self::log::Log;
 use super::found;
 use super::host::{Hand, print_mistakes, reload, source, state_folder, token, write_state};
 use super::state::Folder;
@@ -24,20 +25,11 @@ use super::{Exit, Io, where_labs_are};
 use crate::http::Server;
 use crate::http::guard::{self, Token};
 use crate::http::source::Source;
-use crate::journal::Journal;
 use crate::lab::conduct::Conductor;
 use crate::lab::load::load;
 use crate::lab::record::{RecordError, Recorder};
 use crate::lab::{Lab, Options, limits};
 use crate::live::runner::Tap;
-use crate::model::fact::Kind;
-use crate::model::id::Seq;
-
-/// How many facts `--log` takes at a time.
-const LOG_BATCH: usize = 1_000;
-
-/// How long the end waits for somebody to read the rest of the log.
-const LOG_GRACE: Duration = Duration::from_secs(1);
 
 const EXAMPLES: &str = "\
 Examples:
@@ -276,76 +268,6 @@ async fn operate(
             () = &mut unread => return Err(io::Error::from(io::ErrorKind::BrokenPipe).into()),
         }
     }
-}
-
-/// Prints facts from a thread of its own: a reader that stands still must not stop the signals.
-struct Log {
-    stop: CancellationToken,
-    ended: CancellationToken,
-}
-
-impl Log {
-    fn start(journal: Journal) -> Self {
-        let (stop, ended) = (CancellationToken::new(), CancellationToken::new());
-        let (told, done) = (stop.clone(), ended.clone().drop_guard());
-        let runtime = tokio::runtime::Handle::current();
-        std::thread::spawn(move || {
-            let _done = done;
-            let mut grown = journal.watch();
-            let mut seen = Seq(0);
-            // Not locked for good: reloads are printed there too.
-            let mut out = io::stdout();
-            loop {
-                let last = told.is_cancelled();
-                match print_facts(&journal, seen, &mut out) {
-                    Ok(now) => seen = now,
-                    Err(_) => return,
-                }
-                if last {
-                    return;
-                }
-                runtime.block_on(async {
-                    tokio::select! {
-                        _ = grown.changed() => {}
-                        () = told.cancelled() => {}
-                    }
-                });
-            }
-        });
-        Self { stop, ended }
-    }
-
-    /// Prints what is left, as far as somebody reads it within a second.
-    async fn finish(&self) {
-        self.stop.cancel();
-        let _ = tokio::time::timeout(LOG_GRACE, self.ended.cancelled()).await;
-    }
-}
-
-fn print_facts(journal: &Journal, mut seen: Seq, out: &mut dyn Write) -> io::Result<Seq> {
-    loop {
-        let batch = journal.after(seen, LOG_BATCH);
-        if batch.gap {
-            writeln!(
-                out,
-                "(some facts were not printed: this terminal is too slow)"
-            )?;
-        }
-        let Some(last) = batch.facts.last() else {
-            break;
-        };
-        seen = last.seq;
-        // Counts are for the metrics; the log has the answers themselves.
-        let shown = batch
-            .facts
-            .iter()
-            .filter(|fact| !fact.kind.is_traffic() || matches!(fact.kind, Kind::DnsAnswered(_)));
-        for fact in shown {
-            writeln!(out, "{fact}")?;
-        }
-    }
-    out.flush()?;
-    Ok(seen)
 }
 
 async fn print_reload(lab: &Arc<Lab>, embedded: bool, io: &mut Io<'_>) -> anyhow::Result<()> {
