@@ -23,6 +23,7 @@ use crate::journal::{At, Gone, Moment};
 use crate::model::fact::Act;
 use crate::model::id::{Node, Seq};
 use crate::model::time::Time;
+use crate::policy::answer::Rules;
 
 /// The parameters of a request, each by its name.
 #[derive(Debug)]
@@ -357,8 +358,21 @@ pub(super) async fn table(
         return Err(missing());
     }
     let asked = Asked::new(pairs, &["at_us", "seq"])?;
-    let (moment, source) = (moment(&app, asked.at()?).await?, app.source.clone());
-    let made = blocking(move || Ok(Table::new(&name, &moment, &source))).await?;
+    let at = asked.at()?;
+    let (moment, source) = (moment(&app, at).await?, app.source.clone());
+    let made = blocking(move || {
+        let then = moment.state.generation;
+        let another = |rules: Arc<Rules>| rules.generation != then;
+        if name == "zones" && at != At::Now && source.rules().is_some_and(another) {
+            let detail = format!(
+                "the zones of that instant were of generation {}, and only those of now are held: leave at_us and seq out",
+                then.0
+            );
+            return Err(Problem::new(StatusCode::GONE, detail));
+        }
+        Ok(Table::new(&name, &moment, &source))
+    })
+    .await?;
     Ok(written(&made.ok_or_else(missing)?, form))
 }
 

@@ -43,8 +43,8 @@ export class Zones {
     if (!snapshot) return;
     const why = still(state);
     this.#button.disabled = why !== null;
-    this.#files.at(state.at);
     const newer = snapshot.zones.find(({ generation }) => generation !== snapshot.generation)?.generation;
+    this.#files.at(newer === undefined ? state.at : null);
     say(this.#about, [newer === undefined ? `Rules of generation ${snapshot.generation}.`
       : `Rules of generation ${snapshot.generation} were in force at this instant; the zones below are those of now, of generation ${newer}.`, why].filter(Boolean).join(' '));
     set(this.#about, { class: newer === undefined ? 'about' : 'notice is-warn' });

@@ -2,9 +2,11 @@
 
 use serde_json::Value;
 use twodoors::model::fact::{Act, Kind};
-use twodoors::model::id::Node;
+use twodoors::model::id::{Generation, Node};
 use twodoors::model::time::Time;
+use twodoors::policy::faults::Faults;
 
+use super::ask::example;
 use super::{Answer, Running, start};
 
 fn json(answer: &Answer) -> Value {
@@ -138,5 +140,26 @@ async fn tables_and_bundles_are_files_of_their_kind() {
     );
     let wrong = lab.ask("GET /api/export?form=zip", &[], "").await;
     assert_eq!(wrong.status, 400, "{wrong:?}");
+    lab.stop().await;
+}
+
+#[tokio::test]
+async fn zones_of_now_are_not_given_for_those_of_an_instant() {
+    let lab = example(Faults::default()).await;
+    let zones = async |tail: &str| {
+        let path = format!("GET /api/tables/zones.csv{tail}");
+        lab.ask(&path, &[], "").await.status
+    };
+    let generation = json(&lab.ask("GET /api/snapshot", &[], "").await)["generation"].clone();
+    let another = Kind::Reloaded {
+        generation: Generation(generation.as_u64().unwrap() + 1),
+        views: Vec::new(),
+        changed: Vec::new(),
+    };
+    let at = Time::from_us(5_000_000);
+    lab.journal.add(at, &Node::Lab, [another]);
+    assert_eq!(zones("?at_us=3000000").await, 200);
+    assert_eq!(zones("?at_us=6000000").await, 410);
+    assert_eq!(zones("").await, 200);
     lab.stop().await;
 }
