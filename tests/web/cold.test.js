@@ -57,7 +57,7 @@ for (const [path, module] of MODULES) {
     /** @type {Request[]} */
     const done = [];
     const own = `/views/${module}.js`;
-    const others = [...MODULES.values()].map((name) => `/views/${name}.js`).filter((name) => name !== own);
+    const others = [...MODULES.values()].map((name) => `/views/${name}.js`).filter((name) => name !== own).concat('/glossary.js');
     if (path === '/topology') others.push('/views/node.js', '/pages.css');
     const opened = await open(browser, lab.url + path.slice(1), {}, async (/** @type {Page} */ page) => {
       page.on('requestfinished', (request) => done.push(request));

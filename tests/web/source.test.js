@@ -5,7 +5,6 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { BundleSource, FILE_BYTES_MAX, openRun, readBundle } from '../../web/bundle.js';
-import { csvCell } from '../../web/table.js';
 import { ENDS_US, bundle } from './bundle.js';
 
 const run = new BundleSource(bundle());
@@ -61,9 +60,4 @@ test('only a run is read', () => {
   for (const other of [null, [], { schema: 'twodoors.bundle/0' }, { schema: 'twodoors.bundle/__proto__' }, { schema: 'twodoors.bundle/1', snapshots: [] }]) {
     assert.throws(() => readBundle(JSON.stringify(other)), /not a run/);
   }
-});
-
-test('a cell neither breaks its line nor becomes a formula', () => {
-  assert.deepEqual(['a', 'a,b', 'a"b', 'a\nb', '=1+1', '@x', '-1', '+1', '\t1'].map(csvCell),
-    ['a', '"a,b"', '"a""b"', '"a\nb"', "'=1+1", "'@x", "'-1", "'+1", "'\t1"]);
 });
