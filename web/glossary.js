@@ -62,6 +62,8 @@ export function explain(list) {
   };
   document.addEventListener('pointerover', (event) => show(event.target));
   document.addEventListener('focusin', (event) => show(event.target));
+  // Who was there before the words came has not to go and come again.
+  show(document.querySelector('[data-term]:hover') ?? document.activeElement);
   addEventListener('scroll', hide, { passive: true, capture: true });
   document.addEventListener('keydown', (event) => {
     if (event.key !== 'Escape' || tip.hidden) return;
