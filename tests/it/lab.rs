@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use twodoors::lab::{Lab, Options, StartError};
 use twodoors::live::runner::Tap;
-use twodoors::model::fact::{Act, Fact};
+use twodoors::model::fact::{Act, Fact, Kind};
 use twodoors::model::id::{Node, Seq};
 use twodoors::scenario::embedded;
 use twodoors::scenario::files::Disk;
@@ -149,11 +149,27 @@ impl Whole {
             .await
     }
 
-    /// Waits for the first full mesh.
+    /// Waits for the first full mesh, and for the first heartbeat in each of its tunnels: before it
+    /// a tunnel is not used. Upon it the proxy sends its list to that tunnel alone.
     pub(crate) async fn mesh(&self) {
         // Twelve attempts of Teleport's, most of them find a proxy that is claimed already.
-        let wait = ("the mesh is complete", Duration::from_secs(100));
-        self.state(wait, |s| s.mesh.complete_after.is_some()).await;
+        let patience = Duration::from_secs(100);
+        self.state(("the mesh is complete", patience), |s| {
+            s.mesh.complete_after.is_some()
+        })
+        .await;
+        let agents = self.lab.topology().agents.len();
+        for proxy in &self.lab.topology().pool.proxies {
+            let node = Node::Proxy(proxy.name.clone());
+            let first = |fact: &Arc<Fact>| {
+                fact.node == node && matches!(fact.kind, Kind::GossipSent { tunnels: 1, .. })
+            };
+            let heard = || self.facts().iter().filter(|fact| first(fact)).count();
+            self.until(("every tunnel is heard", patience), || {
+                (heard() >= agents).then_some(())
+            })
+            .await;
+        }
     }
 
     /// Does an operator's act on `KIND/NAME`.

@@ -59,10 +59,22 @@ impl Upload {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_drain_lets_open_streams_finish_and_moves_every_agent_at_once() {
+/// A lab whose every agent is reached through its own tunnel to every proxy. A tunnel that was made
+/// a moment ago is not used before its first heartbeat.
+async fn served_everywhere() -> Whole {
     let whole = lab(|topology| topology.users.clear()).await;
     whole.mesh().await;
+    for proxy in 0..3 {
+        for app in AGENTS {
+            ask_until(&whole, proxy, app, 200).await;
+        }
+    }
+    whole
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drain_lets_open_streams_finish_and_moves_every_agent_at_once() {
+    let whole = served_everywhere().await;
     let upload = Upload::begin(&whole, "orders").await;
     // One who is connected and asks later.
     let mut late = connect(&whole, 0, "billing").await;
@@ -141,8 +153,7 @@ async fn an_agent_whose_heartbeats_stop_is_offline() {
 async fn a_drain_under_load_finishes_what_is_open_and_counts_what_it_refuses() {
     /// How many streams are open.
     const OPEN: usize = 6;
-    let whole = lab(|topology| topology.users.clear()).await;
-    whole.mesh().await;
+    let whole = served_everywhere().await;
     let mut open = Vec::new();
     for place in 0..OPEN {
         open.push(Upload::begin(&whole, AGENTS[place % 2]).await);
