@@ -2,7 +2,7 @@
 // Numbers and names as people read them. Pure.
 
 /**
- * A span: `850 µs`, `12.3 ms`, `4.25 s`, `3 m 20 s`.
+ * A span: `850 µs`, `12.3 ms`, `4.25 s`, `3 m 20 s`, `26 h 05 m`.
  * @param {number} us
  */
 export function span(us) {
@@ -10,7 +10,8 @@ export function span(us) {
   if (us < 1_000_000) return `${(Math.floor(us / 100) / 10).toFixed(1)} ms`;
   if (us < 60_000_000) return `${(Math.floor(us / 10_000) / 100).toFixed(2)} s`;
   const seconds = Math.floor(us / 1_000_000);
-  return `${Math.floor(seconds / 60)} m ${String(seconds % 60).padStart(2, '0')} s`;
+  const [whole, unit, rest] = seconds < 3_600 ? [seconds, 'm', 's'] : [Math.floor(seconds / 60), 'h', 'm'];
+  return `${Math.floor(whole / 60)} ${unit} ${String(whole % 60).padStart(2, '0')} ${rest}`;
 }
 
 /**

@@ -47,6 +47,7 @@ assets![
     "keys.js",
     "later.js",
     "main.js",
+    "nothing.html",
     "pages.css",
     "router.js",
     "source.js",
@@ -177,6 +178,18 @@ pub(super) fn answer(
             .insert(header::CONTENT_ENCODING, gzip);
     }
     Some(response)
+}
+
+/// What a person in a browser sees at a path where there is nothing; `None` for any other asker.
+pub(super) fn nothing(headers: &HeaderMap) -> Option<Response<Body>> {
+    let accepted = headers.get(header::ACCEPT)?.to_str().ok()?;
+    let mut media = accepted.split([',', ';']).map(str::trim);
+    media
+        .any(|media| media.eq_ignore_ascii_case("text/html"))
+        .then_some(())?;
+    let page = ASSETS.iter().find(|asset| asset.path == "nothing.html")?;
+    let media = [(header::CONTENT_TYPE, media_type(page.path))];
+    Some((StatusCode::NOT_FOUND, media, page.content).into_response())
 }
 
 /// Reads a file of the page; only plain names lead anywhere, so nothing outside the folder does.

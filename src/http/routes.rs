@@ -101,7 +101,9 @@ async fn file(State(app): State<Arc<App>>, request: Request<Body>) -> Response<B
         _ if app.source.read_only && !reads(request.method()) => refused_method(true).into(),
         Some(_) if !reads(request.method()) => refused_method(false).into(),
         Some(answer) => answer,
-        None => Problem::new(StatusCode::NOT_FOUND, "there is nothing at this path").into(),
+        None => assets::nothing(request.headers()).unwrap_or_else(|| {
+            Problem::new(StatusCode::NOT_FOUND, "there is nothing at this path").into()
+        }),
     }
 }
 

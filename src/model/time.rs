@@ -120,7 +120,7 @@ impl fmt::Display for Time {
     }
 }
 
-/// The largest unit that keeps it readable: `850us`, `12.3ms`, `4.25s`, `3m20s`.
+/// The largest unit that keeps it readable: `850us`, `12.3ms`, `4.25s`, `3m20s`, `26h05m`.
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let us = self.0;
@@ -128,7 +128,33 @@ impl fmt::Display for Span {
             0..1_000 => write!(f, "{us}us"),
             1_000..1_000_000 => write!(f, "{}.{}ms", us / 1_000, us / 100 % 10),
             1_000_000..60_000_000 => write!(f, "{}.{:02}s", us / 1_000_000, us / 10_000 % 100),
-            _ => write!(f, "{}m{:02}s", us / 60_000_000, us / 1_000_000 % 60),
+            60_000_000..3_600_000_000 => {
+                write!(f, "{}m{:02}s", us / 60_000_000, us / 1_000_000 % 60)
+            }
+            _ => write!(f, "{}h{:02}m", us / 3_600_000_000, us / 60_000_000 % 60),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_has_the_largest_unit_that_keeps_it_readable() {
+        let texts = [
+            (0, "0us"),
+            (999, "999us"),
+            (12_345, "12.3ms"),
+            (4_250_000, "4.25s"),
+            (60_000_000, "1m00s"),
+            (3_599_999_999, "59m59s"),
+            (3_600_000_000, "1h00m"),
+            (93_959_000_000, "26h05m"),
+        ];
+        for (us, text) in texts {
+            assert_eq!(Span(us).to_string(), text);
+        }
+        assert!(Span(u64::MAX).to_string().ends_with('m'));
     }
 }

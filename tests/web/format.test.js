@@ -22,7 +22,7 @@ function check(format, cases) {
 test('a span has the largest unit that keeps it readable', () => {
   check(span, [[0, '0 µs'], [999, '999 µs'], [1_000, '1.0 ms'], [12_345, '12.3 ms'], [999_999, '999.9 ms'],
     [1_000_000, '1.00 s'], [23_450_000, '23.45 s'], [59_999_999, '59.99 s'], [60_000_000, '1 m 00 s'],
-    [3_723_000_000, '62 m 03 s']]);
+    [3_599_999_999, '59 m 59 s'], [3_600_000_000, '1 h 00 m'], [93_959_000_000, '26 h 05 m']]);
 });
 
 test('an instant counts from the start of the lab', () => {

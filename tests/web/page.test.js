@@ -121,6 +121,22 @@ test('each page has a place of its own that a reload and the back key keep', asy
   await closeClean(opened);
 });
 
+test('a path where nothing is says so and leads back', async () => {
+  for (const colorScheme of /** @type {const} */ (['light', 'dark'])) {
+    const opened = await open(browser, `${lab.url}dnss`, { colorScheme, viewport: { width: 360, height: 640 } });
+    const { page } = opened;
+    await page.getByRole('heading', { level: 1, name: 'Nothing at this path' }).waitFor();
+    await page.screenshot({ path: join(PICTURES, `nothing-${colorScheme}.png`) });
+    await accessible(page, 'nothing');
+    assert.equal(await page.evaluate(() => document.documentElement.scrollWidth > innerWidth), false);
+    assert.deepEqual(opened.problems.filter((problem) => !problem.includes('404')), []);
+    await page.getByRole('navigation', { name: 'Pages' }).getByRole('link', { name: 'DNS' }).click();
+    await live(page);
+    assert.equal(new URL(page.url()).pathname, '/dns');
+    await opened.close();
+  }
+});
+
 test('a link to a page loads no file again', async () => {
   const opened = await open(browser, lab.url);
   const { page } = opened;

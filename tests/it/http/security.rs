@@ -338,6 +338,30 @@ async fn a_file_is_sent_once_and_then_only_confirmed() {
     server.stop().await;
 }
 
+#[tokio::test]
+async fn a_path_where_nothing_is_tells_people_in_html_and_programs_as_a_problem() {
+    let server = start().await;
+    let html = "Accept: text/html,application/xhtml+xml;q=0.9,*/*;q=0.8";
+    let page = server.ask("GET /dnss", &[html], "").await;
+    assert_eq!(page.status, 404);
+    assert!(page.has("content-type: text/html; charset=utf-8"));
+    assert!(page.has("content-security-policy: "));
+    assert!(page.body.contains("Nothing at this path"), "{}", page.body);
+    for accept in [
+        "Accept: */*",
+        "Accept: application/json",
+        "X-Other: text/html",
+    ] {
+        let problem = server.ask("GET /dnss", &[accept], "").await;
+        assert_eq!(problem.status, 404, "{accept}");
+        assert!(
+            problem.has("content-type: application/problem+json"),
+            "{accept}"
+        );
+    }
+    server.stop().await;
+}
+
 #[test]
 fn a_token_is_128_random_bits_and_never_shown_by_accident() {
     let (one, two) = (Token::random(), Token::random());
