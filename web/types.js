@@ -634,6 +634,7 @@
  * @typedef {object} Bundle
  * @property {'twodoors.bundle/1'} schema
  * @property {{name: string, mode: 'live' | 'virtual', seed: number, scenario: string | null, started_unix_us: number | null}} run
+ * @property {Scenario | null} [about] what its scenario says and what check finds; not in older files
  * @property {Timeline} timeline
  * @property {Snapshot[]} snapshots
  * @property {Fact[]} facts

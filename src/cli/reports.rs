@@ -45,6 +45,8 @@ pub(super) struct Scenario {
     pub(super) path: PathBuf,
     /// Where its files are.
     pub(super) files: std::sync::Arc<dyn Files + Send + Sync>,
+    /// Whether it is one of the binary.
+    pub(super) embedded: bool,
     /// What it says.
     pub(super) loaded: Loaded,
 }
@@ -112,6 +114,7 @@ pub(super) fn load_all(
                 scenarios.push(Scenario {
                     path,
                     files,
+                    embedded: paths.is_empty(),
                     loaded,
                 });
             }

@@ -23,6 +23,7 @@ use crate::http::source::Source;
 use crate::lab::conduct::Conductor;
 use crate::lab::record::{RecordError, Recorder};
 use crate::lab::report::Report;
+use crate::lab::stage::Listed;
 use crate::lab::{Lab, Options, limits, trial};
 use crate::live::runner::Tap;
 use crate::model::draw::Seed;
@@ -119,6 +120,7 @@ async fn one(
         path,
         files,
         loaded,
+        ..
     } = scenario;
     if let Err(why) = limits::raise(&loaded.topology) {
         writeln!(io.err, "error: {why}")?;
@@ -188,6 +190,11 @@ async fn watched(
     };
     let folder = state_folder(&args.state.clone().unwrap_or_else(own))?;
     let (path, embedded) = (options.path.clone(), args.scenario.is_empty());
+    let listed = Listed::of(
+        (&options.path, embedded),
+        &*options.files,
+        Ok(&options.loaded),
+    );
     let lab = match Lab::start(options).await {
         Ok(lab) => Arc::new(lab),
         Err(error) => {
@@ -205,7 +212,10 @@ async fn watched(
     };
     write_state(&folder, &lab, http, &token)?;
     let stop = CancellationToken::new();
-    let shown = Source::live(&lab);
+    let shown = Source {
+        scenario: Some(Arc::new(listed)),
+        ..Source::live(&lab)
+    };
     let server = Server {
         source: shown.clone(),
         control: Arc::new(Hand::new(&lab, conductor.clone(), embedded)),

@@ -24,6 +24,7 @@ use crate::http::source::Source;
 use crate::journal::Journal;
 use crate::lab::record;
 use crate::lab::report::{Report, Series};
+use crate::lab::stage::Listed;
 use crate::lab::trial::{self, Given};
 use crate::live::clock::Clock;
 use crate::model::draw::Seed;
@@ -257,6 +258,7 @@ fn play(scenario: &Scenario, given: Given, interrupted: &AtomicBool) -> Report {
         path,
         files,
         loaded,
+        ..
     } = scenario;
     trial::simulate(loaded, (path, &**files), given, interrupted)
 }
@@ -266,6 +268,7 @@ fn play_shown(scenario: &Scenario, given: Given, interrupted: &AtomicBool) -> (R
     let Scenario {
         path,
         files,
+        embedded,
         loaded,
     } = scenario;
     let mut topology = loaded.topology.clone();
@@ -275,7 +278,9 @@ fn play_shown(scenario: &Scenario, given: Given, interrupted: &AtomicBool) -> (R
     let mut see = |fact: &Fact| journal.add(fact.at, &fact.node, [fact.kind.clone()]);
     let given = (given, &mut see as &mut dyn FnMut(&Fact));
     let report = trial::simulate_seen(loaded, (path, &**files), given, interrupted);
+    let listed = Listed::of((path, *embedded), &**files, Ok(loaded));
     let source = Source {
+        scenario: Some(Arc::new(listed)),
         places: Arc::new(loaded.places.clone()),
         rules: Some(Arc::new(ArcSwap::from_pointee(loaded.rules.clone()))),
         ..Source::of(journal, topology)

@@ -28,6 +28,7 @@ use crate::http::source::Source;
 use crate::lab::conduct::Conductor;
 use crate::lab::load::load;
 use crate::lab::record::{RecordError, Recorder};
+use crate::lab::stage::Listed;
 use crate::lab::{Lab, Options, limits};
 use crate::live::runner::Tap;
 
@@ -184,6 +185,11 @@ async fn serve(
     );
     let own = || where_labs_are().join(&*options.loaded.topology.name);
     let folder = state_folder(&args.state.clone().unwrap_or_else(own))?;
+    let listed = Listed::of(
+        (&options.path, embedded),
+        &*options.files,
+        Ok(&options.loaded),
+    );
     let lab = match Lab::start(options).await {
         Ok(lab) => Arc::new(lab),
         Err(error) => {
@@ -197,6 +203,7 @@ async fn serve(
     let server = Server {
         source: Source {
             read_only: args.read_only,
+            scenario: Some(Arc::new(listed)),
             ..Source::live(&lab)
         },
         control: Arc::new(Hand::new(&lab, Conductor::start(&lab), embedded)),

@@ -11,8 +11,8 @@ use arc_swap::ArcSwap;
 use crate::journal::Journal;
 use crate::lab::Lab;
 use crate::lab::report::Mode;
-use crate::lab::stage::Run;
-use crate::model::places::Places;
+use crate::lab::stage::{Listed, Run};
+use crate::model::places::{Places, Subject};
 use crate::model::topology::Topology;
 use crate::policy::answer::Rules;
 
@@ -21,6 +21,8 @@ use crate::policy::answer::Rules;
 pub struct Source {
     /// Its facts and states.
     pub journal: Journal,
+    /// What is told of its scenario, beside the run.
+    pub scenario: Option<Arc<Listed>>,
     /// What it is made of.
     pub topology: Arc<Topology>,
     /// Where each key of its files stands.
@@ -63,6 +65,7 @@ impl Source {
     pub fn of(journal: Journal, topology: Arc<Topology>) -> Self {
         Self {
             journal,
+            scenario: None,
             places: Arc::default(),
             rules: None,
             dns: topology.dns.listen,
@@ -71,6 +74,12 @@ impl Source {
             read_only: false,
             topology,
         }
+    }
+
+    /// Gives the file of its scenario.
+    pub fn file(&self) -> Option<String> {
+        let keys = self.places.keys(&Subject::Scenario)?;
+        Some(keys.file().display().to_string())
     }
 
     /// Gives what DNS answers by now.

@@ -124,7 +124,7 @@ class ScenariosPage {
   draw(state) {
     const { snapshot: lab, at, timeline } = state;
     if (!lab) return;
-    if (this.#context.source.kind === 'file') this.#drawRun(this.#context.source.bundle.run);
+    if (this.#context.source.kind === 'file') this.#drawRun(this.#context.source.bundle);
     const why = still(state);
     this.#files.at(at);
     this.#foundFiles.at(at);
@@ -145,6 +145,12 @@ class ScenariosPage {
     return scenarios.find(({ name, file }) => name === current.name && file === current.file) ?? null;
   }
 
+  /** What is told of the scenario that is shown. */
+  #told() {
+    const { source } = this.#context;
+    return source.kind === 'file' ? source.bundle.about ?? null : this.#known && this.#current(this.#known);
+  }
+
   /** @param {Scenarios} known */
   #drawAbout(known) {
     const now = this.#current(known);
@@ -154,12 +160,13 @@ class ScenariosPage {
       ...now ? lesson(now) : []]);
   }
 
-  /** Which run a file holds. @param {import('../types.js').Bundle['run']} run */
-  #drawRun({ name, scenario, mode, seed, started_unix_us: started }) {
+  /** Which run a file holds. @param {import('../types.js').Bundle} bundle */
+  #drawRun({ run: { name, scenario, mode, seed, started_unix_us: started }, about }) {
     redo(this.#about, JSON.stringify([name, scenario, mode, seed, started]), () => [
       h('p', {}, h('strong', {}, visible(name)), ' ', h('span', { class: 'mono quiet' }, scenario === null ? '' : visible(scenario))),
       h('p', { class: 'quiet' }, mode === 'virtual' ? 'Played in virtual time' : `Played live${started === null ? '' : `, begun ${new Date(started / 1000).toISOString().slice(0, 19)}Z`}`,
-        visible(`, seed ${seed}.`))]);
+        visible(`, seed ${seed}.`)),
+      ...about ? lesson(about) : []]);
   }
 
   /** @param {Expectation[]} list */
@@ -172,7 +179,7 @@ class ScenariosPage {
 
   /** @param {Snapshot} lab */
   #drawFindings(lab) {
-    const found = this.#known && this.#current(this.#known)?.findings || [];
+    const found = this.#told()?.findings ?? [];
     const live = lab.findings.map(({ id, severity, node, detail }) => ({ id, severity, node, detail, cure: '', place: null, text: '' }));
     const all = [...found, ...live.filter(({ id, node }) => !found.some((one) => one.id === id && one.node === node))];
     each(this.#findings, all, ({ id, node, detail }) => `${id} ${node} ${detail}`, (one) => finding(one), () => {});

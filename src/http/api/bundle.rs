@@ -14,6 +14,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::runs::Scenario;
 use super::timeline::Timeline;
 use super::way::{Request, Why};
 use super::{Fact, Snapshot};
@@ -58,6 +59,8 @@ pub struct Bundle {
     pub schema: &'static str,
     /// Which run.
     pub run: Run,
+    /// What its scenario says of itself, and what `check` finds in it.
+    pub about: Option<Scenario>,
     /// What happened.
     pub timeline: Timeline,
     /// States, oldest first: even in time, and at each act, fault and turn of an expectation.
@@ -97,12 +100,11 @@ impl Bundle {
     /// Puts together what is held of a run.
     pub fn new(source: &Source, report: Option<Value>) -> Self {
         let held = source.journal.held();
-        let places = source.places.keys(&crate::model::places::Subject::Scenario);
         let run = Run {
             name: source.topology.name.to_string(),
             mode: source.mode.word(),
             seed: source.topology.seed.0,
-            scenario: places.map(|keys| keys.file().display().to_string()),
+            scenario: source.file(),
             started_unix_us: source.started_unix_us,
         };
         let facts = chosen(&held.facts);
@@ -123,6 +125,7 @@ impl Bundle {
         let mut bundle = Self {
             schema: SCHEMA,
             run,
+            about: source.scenario.as_deref().map(Scenario::new),
             timeline: Timeline::new(source, None, None),
             snapshots,
             facts_more: held.facts.len() - facts.len(),

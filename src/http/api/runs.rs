@@ -10,7 +10,6 @@ use crate::judge::watch::State as Standing;
 use crate::lab::found::Found as Known;
 use crate::lab::stage::{self, Listed, STOPPED, Stage, State};
 use crate::model::mistake::Mistake;
-use crate::model::places::Subject;
 use crate::model::time::{Span, Time};
 use crate::policy::findings;
 
@@ -120,15 +119,18 @@ pub struct Begin {
 impl Scenarios {
     /// Writes what there is where nothing can be played: the scenario of the run that is shown.
     pub fn shown(source: &Source) -> Self {
-        let places = source.places.keys(&Subject::Scenario);
-        let file = places.map(|keys| keys.file().display().to_string());
+        let listed = source.scenario.as_deref();
+        let file = match listed {
+            Some(listed) => listed.file.clone(),
+            None => source.file(),
+        };
         Self {
             current: Current {
                 name: source.topology.name.to_string(),
                 embedded: file.is_none(),
                 file,
             },
-            scenarios: Vec::new(),
+            scenarios: listed.map(Scenario::new).into_iter().collect(),
             runs: Vec::new(),
         }
     }
@@ -151,7 +153,8 @@ impl Scenarios {
 }
 
 impl Scenario {
-    fn new(listed: &Listed) -> Self {
+    /// Writes what is told of one.
+    pub fn new(listed: &Listed) -> Self {
         let content = listed.content.as_ref();
         Self {
             id: listed.id.clone(),

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::lab::found::{Found, findings};
-use crate::lab::load::load;
+use crate::lab::load::{Loaded, load};
 use crate::model::mistake::{Files, Mistake};
 use crate::model::time::Span;
 use crate::scenario::files::Disk;
@@ -125,22 +125,32 @@ fn beside(own: &Path) -> Vec<PathBuf> {
 impl Source {
     /// Reads it for what a list shows.
     pub(super) fn look(&self) -> Listed {
-        let text = self.files.read(&self.path).unwrap_or_default();
         let loaded = load(&self.path, &*self.files);
-        let name = match &loaded {
-            Ok(loaded) => loaded.topology.name.to_string(),
-            Err(_) => stem(&self.path),
-        };
-        Listed {
-            id: self.id.clone(),
-            name,
-            file: (!self.embedded).then(|| self.path.display().to_string()),
-            intro: Intro::of(&text),
-            content: loaded.map(|loaded| Content {
+        let loaded = loaded.as_ref().map_err(Vec::as_slice);
+        Listed::of((&self.path, self.embedded), &*self.files, loaded)
+    }
+}
+
+impl Listed {
+    /// Tells of a scenario that was read; `embedded` tells whether it is one of the binary.
+    pub fn of(
+        (path, embedded): (&Path, bool),
+        files: &dyn Files,
+        loaded: Result<&Loaded, &[Mistake]>,
+    ) -> Self {
+        Self {
+            id: id(path, embedded),
+            name: match loaded {
+                Ok(loaded) => loaded.topology.name.to_string(),
+                Err(_) => stem(path),
+            },
+            file: (!embedded).then(|| path.display().to_string()),
+            intro: Intro::of(&files.read(path).unwrap_or_default()),
+            content: loaded.map_err(<[_]>::to_vec).map(|loaded| Content {
                 steps: loaded.topology.timeline.len(),
                 expectations: loaded.topology.expect.len(),
                 duration: loaded.topology.duration,
-                findings: findings(&loaded),
+                findings: findings(loaded),
             }),
         }
     }

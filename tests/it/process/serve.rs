@@ -112,6 +112,16 @@ fn a_run_that_was_played_is_shown_and_each_time_the_same() {
         let (answered, body) = first.ask(line);
         assert_eq!(answered, status, "{line}: {body}");
     }
+    let (_, told) = first.ask("GET /api/scenarios");
+    let told: Value = serde_json::from_str(&told).unwrap();
+    let shown = &told["scenarios"][0];
+    assert_eq!(shown["file"], told["current"]["file"]);
+    assert_eq!(told["scenarios"].as_array().unwrap().len(), 1);
+    assert!(!shown["lesson"].as_str().unwrap().is_empty(), "{told}");
+    assert_eq!(shown["findings"][0]["id"], "role-follows-network", "{told}");
+    let (_, bundle) = first.ask("GET /api/export");
+    let bundle: Value = serde_json::from_str(&bundle).unwrap();
+    assert_eq!(bundle["about"], *shown);
     assert_eq!(first.end(Signal::TERM), 0);
     assert_eq!(second.end(Signal::INT), 0);
     assert_eq!(other.end(Signal::TERM), 0);

@@ -12,10 +12,12 @@ use twodoors::http::api::{self, Place, access, faults};
 use twodoors::http::source::Source;
 use twodoors::journal::Journal;
 use twodoors::lab::report::Mode;
+use twodoors::lab::stage::{Content, Listed};
 use twodoors::model::fact::Kind;
 use twodoors::model::id::Node;
-use twodoors::model::time::Time;
+use twodoors::model::time::{Span, Time};
 use twodoors::policy::faults::Faults;
+use twodoors::scenario::intro::Intro;
 
 use super::super::{ask, scene};
 use super::{check, name};
@@ -157,8 +159,21 @@ fn bundle(topology: Arc<twodoors::model::topology::Topology>) -> Bundle {
     for (second, (node, kind)) in (1..).zip(facts) {
         journal.add(Time::from_us(second * 1_000_000), &node, [kind]);
     }
+    let listed = Listed {
+        id: String::from("doors"),
+        name: String::from("doors"),
+        file: Some(String::from("scenarios/doors.yaml")),
+        intro: Intro::of("# Question: who uses which door?\n# Lesson: it depends.\n"),
+        content: Ok(Content {
+            steps: 0,
+            expectations: 2,
+            duration: Span::from_secs(3),
+            findings: Vec::new(),
+        }),
+    };
     let source = Source {
         mode: Mode::Virtual,
+        scenario: Some(Arc::new(listed)),
         ..Source::of(journal, topology)
     };
     Bundle::new(&source, None)
