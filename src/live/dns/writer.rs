@@ -213,14 +213,19 @@ impl<'o> Writer<'o> {
     /// Writes a whole set, or nothing of it when it does not fit; tells which.
     fn set(&mut self, section: usize, set: &Rrset<'_>) -> bool {
         let (start, known) = (self.out.len(), self.known);
-        let owner = set.owner();
+        // The name of the question stands there already, unless it is the root.
+        let owner = (self.known == 0 || !set.is_asked()).then(|| set.owner());
+        debug_assert!(owner.is_some() || self.stands_at(HEAD, set.owner().wire()));
         let record_type = set.record_type();
+        let [high, low] = u16::from(record_type).to_be_bytes();
+        let [a, b, c, d] = set.ttl.to_be_bytes();
         let mut count = 0;
         for data in set.data() {
-            self.name(owner.wire());
-            self.out.extend(u16::from(record_type).to_be_bytes());
-            self.out.extend([0, 1]);
-            self.out.extend(set.ttl.to_be_bytes());
+            match &owner {
+                Some(owner) => self.name(owner.wire()),
+                None => self.out.extend([0xc0, 0x0c]),
+            }
+            self.out.extend([high, low, 0, 1, a, b, c, d]);
             self.data(record_type, data);
             count += 1;
             if self.out.len() > self.limit {

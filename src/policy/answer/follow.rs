@@ -26,13 +26,14 @@ impl<'r> Answer<'r> {
         record_type: RecordType,
     ) {
         let mut view = view;
-        let mut name = *name;
+        let mut name = name;
+        let mut target;
         // The names asked before this one, to see a loop; most answers have none.
         let mut asked: Vec<Name> = Vec::new();
         loop {
-            let key = Key::new(&name);
+            let key = Key::new(name);
             let first = asked.is_empty();
-            let stop = if asked.contains(&name) {
+            let stop = if asked.contains(name) {
                 Some(Step::Loop)
             } else if asked.len() > CHAIN_MAX {
                 Some(Step::ChainTooLong)
@@ -73,8 +74,8 @@ impl<'r> Answer<'r> {
                     set,
                     wildcard,
                 } => {
-                    self.answer
-                        .push(shown(node, set, wildcard.then_some(&name)));
+                    let made = wildcard.then_some(name);
+                    self.answer.push(shown((node, made), set, first));
                     set.target()
                 }
                 Found::Subtree { node, set, labels } => {
@@ -83,7 +84,7 @@ impl<'r> Answer<'r> {
                         let before = &name.wire()[..key.before(labels).len()];
                         target.below(before)
                     });
-                    let alias = target.and_then(|target| Rrset::alias(&name, &target, set));
+                    let alias = target.and_then(|target| Rrset::alias(name, &target, set));
                     self.authoritative = true;
                     if alias.is_none() {
                         // RFC 6672 section 2.2: the new name would be too long.
@@ -103,17 +104,18 @@ impl<'r> Answer<'r> {
                 | Found::Delegation { .. }
                 | Found::NoType { .. }
                 | Found::NoName { .. } => {
-                    self.finish(zone, &name, found, first);
+                    self.finish(zone, name, found, first);
                     return;
                 }
             };
             self.authoritative = true;
             self.reason.aliases += 1;
-            let Some(target) = next else {
+            let Some(next) = next else {
                 return;
             };
-            asked.push(name);
-            name = target;
+            asked.push(*name);
+            target = next;
+            name = &target;
         }
     }
 
@@ -164,7 +166,8 @@ impl<'r> Answer<'r> {
                 set,
                 wildcard,
             } => {
-                self.answer.push(shown(node, set, wildcard.then_some(name)));
+                let made = wildcard.then_some(name);
+                self.answer.push(shown((node, made), set, first));
                 if set.record_type() == RecordType::NS {
                     // What BIND, Knot and NSD give even where they give little.
                     self.additional.extend(hosts(zone, set));
@@ -202,9 +205,11 @@ impl<'r> Answer<'r> {
 }
 
 /// Shows a set, under the name asked when a wildcard made it.
-fn shown<'r>(node: Node<'r>, set: Set<'r>, made: Option<&Name>) -> Rrset<'r> {
+/// Shows a set of a node, under another name where it is a wildcard's; `first` before any alias.
+fn shown<'r>((node, made): (Node<'r>, Option<&Name>), set: Set<'r>, first: bool) -> Rrset<'r> {
     match made {
         Some(name) => Rrset::under(name, set),
+        None if first => Rrset::asked(node, set),
         None => Rrset::of(node, set),
     }
 }

@@ -21,6 +21,8 @@ pub struct Rrset<'r> {
 
 #[derive(Clone, Debug)]
 enum Owner<'r> {
+    /// The name of the question is this node's.
+    Asked(Node<'r>),
     Node(Node<'r>),
     /// A wildcard stands for this name, or a DNAME leads from it.
     Made(Box<Name>),
@@ -63,6 +65,14 @@ impl<'r> Rrset<'r> {
         }
     }
 
+    /// Shows a set of the name that was asked for.
+    pub fn asked(node: Node<'r>, set: Set<'r>) -> Self {
+        Self {
+            owner: Owner::Asked(node),
+            ..Self::of(node, set)
+        }
+    }
+
     /// Shows a set under another name than its own: a wildcard's.
     pub fn under(name: &Name, set: Set<'r>) -> Self {
         Self {
@@ -88,15 +98,20 @@ impl<'r> Rrset<'r> {
     /// Gives the name whose records these are.
     pub fn owner(&self) -> Name {
         match &self.owner {
-            Owner::Node(node) => node.name(),
+            Owner::Asked(node) | Owner::Node(node) => node.name(),
             Owner::Made(name) => **name,
         }
+    }
+
+    /// Tells whether the owner is known to be the name of the question, case aside.
+    pub const fn is_asked(&self) -> bool {
+        matches!(self.owner, Owner::Asked(_))
     }
 
     /// Gives the node whose name is the owner's, if one's is.
     pub const fn node(&self) -> Option<Node<'r>> {
         match &self.owner {
-            Owner::Node(node) => Some(*node),
+            Owner::Asked(node) | Owner::Node(node) => Some(*node),
             Owner::Made(_) => None,
         }
     }

@@ -60,7 +60,7 @@ impl Writer<'_> {
     }
 
     /// Tells whether this name stands at a place in the message, pointers followed.
-    fn stands_at(&self, mut place: usize, wire: &[u8]) -> bool {
+    pub(super) fn stands_at(&self, mut place: usize, wire: &[u8]) -> bool {
         let mut rest = wire;
         loop {
             let Some(&length) = self.out.get(place) else {
