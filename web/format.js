@@ -114,6 +114,14 @@ export function columns(text) {
 }
 
 /**
+ * A name as part of an address. Half of a pair, which only a file can hold, is no text and stands as U+FFFD.
+ * @param {string} text
+ */
+export function inAddress(text) {
+  return encodeURIComponent(text.replace(/\p{Surrogate}/gu, '\ufffd'));
+}
+
+/**
  * Cuts a name that does not fit a box; the whole stands in its title.
  * @param {string} text
  * @param {number} most columns

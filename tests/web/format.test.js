@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { bytes, columns, count, instant, plural, short, shown, span, visible } from '../../web/format.js';
+import { bytes, columns, count, inAddress, instant, plural, short, shown, span, visible } from '../../web/format.js';
 import { csvCell } from '../../web/table.js';
 
 /** What the server and the terminal are tested with too. @param {string} name */
@@ -50,6 +50,13 @@ test('what hides, moves or covers is shown as a terminal shows it, and what read
     assert.equal(visible(text), isolated ? `\u2068${words}\u2069` : words);
   }
   assert.equal(shown('a\ud800b'), 'a\\u{d800}b', 'half of a pair, which only a file can hold');
+});
+
+test('a name with half of a pair is a part of an address all the same', () => {
+  assert.equal(inAddress('agent/a b'), 'agent%2Fa%20b');
+  assert.equal(inAddress('a\ud800b\udc00'), 'a%EF%BF%BDb%EF%BF%BD');
+  assert.equal(inAddress('\u{1f600}'), '%F0%9F%98%80', 'a whole pair stays');
+  assert.throws(() => encodeURIComponent('a\ud800'), URIError);
 });
 
 test('every character without a shape is an escape, and no other', () => {

@@ -346,6 +346,19 @@ test('a live run is written the same way', { timeout: MESH_MS }, async () => {
   await close();
 });
 
+test('names with half of a pair, which only a file can hold, break no page', async () => {
+  const run = poisoned(carried(report), '\ud800');
+  const path = changed('half.html', () => packed(run));
+  const { page, close } = await openFile(path);
+  await there(page);
+  for (const name of PAGES) {
+    await go(page, name);
+    await page.locator('#page section').first().waitFor();
+    await eventually(`names on ${name}`, PAGE_MS, async () => (await page.locator('main').textContent() ?? '').includes('\\u{d800}'));
+  }
+  await close();
+});
+
 /** Plays a scenario and shows it, as `sim --serve` does. @param {string} path */
 async function startPlayed(path) {
   const child = spawn(BIN, ['sim', path, '--seed', '7', '--serve'], { stdio: ['ignore', 'pipe', 'ignore'] });

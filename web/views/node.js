@@ -6,7 +6,7 @@
 /** @import {Fact, Moved, Snapshot, Way} from '../types.js' */
 
 import { each, h, redo, say, set } from '../dom.js';
-import { count, visible } from '../format.js';
+import { count, inAddress, visible } from '../format.js';
 import { whyStrip } from '../why.js';
 import { decisions, lines } from './facts.js';
 import { waterfall } from './hops.js';
@@ -173,7 +173,7 @@ function aboutOf(lab, node) {
   const [kind, name] = node.split(/\/(.*)/s);
   const agent = kind === 'agent' ? lab.agents.find((a) => a.name === name) : undefined;
   const user = kind === 'user' ? lab.users.find((u) => u.name === name) : undefined;
-  const log = h('a', { href: `/dns?filter=${encodeURIComponent(`asker:${node}`)}` }, 'its DNS answers');
+  const log = h('a', { href: `/dns?filter=${inAddress(`asker:${node}`)}` }, 'its DNS answers');
   if (agent) return [pill(agent.network, laneOf(lab, agent.network)), ' ', h('span', { class: 'mono' }, visible(agent.address)), ` serves ${visible(agent.apps.join(', ')) || 'nothing'} · `, log];
   if (user) return [pill(user.network, laneOf(lab, user.network)), ' ', h('span', { class: 'mono' }, visible(user.address)), ` visits ${visible(user.visits.join(', ')) || 'nothing'} · `, log];
   return [h('a', { href: '/pool' }, 'its table')];

@@ -5,7 +5,7 @@
 /** @import {Cell} from '../dom.js' */
 
 import { h, s } from '../dom.js';
-import { visible } from '../format.js';
+import { inAddress, visible } from '../format.js';
 
 const SHAPES = {
   agent: 'M2 2.5h10v6H2zM5 11.5h4M7 8.5v3',
@@ -90,7 +90,7 @@ export function pill(text, lane) {
  * @param {string} text
  */
 export function nodeLink(node, text) {
-  return h('a', { href: `/topology?node=${encodeURIComponent(node)}`, 'data-node': node }, visible(text));
+  return h('a', { href: `/topology?node=${inAddress(node)}`, 'data-node': node }, visible(text));
 }
 
 /**

@@ -5,7 +5,7 @@
 /** @import {Fact, Snapshot} from '../types.js' */
 
 import { each, h, s, say, set } from '../dom.js';
-import { columns, count, instant, plural, short, span, visible } from '../format.js';
+import { columns, count, inAddress, instant, plural, short, span, visible } from '../format.js';
 import { RATE_OVER, perSecond as number, rates } from './chart.js';
 import { RESOURCES_FROM, layout, viewsSeen } from './layout.js';
 import { icon } from './parts.js';
@@ -388,10 +388,10 @@ function reach(places, node) {
 /** @param {Box} box */
 function makeBox(box) {
   if (box.kind === 'group' && box.members.length) {
-    return s('a', { href: `/topology?group=${encodeURIComponent(box.id)}`, 'data-group': box.id });
+    return s('a', { href: `/topology?group=${inAddress(box.id)}`, 'data-group': box.id });
   }
   const group = box.node
-    ? s('a', { href: `/topology?node=${encodeURIComponent(box.node)}`, 'data-node': box.node })
+    ? s('a', { href: `/topology?node=${inAddress(box.node)}`, 'data-node': box.node })
     : s('g');
   return group;
 }
