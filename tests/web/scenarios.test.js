@@ -101,6 +101,34 @@ test('a virtual run is stopped in flight, and what was played is opened', { time
   await closeClean(opened);
 });
 
+test('a live run is begun, stepped to what waits, and stopped by hand', { timeout: MESH_MS }, async () => {
+  const steps = 'timeline:\n  - {at: 50s, do: latency, target: balancer/internal, by: 80ms, for: 5m}\n  - {at: 55s, do: kill, target: proxy/2, for: 1s}\n\nexpect:';
+  const own = await startLab(undefined, { networks: '127.25', edit: (text) => text.replace(/^expect:/m, steps) });
+  const opened = await open(browser, `${own.url}scenarios#${own.withToken.split('#')[1]}`);
+  const { page } = opened;
+  await live(page);
+  const timeline = region(page, 'Timeline').getByRole('listitem');
+  await eventually('two steps', PAGE_MS, async () => await timeline.count() === 2);
+  const form = page.getByRole('form', { name: 'Run the scenario' });
+  await form.getByLabel('how').selectOption('live');
+  await form.getByRole('button', { name: 'Run', exact: true }).click();
+  const row = page.getByRole('table', { name: 'Runs, the newest first' }).locator('tbody tr').filter({ hasText: 'live' });
+  await row.getByRole('progressbar').waitFor();
+  assert.deepEqual(await page.locator('#faults').isVisible(), false, 'the first step waits');
+  await row.getByRole('button', { name: /^Step/ }).click();
+  // The next step alone, at once and not at its 50 s.
+  await page.getByRole('region', { name: 'Faults in force' }).getByText(/latency/).waitFor();
+  const [first, second] = (await (await fetch(`${own.url}api/timeline`)).json()).steps;
+  assert(first.at_us !== null && first.state !== 'waiting', JSON.stringify(first));
+  assert.equal(second.state, 'waiting', JSON.stringify(second));
+  await row.getByRole('button', { name: /^Stop run/ }).click();
+  await row.getByText(/^stopped at/).waitFor();
+  assert.equal(await row.getByRole('button', { name: /^(Step|Stop)/ }).count(), 0);
+  await accessible(page, 'a live run that was stopped');
+  await closeClean(opened);
+  await own.stop();
+});
+
 test('a fault is set with dose and duration, counts down and is cleared', { timeout: 60_000 }, async () => {
   const opened = await open(browser, withToken());
   const { page } = opened;
