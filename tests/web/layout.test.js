@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { layout } from '../../web/views/layout.js';
+import { layout, pieces } from '../../web/views/layout.js';
 
 /** @import {Box} from '../../web/views/layout.js' */
 /** @import {Snapshot} from '../../web/types.js' */
@@ -37,6 +37,17 @@ for (const [name, lab] of Object.entries(labs)) {
         const inside = box.x >= 0 && box.y >= 0 && box.x + box.w <= wide && box.y + box.h <= height;
         assert(inside && box.w > 60, `${box.id} ${JSON.stringify(box)} in ${wide} by ${height}`);
       }
+      const places = layout(lab, width);
+      const wall = pieces(places);
+      for (const { x1, y1, x2, y2 } of wall) {
+        for (const box of all) {
+          assert(!(x1 < box.x + box.w && x2 > box.x && y1 < box.y + box.h && y2 > box.y), `the wall crosses ${box.id}`);
+        }
+      }
+      // One piece more than there are doors in it, unless a door stands at its end.
+      const crossed = pieces({ ...places, boxes: new Map() })[0];
+      assert(crossed && (crossed.x1 === places.wall.x1 && crossed.y2 === places.wall.y2), 'without doors it is whole');
+      assert(wall.length > 1, `${name} at ${width}: the doors open it`);
       all.forEach((a, index) => all.slice(index + 1).forEach((b) => assert(apart(a, b), `${a.id} ${b.id}`)));
       for (const edge of edges) assert.doesNotMatch(edge.d, /NaN|undefined|Infinity/);
       assert.equal(new Set(edges.map(({ id }) => id)).size, edges.length);

@@ -482,3 +482,19 @@ function join(plan, boxes, down) {
     return { ...edge, d, middle: /** @type {[number, number]} */ ([bend, (a + b) / 2]) };
   });
 }
+
+/**
+ * The pieces of the wall between the doors that stand in it.
+ * @param {Pick<Layout, 'turned' | 'wall' | 'boxes'>} places
+ */
+export function pieces({ turned, wall, boxes }) {
+  /** @type {[keyof Area, keyof Area, keyof Area, keyof Area]} */
+  const [across, wide, along, high] = turned ? ['y', 'h', 'x', 'w'] : ['x', 'w', 'y', 'h'];
+  const [at, begin, end] = turned ? [wall.y1, wall.x1, wall.x2] : [wall.x1, wall.y1, wall.y2];
+  const doors = [...boxes.values()].filter((box) => box[across] < at && at < box[across] + box[wide])
+    .sort((one, other) => one[along] - other[along]);
+  const starts = [begin, ...doors.map((box) => box[along] + box[high])];
+  const ends = [...doors.map((box) => box[along]), end];
+  return starts.map((from, index) => ({ from, to: ends[index] ?? end })).filter(({ from, to }) => to > from)
+    .map(({ from, to }) => turned ? { x1: from, y1: at, x2: to, y2: at } : { x1: at, y1: from, x2: at, y2: to });
+}

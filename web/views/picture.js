@@ -7,7 +7,7 @@
 import { each, h, s, say, set } from '../dom.js';
 import { columns, count, inAddress, instant, plural, short, span, visible } from '../format.js';
 import { RATE_OVER, perSecond as number, rates } from './chart.js';
-import { RESOURCES_FROM, layout, viewsSeen } from './layout.js';
+import { RESOURCES_FROM, layout, pieces, viewsSeen } from './layout.js';
 import { icon } from './parts.js';
 import { astray } from '../worst.js';
 
@@ -166,7 +166,7 @@ export class Picture {
       width: places.width,
       height: places.height,
     });
-    const { pool, wall } = places;
+    const { pool } = places;
     this.#lanes.replaceChildren(
       s('rect', { class: 'pool', x: pool.x, y: pool.y, width: pool.w, height: pool.h, rx: 6 }),
       ...places.lanes.flatMap((lane) => {
@@ -184,7 +184,7 @@ export class Picture {
     );
     this.#captions.replaceChildren(...places.captions.map(({ text, x, y }) =>
       s('text', { class: 'caption', x, y }, text)));
-    this.#wall.replaceChildren(s('line', wall));
+    this.#wall.replaceChildren(...pieces(places).map((piece) => s('line', piece)));
   }
 
   /** @param {Layout} places @param {Snapshot} lab @param {Set<string> | null} near */
