@@ -20,6 +20,9 @@ use crate::policy::resolver::Reply;
 /// How long the head of a message is (RFC 1035 section 4.1.1).
 pub(super) const HEAD: usize = 12;
 
+/// The name of the question, behind the head, as a pointer (RFC 1035 section 4.1.4).
+const QUESTION: [u8; 2] = [0xc0, 0x0c];
+
 /// What every receiver takes without EDNS (RFC 1035 section 4.2.1).
 pub(super) const PAYLOAD_PLAIN: usize = 512;
 
@@ -223,7 +226,7 @@ impl<'o> Writer<'o> {
         for data in set.data() {
             match &owner {
                 Some(owner) => self.name(owner.wire()),
-                None => self.out.extend([0xc0, 0x0c]),
+                None => self.out.extend(QUESTION),
             }
             self.out.extend([high, low, 0, 1, a, b, c, d]);
             self.data(record_type, data);
@@ -241,7 +244,7 @@ impl<'o> Writer<'o> {
     /// Writes what the server says of itself, as TXT of class CH; it always fits.
     fn chaos(&mut self, text: &[u8]) {
         // The name is the question's.
-        self.out.extend([0xc0, 0x0c]);
+        self.out.extend(QUESTION);
         self.out.extend(u16::from(RecordType::TXT).to_be_bytes());
         self.out.extend([0, 3, 0, 0, 0, 0]);
         let length = u8::try_from(text.len()).unwrap_or(0);

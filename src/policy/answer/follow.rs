@@ -204,8 +204,8 @@ impl<'r> Answer<'r> {
     }
 }
 
-/// Shows a set, under the name asked when a wildcard made it.
-/// Shows a set of a node, under another name where it is a wildcard's; `first` before any alias.
+/// Shows a set of a node, under the name asked when a wildcard made it; `first` tells that no alias
+/// led there.
 fn shown<'r>((node, made): (Node<'r>, Option<&Name>), set: Set<'r>, first: bool) -> Rrset<'r> {
     match made {
         Some(name) => Rrset::under(name, set),

@@ -3,7 +3,7 @@
 //! RFC 1035 section 4.1.4; in record data only of the types of that RFC (RFC 3597 section 4), which
 //! the writer knows. In goes a name in wire form; out comes as much of it as is not written already.
 
-use super::{HEAD, Writer};
+use super::{HEAD, QUESTION, Writer};
 
 /// How many suffixes of names are remembered for compression; what comes later is written whole.
 pub(super) const SUFFIXES_MAX: usize = 64;
@@ -16,7 +16,7 @@ impl Writer<'_> {
     pub(super) fn name(&mut self, wire: &[u8]) {
         // The name that is asked for is the one that is written most.
         if self.known > 0 && self.stands_at(HEAD, wire) {
-            self.out.extend([0xc0, 0x0c]);
+            self.out.extend(QUESTION);
             return;
         }
         let start = self.out.len();
