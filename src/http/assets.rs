@@ -233,6 +233,17 @@ mod tests {
         assert!(folder.join("../Cargo.toml").exists());
     }
 
+    #[test]
+    fn every_page_is_linked_also_where_nothing_is() {
+        for document in ["index.html", "nothing.html"] {
+            let asset = ASSETS.iter().find(|asset| asset.path == document).unwrap();
+            for page in PAGES.iter().filter(|page| **page != "/") {
+                let link = format!("<a href=\"{page}\"");
+                assert!(asset.content.contains(&link), "{document}: {page}");
+            }
+        }
+    }
+
     /// Gives what a browser asks for before the front page stands, and nothing that comes later.
     fn cold() -> Vec<&'static Asset> {
         let find = |path: &str| ASSETS.iter().find(|asset| asset.path == path).unwrap();

@@ -31,13 +31,13 @@ const labs = { sample: sample(), crowd: crowd(120, 80, 9), small: crowd(1, 0, 1)
 for (const [name, lab] of Object.entries(labs)) {
   for (const width of [320, 360, 679, 680, 768, 1_232, 1_392]) {
     test(`no two boxes of ${name} overlap at ${width}, and all are inside`, () => {
-      const { boxes, height, width: wide, edges } = layout(lab, width);
+      const places = layout(lab, width);
+      const { boxes, height, width: wide, edges } = places;
       const all = [...boxes.values()];
       for (const box of all) {
         const inside = box.x >= 0 && box.y >= 0 && box.x + box.w <= wide && box.y + box.h <= height;
         assert(inside && box.w > 60, `${box.id} ${JSON.stringify(box)} in ${wide} by ${height}`);
       }
-      const places = layout(lab, width);
       const wall = pieces(places);
       for (const { x1, y1, x2, y2 } of wall) {
         for (const box of all) {
