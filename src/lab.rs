@@ -55,6 +55,7 @@ use crate::policy::faults::Faults;
 use crate::policy::{principals, zone};
 
 use self::load::Loaded;
+use self::stage::Listed;
 
 pub use self::reload::{Preview, Reloaded};
 
@@ -70,6 +71,13 @@ pub struct Options {
     pub dns: Option<SocketAddr>,
     /// Who sees each call of each machine.
     pub tap: Option<Arc<dyn Tap>>,
+}
+
+impl Options {
+    /// Tells of its scenario; `embedded` tells whether it is one of the binary.
+    pub fn listed(&self, embedded: bool) -> Listed {
+        Listed::of((&self.path, embedded), &*self.files, Ok(&self.loaded))
+    }
 }
 
 /// A running lab.

@@ -23,7 +23,6 @@ use crate::http::source::Source;
 use crate::lab::conduct::Conductor;
 use crate::lab::record::{RecordError, Recorder};
 use crate::lab::report::Report;
-use crate::lab::stage::Listed;
 use crate::lab::{Lab, Options, limits, trial};
 use crate::live::runner::Tap;
 use crate::model::draw::Seed;
@@ -190,11 +189,7 @@ async fn watched(
     };
     let folder = state_folder(&args.state.clone().unwrap_or_else(own))?;
     let (path, embedded) = (options.path.clone(), args.scenario.is_empty());
-    let listed = Listed::of(
-        (&options.path, embedded),
-        &*options.files,
-        Ok(&options.loaded),
-    );
+    let listed = options.listed(embedded);
     let lab = match Lab::start(options).await {
         Ok(lab) => Arc::new(lab),
         Err(error) => {

@@ -28,7 +28,6 @@ use crate::http::source::Source;
 use crate::lab::conduct::Conductor;
 use crate::lab::load::load;
 use crate::lab::record::{RecordError, Recorder};
-use crate::lab::stage::Listed;
 use crate::lab::{Lab, Options, limits};
 use crate::live::runner::Tap;
 
@@ -185,11 +184,7 @@ async fn serve(
     );
     let own = || where_labs_are().join(&*options.loaded.topology.name);
     let folder = state_folder(&args.state.clone().unwrap_or_else(own))?;
-    let listed = Listed::of(
-        (&options.path, embedded),
-        &*options.files,
-        Ok(&options.loaded),
-    );
+    let listed = options.listed(embedded);
     let lab = match Lab::start(options).await {
         Ok(lab) => Arc::new(lab),
         Err(error) => {

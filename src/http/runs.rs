@@ -129,15 +129,7 @@ pub(super) async fn bundle(
     if run.state() == Running {
         return conflict("the run is being played; its bundle is there when it is over");
     }
-    let find = move || {
-        let listed = stage.scenarios();
-        let listed = listed.iter().find(|listed| listed.id == run.scenario);
-        let source = Source {
-            scenario: listed.cloned().map(Arc::new),
-            ..Source::played(&run)
-        };
-        (source, run.report().map(Report::json))
-    };
+    let find = move || (Source::played(&run), run.report().map(Report::json));
     download(&app, Download::Json, find).await
 }
 

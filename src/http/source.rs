@@ -55,6 +55,7 @@ impl Source {
     /// Shows a run in virtual time.
     pub fn played(run: &Run) -> Self {
         Self {
+            scenario: Some(Arc::clone(&run.scenario)),
             places: Arc::clone(&run.places),
             rules: Some(Arc::clone(&run.rules)),
             ..Self::of(run.journal.clone(), Arc::clone(&run.topology))

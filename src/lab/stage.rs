@@ -7,7 +7,6 @@
 mod list;
 mod run;
 
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Lab;
@@ -15,7 +14,7 @@ use super::conduct::Conductor;
 use super::load::load;
 use crate::live::clock::Clock;
 use crate::model::draw::Seed;
-use crate::model::mistake::{Files, Mistake};
+use crate::model::mistake::Mistake;
 use crate::model::time::{Span, Time};
 
 pub use self::list::{Content, Listed, SCENARIOS_MAX};
@@ -107,8 +106,8 @@ impl Stage {
     ///
     /// Blocks while files are read: not to be called by an async task itself.
     pub fn begin_virtual(&self, scenario: &str, seed: Option<u64>) -> Result<Arc<Run>, Refused> {
-        let (path, files) = self.find(scenario)?;
-        let loaded = load(&path, &*files).map_err(Refused::Mistakes)?;
+        let source = self.find(scenario)?;
+        let loaded = load(&source.path, &*source.files).map_err(Refused::Mistakes)?;
         let loaded = match seed {
             Some(seed) => loaded.with_seed(Seed(seed)),
             None => loaded,
@@ -123,7 +122,7 @@ impl Stage {
         }
         runs.last += 1;
         let id = runs.last.to_string();
-        let run = Run::start((id, scenario.to_owned()), (path, files), loaded)
+        let run = Run::start(id, source, loaded)
             .map_err(|error| Refused::Not(format!("no thread could be started: {error}")))?;
         if runs.held.len() == RUNS_MAX {
             runs.held.remove(0);
@@ -134,7 +133,7 @@ impl Stage {
 
     /// Begins the lab's own timeline, once.
     pub fn begin_live(&self, scenario: &str) -> Result<(), Refused> {
-        let (path, _) = self.find(scenario)?;
+        let path = self.find(scenario)?.path;
         if path != self.lab.path {
             return Err(Refused::Not(format!(
                 "this lab runs {}; another scenario is run live by `twodoors run {}`",
@@ -206,15 +205,14 @@ impl Stage {
         list::id(&self.lab.path, self.embedded)
     }
 
-    fn find(&self, scenario: &str) -> Result<(PathBuf, Arc<dyn Files + Send + Sync>), Refused> {
+    fn find(&self, scenario: &str) -> Result<list::Source, Refused> {
         let all = list::all(&self.lab.path, self.embedded).into_iter();
         let mut found = all.filter(|source| source.id == scenario);
-        let found = found.next().ok_or_else(|| {
+        found.next().ok_or_else(|| {
             Refused::Unknown(format!(
                 "scenario {scenario:?}; GET /api/scenarios lists them"
             ))
-        })?;
-        Ok((found.path, found.files))
+        })
     }
 }
 

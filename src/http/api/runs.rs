@@ -212,7 +212,7 @@ impl Run {
         let moment = run.journal.now();
         Self {
             id: run.id.clone(),
-            scenario: run.scenario.clone(),
+            scenario: run.scenario.id.clone(),
             mode: "virtual",
             state: match state {
                 State::Ended => "ended",

@@ -126,7 +126,11 @@ impl Source {
     /// Reads it for what a list shows.
     pub(super) fn look(&self) -> Listed {
         let loaded = load(&self.path, &*self.files);
-        let loaded = loaded.as_ref().map_err(Vec::as_slice);
+        self.listed(loaded.as_ref().map_err(Vec::as_slice))
+    }
+
+    /// Tells of it, as it was read.
+    pub(super) fn listed(&self, loaded: Result<&Loaded, &[Mistake]>) -> Listed {
         Listed::of((&self.path, self.embedded), &*self.files, loaded)
     }
 }

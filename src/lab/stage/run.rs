@@ -1,19 +1,18 @@
 //! One run in virtual time, on a thread of its own.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread;
 
 use arc_swap::ArcSwap;
 
+use super::list::{Listed, Source};
 use crate::journal::Journal;
 use crate::lab::load::Loaded;
 use crate::lab::report::{Ending, Report};
 use crate::lab::trial::{self, Given};
 use crate::model::fact::Fact;
-use crate::model::mistake::Files;
 use crate::model::places::Places;
 use crate::model::time::Time;
 use crate::model::topology::Topology;
@@ -37,8 +36,8 @@ pub enum State {
 pub struct Run {
     /// Its number.
     pub id: String,
-    /// The id of its scenario.
-    pub scenario: String,
+    /// What is told of its scenario.
+    pub scenario: Arc<Listed>,
     /// What is played, with its seed.
     pub topology: Arc<Topology>,
     /// Where each key of its files stands.
@@ -54,11 +53,9 @@ pub struct Run {
 
 impl Run {
     /// Starts to play.
-    pub(super) fn start(
-        (id, scenario): (String, String),
-        (path, files): (PathBuf, Arc<dyn Files + Send + Sync>),
-        loaded: Loaded,
-    ) -> std::io::Result<Arc<Self>> {
+    pub(super) fn start(id: String, source: Source, loaded: Loaded) -> std::io::Result<Arc<Self>> {
+        let scenario = Arc::new(source.listed(Ok(&loaded)));
+        let Source { path, files, .. } = source;
         let topology = Arc::new(loaded.topology.clone());
         let run = Arc::new(Self {
             id,

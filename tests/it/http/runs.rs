@@ -189,6 +189,7 @@ async fn scenarios_are_listed_and_played_in_virtual_time() {
         );
         assert_eq!(bundle["schema"], "twodoors.bundle/1");
         assert_eq!(bundle["run"]["mode"], "virtual");
+        assert_eq!(bundle["about"]["id"], run["scenario"]);
         assert!(bundle["snapshots"].as_array().unwrap().len() > 1);
         digests.push(bundle["report"]["digest"].clone());
         // What the terminal would say of the same run.
